@@ -1,0 +1,3 @@
+//! Pairpost runs a partner programme by e-mail.
+pub mod domain;
+pub mod mail;

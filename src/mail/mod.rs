@@ -1,0 +1,2 @@
+//! The format: bytes in, values out, and back; no I/O.
+pub mod envelope;

@@ -1,0 +1,2 @@
+//! Pairpost.
+fn main() {}
