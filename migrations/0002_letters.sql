@@ -44,6 +44,7 @@ create table inbox (
     state        text not null default 'pending' check (state in ('pending', 'done', 'held', 'failed')),
     attempts     smallint not null default 0,
     next_at      timestamptz not null,
+    deaths       smallint not null default 0,      -- processes that ended while they worked on it
     owner        bigint,                           -- the advisory lock of the process that works on it
     last_error   text,
     -- The same letter is the same reverse-path, recipient and bytes, with a Message-ID, within five days: null outside of that.

@@ -312,7 +312,9 @@ fn set(table: &mut Table, key: &str, value: &str) -> Result<()> {
     match rest {
         Some(rest) => match table.entry(section).or_insert_with(|| Value::Table(Table::new())) {
             Value::Table(inner) => set(inner, rest, value),
-            Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) | Value::Array(_) => bail!("{section} is not a section"),
+            Value::String(_) | Value::Integer(_) | Value::Float(_) | Value::Boolean(_) | Value::Datetime(_) | Value::Array(_) => {
+                bail!("{section} is not a section")
+            }
         },
         None => {
             let parsed = format!("v = {value}").parse::<Table>().ok().and_then(|mut t| t.remove("v"));

@@ -19,8 +19,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal, for help texts and tests.
-    pub const ALL: [Refusal; 6] =
-        [Self::Forged, Self::NoWriter, Self::StrangerToAlias, Self::PartnershipOver, Self::NotYourToken, Self::TokenExpired];
+    pub const ALL: [Refusal; 6] = [Self::Forged, Self::NoWriter, Self::StrangerToAlias, Self::PartnershipOver, Self::NotYourToken, Self::TokenExpired];
 
     /// One word, for the record.
     pub fn name(self) -> &'static str {
