@@ -2,5 +2,8 @@
 pub mod address;
 pub mod admission;
 pub mod answers;
+mod fold;
+pub mod matching;
+pub mod places;
 pub mod refusal;
 pub mod secret;
