@@ -11,6 +11,8 @@ pub mod outbox;
 pub mod ownership;
 pub mod people;
 pub mod recipients;
+pub mod relays;
+pub mod subscriptions;
 pub mod tokens;
 
 /// How to reach a database.
