@@ -1,0 +1,2 @@
+//! The SQL, all of it.
+pub mod private_postgres;
