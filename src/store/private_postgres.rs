@@ -373,7 +373,11 @@ impl Home {
 
     /// The process that the server's own file names, if it lives and is a server on our data.
     fn server_process(&self) -> Option<u32> {
-        let pid = fs::read_to_string(self.pid_file()).ok()?.lines().next()?.trim().parse().ok()?;
+        self.process_in(&self.pid_file())
+    }
+
+    fn process_in(&self, note: &Path) -> Option<u32> {
+        let pid = fs::read_to_string(note).ok()?.lines().next()?.trim().parse().ok()?;
         self.is_ours(pid).then_some(pid)
     }
 
@@ -413,10 +417,12 @@ impl Home {
     /// Starts a server and waits until it is ready; `None` when what a killed one left stands in the way for now.
     fn launch(&self, hold: &File, deadline: Instant) -> Result<Option<Server>> {
         let stale = fs::read_to_string(self.pid_file()).ok();
-        if stale.is_some() && self.server_process().is_none() {
-            // It may name a process that lives and is not ours, and the server would wait for that one for ever. It guards the data
-            // against its own leftovers by shared memory as well, under a key that comes from the folder.
-            fs::remove_file(self.pid_file())?;
+        for note in [self.pid_file(), self.socket_dir.join(".s.PGSQL.5432.lock")] {
+            // What a killed server left may name a process that lives and is no server, or a dead one that nobody waited for, and the
+            // new server would give way to it. It guards the data by shared memory as well, under a key that comes from the folder.
+            if note.exists() && self.process_in(&note).is_none() {
+                fs::remove_file(note)?;
+            }
         }
         let log = self.cluster.join("server.log");
         let log_from = fs::metadata(&log).map_or(0, |log| log.len());
@@ -433,7 +439,7 @@ impl Home {
             let late = Instant::now() > deadline;
             if ended || late {
                 let said = tail(&log, log_from);
-                let in_the_way = said.contains("\"postmaster.pid\" already exists") || said.contains("still in use");
+                let in_the_way = (said.contains("lock file") && said.contains("already exists")) || said.contains("still in use");
                 ensure!(ended && in_the_way && !late, "the private PostgreSQL does not start; {} ends: {}", log.display(), last_line(&said));
                 return Ok(None);
             }
