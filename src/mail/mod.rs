@@ -1,2 +1,6 @@
 //! The format: bytes in, values out, and back; no I/O.
+pub mod draft;
 pub mod envelope;
+mod flowed;
+pub mod html;
+pub mod message;

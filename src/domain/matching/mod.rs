@@ -1,0 +1,2 @@
+//! Who is matched with whom.
+pub mod blossom;
