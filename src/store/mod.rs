@@ -10,6 +10,7 @@ pub mod inbox;
 pub mod outbox;
 pub mod ownership;
 pub mod people;
+pub mod private_postgres;
 pub mod recipients;
 pub mod relays;
 pub mod subscriptions;
