@@ -7,3 +7,4 @@ pub mod matching;
 pub mod places;
 pub mod refusal;
 pub mod secret;
+pub mod topic;
