@@ -6,3 +6,4 @@ pub mod envelope;
 mod flowed;
 pub mod html;
 pub mod message;
+pub mod reply;

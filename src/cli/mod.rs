@@ -1,0 +1,2 @@
+//! The commands, a file per group.
+pub mod inspect;
