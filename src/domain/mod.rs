@@ -2,4 +2,5 @@
 pub mod address;
 pub mod answers;
 pub mod fold;
+pub mod languages;
 pub mod places;
