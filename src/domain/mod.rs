@@ -4,3 +4,4 @@ pub mod answers;
 pub mod fold;
 pub mod languages;
 pub mod places;
+pub mod programme;
