@@ -7,6 +7,7 @@ pub mod applicant;
 pub mod blossom;
 pub mod certificate;
 pub mod explain;
+pub mod generate;
 pub mod optimum;
 pub mod roster;
 pub mod rules;
@@ -341,3 +342,6 @@ impl Found {
         Matching { pairs, trios, unmatched, objective }
     }
 }
+
+#[cfg(test)]
+mod tests;
