@@ -1,7 +1,9 @@
 //! The rules: values in, values out; no I/O, no clock, no chance.
 pub mod address;
 pub mod answers;
+pub mod courtesy;
 pub mod fold;
 pub mod languages;
 pub mod places;
 pub mod programme;
+pub mod wording;
