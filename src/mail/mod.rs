@@ -5,5 +5,6 @@ pub mod draft;
 pub mod envelope;
 mod flowed;
 pub mod html;
+pub mod markdown;
 pub mod message;
 pub mod reply;
