@@ -7,5 +7,6 @@ pub mod draft;
 pub mod envelope;
 mod flowed;
 pub mod html;
+pub mod markdown;
 pub mod message;
 pub mod reply;
