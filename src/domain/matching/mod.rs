@@ -9,6 +9,7 @@ pub mod certificate;
 pub mod explain;
 pub mod generate;
 pub mod optimum;
+pub mod pricing;
 pub mod roster;
 pub mod rules;
 pub mod score;
