@@ -19,17 +19,9 @@ use crate::domain::matching::{
 /// What `pairpost match` is told.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "FILE may be - for standard input. Equal input and seed give equal output, whatever the order of the lines.")]
-#[group(id = "what", required = true, multiple = false, args = ["applicants", "graph", "generate"])]
 pub struct Args {
-    /// Applicants, a JSON object a line.
-    #[arg(long, value_name = "FILE")]
-    applicants: Option<PathBuf>,
-    /// A weighted graph in place of applicants: {"a": "…", "b": "…", "w": integer} a line.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["history", "pins", "scores", "programme", "trios"])]
-    graph: Option<PathBuf>,
-    /// Prints so many made-up applicants, to try things with.
-    #[arg(long, value_name = "N", conflicts_with_all = ["history", "pins", "scores", "programme", "trios", "certificate", "format"])]
-    generate: Option<usize>,
+    #[command(flatten)]
+    source: Source,
     /// Earlier pairs, {"a": "…", "b": "…"} a line: they don't meet again.
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
@@ -56,6 +48,21 @@ pub struct Args {
     certificate: Option<PathBuf>,
 }
 
+/// What is matched; one of these.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = false)]
+struct Source {
+    /// Applicants, a JSON object a line.
+    #[arg(long, value_name = "FILE")]
+    applicants: Option<PathBuf>,
+    /// A weighted graph in place of applicants: {"a": "…", "b": "…", "w": integer} a line.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["history", "pins", "scores", "programme", "trios"])]
+    graph: Option<PathBuf>,
+    /// Prints so many made-up applicants, to try things with.
+    #[arg(long, value_name = "N", conflicts_with_all = ["history", "pins", "scores", "programme", "trios", "certificate", "format"])]
+    generate: Option<usize>,
+}
+
 /// How the result is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
@@ -73,11 +80,11 @@ enum Format {
 /// A file can't be read, written or understood, or a pin can't be kept.
 pub fn run(args: &Args) -> anyhow::Result<()> {
     let mut text = Vec::new();
-    if let Some(number) = args.generate {
+    if let Some(number) = args.source.generate {
         write_lines(&mut text, &generate::applicants(number, args.seed))?;
-    } else if let Some(file) = &args.graph {
+    } else if let Some(file) = &args.source.graph {
         match_graph(file, args, &mut text)?;
-    } else if let Some(file) = &args.applicants {
+    } else if let Some(file) = &args.source.applicants {
         match_applicants(file, args, &mut text)?;
     }
     match io::stdout().lock().write_all(&text) {
