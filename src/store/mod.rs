@@ -12,6 +12,7 @@ pub mod ownership;
 pub mod people;
 pub mod private_postgres;
 pub mod recipients;
+pub mod record;
 pub mod relays;
 pub mod seeds;
 pub mod subscriptions;
