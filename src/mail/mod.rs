@@ -1,4 +1,6 @@
 //! The format: bytes in, values out, and back; no I/O.
+pub mod bounce;
+pub mod classify;
 pub mod draft;
 pub mod envelope;
 mod flowed;

@@ -10,7 +10,10 @@ pub mod inbox;
 pub mod outbox;
 pub mod ownership;
 pub mod people;
+pub mod private_postgres;
 pub mod recipients;
+pub mod relays;
+pub mod subscriptions;
 pub mod tokens;
 
 /// How to reach a database.
