@@ -293,7 +293,18 @@ mod tests {
     #[test]
     fn nothing_but_cr_lf_dot_cr_lf_ends_a_letter() {
         for alike in [
-            "\n.\n", "\r\n.\n", "\n.\r\n", "\r.\r", "\r\n.\r", "\r.\r\n", "\r\n\0.\r\n", "\r\n.\0\r\n", "\r\n.\r\0\n", "\r\0\n.\r\n", "\r\n.\r\r\n", "\n\r.\n\r",
+            "\n.\n",
+            "\r\n.\n",
+            "\n.\r\n",
+            "\r.\r",
+            "\r\n.\r",
+            "\r.\r\n",
+            "\r\n\0.\r\n",
+            "\r\n.\0\r\n",
+            "\r\n.\r\0\n",
+            "\r\0\n.\r\n",
+            "\r\n.\r\r\n",
+            "\n\r.\n\r",
         ] {
             let sent = format!("a{alike}b\r\n.\r\n");
             for step in 1..=sent.len() {

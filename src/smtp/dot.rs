@@ -103,13 +103,7 @@ impl Visit {
         })
     }
 
-    async fn question<'a>(
-        &self,
-        conn: &mut Connection,
-        recipient: &'a Recipient,
-        from: Option<&'a EmailAddress>,
-        verdict: &Verdict,
-    ) -> Result<Question<'a>> {
+    async fn question<'a>(&self, conn: &mut Connection, recipient: &'a Recipient, from: Option<&'a EmailAddress>, verdict: &Verdict) -> Result<Question<'a>> {
         let door = match recipient {
             Recipient::Service(OwnAddress::Postmaster | OwnAddress::Abuse) => Way::Open,
             Recipient::Service(_) => Way::Service,

@@ -3,7 +3,7 @@ use std::{ops::ControlFlow, sync::Arc, time::Duration};
 
 use samotop::{
     io::tls::MayBeTls,
-    smtp::{Drive, DriverControl, DriverError, Interpret, ParseError, SmtpContext},
+    smtp::{Drive, DriverControl, DriverError, Interpret, ParseError, SessionService, SmtpContext},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -106,7 +106,7 @@ struct Talk<'v, 'i> {
 
 /// What reading brought.
 enum Heard {
-    Octets(usize),
+    Octets,
     End,
     TooSlow,
     Closing,
@@ -129,7 +129,7 @@ impl Talk<'_, '_> {
                 Err(ParseError::Incomplete) => {
                     self.wire.flush().await?;
                     match self.read(state).await? {
-                        Heard::Octets(_) => {}
+                        Heard::Octets => {}
                         Heard::End => return Ok(()),
                         Heard::TooSlow => state.session.say_shutdown_with(replies::TOO_SLOW),
                         Heard::Closing => state.session.say_shutdown_with(replies::CLOSING),
@@ -162,7 +162,7 @@ impl Talk<'_, '_> {
         ControlFlow::Break(())
     }
 
-    /// Input that was understood. A new command has its time anew; a letter that is through starts the count of commands and errors again.
+    /// Input that was understood. A new command has its time anew; a letter that is through starts the count of commands again.
     fn consumed(&mut self, octets: usize, state: &mut SmtpContext) {
         let was_letter = state.session.input.get(..octets) == Some(b".\r\n") && state.session.mode.is_none();
         state.session.input.drain(..octets);
@@ -192,7 +192,7 @@ impl Talk<'_, '_> {
                 if in_letter {
                     self.deadline += Duration::from_millis(octets as u64 / OCTETS_PER_MILLISECOND);
                 }
-                Ok(Heard::Octets(octets))
+                Ok(Heard::Octets)
             }
         }
     }

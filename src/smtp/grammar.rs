@@ -1,5 +1,5 @@
 //! Commands as RFC 5321 and RFC 6531 spell them, in front of samotop's own parser, which knows neither quoted local parts, literals nor UTF-8.
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use samotop::smtp::{
     ParseError, ParseResult, Parser, SmtpContext, SmtpHost, SmtpParser, SmtpPath,
@@ -169,11 +169,6 @@ pub(super) fn mailbox(path: &SmtpPath) -> Option<EmailAddress> {
         SmtpPath::Mailbox { name, host, relays: _ } => EmailAddress::parse(&format!("{name}@{host}")).ok(),
         SmtpPath::Postmaster | SmtpPath::Null => None,
     }
-}
-
-/// The address in `127.0.0.1:25`, as samotop keeps it.
-pub(super) fn peer_ip(text: &str) -> Option<IpAddr> {
-    text.parse::<std::net::SocketAddr>().ok().map(|address| address.ip().to_canonical())
 }
 
 #[cfg(test)]

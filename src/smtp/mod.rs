@@ -16,7 +16,10 @@ use samotop::{
         tls::{Io, MayBeTls, TlsCapable},
     },
     mail::Service,
-    smtp::{Interpretter, command::{MailBody, SmtpCommand}},
+    smtp::{
+        Interpretter,
+        command::{MailBody, SmtpCommand},
+    },
 };
 use tokio::{
     io::AsyncWriteExt,
