@@ -115,14 +115,14 @@ enum Heard {
 impl Talk<'_, '_> {
     async fn run(mut self, interpreter: &(dyn Interpret + Send + Sync), state: &mut SmtpContext) -> Result<(), DriverError> {
         loop {
+            if state.session.mode.is_none() {
+                self.drop_long_line(state);
+            }
             if self.collect(state).is_break() {
                 return self.wire.close().await;
             }
             if self.wire.out.len() > BLOCK {
                 self.wire.flush().await?;
-            }
-            if state.session.mode.is_none() {
-                self.drop_long_line(state);
             }
             match interpreter.interpret(state).await {
                 Ok(consumed) => self.consumed(consumed.unwrap_or_default(), state),
