@@ -35,11 +35,8 @@ pub enum Route {
     },
     /// An answer to a letter about an application.
     SignUpReply,
-    /// An answer to "do you want the topics?", or to "do you want to leave them?".
-    TopicsReply {
-        /// Which of the two.
-        join: bool,
-    },
+    /// An answer to "do you want the topics?".
+    TopicsReply,
     /// Any other answer to a letter of ours.
     Reply,
     /// A letter to `join@`.
@@ -71,8 +68,7 @@ pub fn route(recipient: &Recipient, class: Class, held: bool) -> Route {
         (Recipient::Reply { purpose, address, .. }, None) => match purpose {
             Purpose::Vouch => Route::Vouch { mailbox: *address },
             Purpose::SignUp => Route::SignUpReply,
-            Purpose::Subscribe => Route::TopicsReply { join: true },
-            Purpose::Unsubscribe => Route::TopicsReply { join: false },
+            Purpose::Subscribe => Route::TopicsReply,
             Purpose::Service => Route::Reply,
         },
         (Recipient::Service(own), None) => match own {
@@ -95,7 +91,7 @@ impl Route {
             Self::Relay { .. } => "relay",
             Self::Vouch { .. } => "vouch",
             Self::SignUp | Self::SignUpReply => "sign-up",
-            Self::Topics(_) | Self::TopicsReply { .. } => "topics",
+            Self::Topics(_) | Self::TopicsReply => "topics",
             Self::Reply | Self::Help => "command",
         }
     }

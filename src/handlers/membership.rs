@@ -110,7 +110,7 @@ async fn resume(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person)
 async fn leave(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person) -> Result<Outcome> {
     people::set_left(ctx.conn, person.id, Some(ctx.now)).await?;
     applications::withdraw(ctx.conn, person.id, ctx.now).await?;
-    let had_topics = subscriptions::unsubscribe(ctx.conn, person.id, ctx.now).await?;
+    let had_topics = topics::leave(ctx, person.id).await?;
     let partners = partnerships::end_all(ctx.conn, person.id, ctx.now).await?;
     let round = rounds::sentence(ctx).await?;
     for partner in &partners {

@@ -221,7 +221,7 @@ pub async fn handle(ctx: &mut Context<'_>, route: &Route, incoming: &Incoming<'_
             Some(outcome) => Ok(outcome),
             None => membership::told(ctx, incoming).await,
         },
-        Route::TopicsReply { join } => topics::answered(ctx, incoming, *join).await,
+        Route::TopicsReply => topics::answered(ctx, incoming).await,
         Route::Reply | Route::Help => membership::told(ctx, incoming).await,
         Route::SignUp => match Command::read(&incoming.message.subject, &incoming.reply.text, ctx.now.date_naive()) {
             Some(command) if !matches!(command, Command::Join | Command::Confirm | Command::Change { .. }) => membership::obey(ctx, incoming, command).await,
@@ -241,7 +241,7 @@ pub async fn handle_unsigned(ctx: &mut Context<'_>, route: &Route, claimed: &Cla
         | Route::Relay { .. }
         | Route::Vouch { .. }
         | Route::SignUpReply
-        | Route::TopicsReply { .. }
+        | Route::TopicsReply
         | Route::Reply
         | Route::SignUp
         | Route::Topics(_)

@@ -81,6 +81,16 @@ pub fn read(message: &Message) -> Bounce {
     Bounce { recipients, original_message_id: original_message_id(message) }
 }
 
+/// The mailboxes of a complaint (RFC 5965 3.2): Original-Rcpt-To, each with what its class means for us: it wants no more.
+pub fn complained(message: &Message) -> Vec<BounceRecipient> {
+    let text = message.part("message/feedback-report").and_then(|p| p.text.as_deref()).unwrap_or_default();
+    let named = status_groups(text).into_iter().flatten().filter(|(name, _)| name == "original-rcpt-to");
+    named
+        .filter_map(|(_, value)| typed_address(&value))
+        .map(|address| BounceRecipient { address, action: Action::Delivered, status: None, class: FailureClass::Blocked, diagnostic: None })
+        .collect()
+}
+
 /// A bounce in a server's own words: from a mailer, about a failure. People who write about failures are not taken for one.
 pub fn is_in_words(message: &Message, null_path: bool) -> bool {
     if message.field("x-failed-recipients").is_some() {

@@ -1,4 +1,5 @@
 //! The format: bytes in, values out, and back; no I/O.
+pub mod anonymize;
 pub mod bounce;
 pub mod classify;
 pub mod draft;
@@ -6,3 +7,4 @@ pub mod envelope;
 mod flowed;
 pub mod html;
 pub mod message;
+pub mod reply;

@@ -15,6 +15,7 @@ pub mod recipients;
 pub mod relays;
 pub mod subscriptions;
 pub mod tokens;
+pub mod topics;
 
 /// How to reach a database.
 pub type ConnectOptions = sqlx::postgres::PgConnectOptions;
