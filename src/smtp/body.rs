@@ -24,17 +24,22 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The bytes of letters in flight, over all sessions.
 #[derive(Debug)]
-pub(super) struct Budget(Arc<Semaphore>);
+pub(super) struct Budget {
+    left: Arc<Semaphore>,
+    whole: usize,
+}
 
 impl Budget {
     /// Of so many octets.
     pub(super) fn new(octets: usize) -> Self {
-        Self(Arc::new(Semaphore::new(octets.clamp(1, Semaphore::MAX_PERMITS))))
+        let whole = octets.clamp(1, Semaphore::MAX_PERMITS);
+        Self { left: Arc::new(Semaphore::new(whole)), whole }
     }
 
+    /// A share of it, waited for; none for what will never be there.
     async fn draw(&self, octets: usize, patience: Duration) -> Option<OwnedSemaphorePermit> {
-        let octets = u32::try_from(octets).ok()?;
-        tokio::time::timeout(patience, self.0.clone().acquire_many_owned(octets)).await.ok()?.ok()
+        let share = u32::try_from(octets).ok().filter(|_| octets <= self.whole)?;
+        tokio::time::timeout(patience, self.left.clone().acquire_many_owned(share)).await.ok()?.ok()
     }
 }
 
