@@ -289,10 +289,11 @@ async fn every_octet_arrives_intact() {
     while !client.line().await.expect("a reply").starts_with("354") {}
     client.send(&letter).await;
     client.send(b".\r\n").await;
-    assert!(client.line().await.expect("a reply").starts_with("250 2.0.0 Kept as "));
+    let reply = client.line().await.expect("a reply");
     let mut connection = PgConnection::connect_with(&listening.database.options()).await.expect("the test's database is there");
-    let kept: Vec<u8> = sqlx::query_scalar("select raw from letter").fetch_one(&mut connection).await.expect("one letter");
+    let (id, kept): (uuid::Uuid, Vec<u8>) = sqlx::query_as("select id, raw from letter").fetch_one(&mut connection).await.expect("one letter");
     assert_eq!(kept, letter);
+    assert_eq!(reply, format!("250 2.0.0 Kept as {id}"));
     listening.end().await;
 }
 
