@@ -5,3 +5,4 @@ pub mod domain;
 pub mod mail;
 pub mod smtp;
 pub mod store;
+pub mod templates;
