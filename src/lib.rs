@@ -1,3 +1,4 @@
 //! Pairpost runs a partner programme by e-mail.
+pub mod cli;
 pub mod domain;
 pub mod mail;

@@ -1,7 +1,9 @@
 //! The rules: values in, values out; no I/O, no clock, no chance.
 pub mod address;
 pub mod answers;
+pub mod command;
 pub mod courtesy;
+pub mod dates;
 pub mod fold;
 pub mod languages;
 pub mod places;

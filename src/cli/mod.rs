@@ -1,0 +1,2 @@
+//! The command line: one file per group of commands.
+pub mod programme;
