@@ -1,4 +1,6 @@
 //! Pairpost runs a partner programme by e-mail.
 pub mod cli;
+pub mod config;
 pub mod domain;
 pub mod mail;
+pub mod store;

@@ -1,27 +1,11 @@
-//! Pairpost.
+//! The program: arguments in, an exit code out.
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-
-#[derive(Parser)]
-#[command(name = "pairpost", version, about)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Subcommand)]
-enum Command {
-    /// Matches applicants, or a graph, without a database.
-    Match(pairpost::cli::matching::Args),
-}
+use clap::Parser;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
-        Command::Match(args) => pairpost::cli::matching::run(&args),
-    };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
+    match pairpost::cli::Cli::parse().run() {
+        Ok(code) => code,
         Err(error) => {
             eprintln!("pairpost: {error:#}");
             ExitCode::from(1)

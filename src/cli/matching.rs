@@ -12,9 +12,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::domain::matching::{
-    Applicant, Certificate, Decision, Graph, Matching, Objective, Past, Side, Unmatched, Weights, certificate, generate, prove_round, read_applicants,
-    read_lines,
+    Applicant, Certificate, Decision, Graph, LIBRARIES, Matching, Objective, Past, Side, Unmatched, Weights, certificate, generate, prove_round,
+    read_applicants, read_lines,
 };
+use crate::domain::programme::{Kind, Programme};
 
 /// What `pairpost match` is told.
 #[derive(Debug, clap::Args)]
@@ -95,11 +96,15 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
 }
 
 fn match_applicants(file: &Path, args: &Args, out: &mut Vec<u8>) -> anyhow::Result<()> {
-    let applicants = read_applicants(&read(file)?).with_context(|| file.display().to_string())?;
+    let programme = args.programme.as_deref().map(read_programme).transpose()?;
+    let (weights, sectors) = match (&programme, &args.programme) {
+        (Some(programme), Some(file)) => (Weights::read(&programme.matching).map_err(|line| anyhow!("{}: {line}", file.display()))?, sectors(programme)),
+        (_, _) => (Weights::default(), LIBRARIES.to_vec()),
+    };
+    let weights = Weights { trios: weights.trios || args.trios, ..weights };
+    let applicants = read_applicants(&read(file)?, &sectors).with_context(|| file.display().to_string())?;
     let history: Vec<Past> = args.history.as_deref().map(read_values).transpose()?.unwrap_or_default();
     let decisions: Vec<Decision> = args.pins.as_deref().map(read_values).transpose()?.unwrap_or_default();
-    let mut weights = args.programme.as_deref().map(read_weights).transpose()?.unwrap_or_default();
-    weights.trios |= args.trios;
     let begin = Instant::now();
     let proven = prove_round(&applicants, &history, &decisions, &weights, args.seed)?;
     let seconds = begin.elapsed().as_secs_f64();
@@ -310,19 +315,17 @@ fn read_values<T: DeserializeOwned>(file: &Path) -> anyhow::Result<Vec<T>> {
     Ok(values.into_iter().map(|(_, value)| value).collect())
 }
 
-/// The section `[matching]` of a programme file, or the usual weights where it has none.
-fn read_weights(file: &Path) -> anyhow::Result<Weights> {
-    let programme: toml::Table = toml::from_str(&read(file)?).map_err(|error| anyhow!("{}: {}", file.display(), one_line(&error.to_string())))?;
-    match programme.get("matching") {
-        Some(section) => {
-            section.clone().try_into().map_err(|error: toml::de::Error| anyhow!("{}: [matching]: {}", file.display(), one_line(&error.to_string())))
-        }
-        None => Ok(Weights::default()),
-    }
+fn read_programme(file: &Path) -> anyhow::Result<Programme> {
+    Programme::parse(&read(file)?).map_err(|error| anyhow!("{}: {error}", file.display()))
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+/// The sectors that a programme asks for.
+fn sectors(programme: &Programme) -> Vec<&str> {
+    match programme.question("sector").map(|question| &question.kind) {
+        Some(Kind::Choice(choices)) => choices.iter().map(|choice| choice.value.as_str()).collect(),
+        // Whatever else the question may be, its answers are none of a list.
+        Some(_) | None => LIBRARIES.to_vec(),
+    }
 }
 
 fn write_certificate(args: &Args, certificate: &Certificate) -> anyhow::Result<()> {

@@ -1,6 +1,12 @@
 //! The rules: values in, values out; no I/O, no clock, no chance.
 pub mod address;
+pub mod admission;
 pub mod answers;
 pub mod fold;
+pub mod languages;
 pub mod matching;
 pub mod places;
+pub mod programme;
+pub mod refusal;
+pub mod secret;
+pub mod topic;

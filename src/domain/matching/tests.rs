@@ -2,7 +2,7 @@
 use super::*;
 
 fn people(lines: &[&str]) -> Vec<Applicant> {
-    read_applicants(&lines.join("\n")).expect("good lines")
+    read_applicants(&lines.join("\n"), &LIBRARIES).expect("good lines")
 }
 
 fn matched(lines: &[&str]) -> Matching {
