@@ -158,7 +158,9 @@ mod tests {
             spoilt(&|certificate| moved(&mut certificate.scale));
             spoilt(&|certificate| moved(&mut certificate.constant));
             for name in &graph.names {
-                spoilt(&|certificate| drop(certificate.people.entry(name.clone()).and_modify(moved)));
+                spoilt(&|certificate| {
+                    certificate.people.entry(name.clone()).and_modify(moved);
+                });
             }
             for set in 0..sound.blossoms.len() {
                 spoilt(&|certificate| moved(&mut certificate.blossoms[set].z));
@@ -169,8 +171,12 @@ mod tests {
         spoilt(&|certificate| certificate.blossoms[0].members.truncate(1));
         spoilt(&|certificate| certificate.blossoms[0].members[0] = "nobody".into());
         spoilt(&|certificate| certificate.blossoms[0].members[0] = certificate.blossoms[0].members[1].clone());
-        spoilt(&|certificate| drop(certificate.people.remove("a")));
-        spoilt(&|certificate| drop(certificate.people.insert("nobody".into(), 0)));
+        spoilt(&|certificate| {
+            certificate.people.remove("a");
+        });
+        spoilt(&|certificate| {
+            certificate.people.insert("nobody".into(), 0);
+        });
     }
 
     #[test]

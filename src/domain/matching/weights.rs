@@ -108,6 +108,13 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_programme_says_what_holds_without_one() {
+        let programme: toml::Table = include_str!("../../../templates/programmes/librarians.toml").parse().expect("TOML");
+        let section = programme["matching"].as_table().expect("a section");
+        assert_eq!(Weights::read(section), Ok(Weights::default()));
+    }
+
+    #[test]
     fn a_programme_file_names_only_what_it_changes_and_misspells_nothing() {
         let read = |text: &str| Weights::read(&text.parse().expect("TOML"));
         assert_eq!(read("place = 5\ntrios = true"), Ok(Weights { place: 5, trios: true, ..Weights::default() }));
