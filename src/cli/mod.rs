@@ -25,7 +25,7 @@ pub struct Cli {
 enum Command {
     /// Shows how raw letters are understood, a line of JSON each
     Inspect(inspect::Inspect),
-    /// Matches applicants from a file, or a weighted graph, to a proven optimum
+    /// Matches applicants from a file, and proves that no better match exists
     Match(matching::Args),
     /// Shows a letter as the relay would send it
     RelayPreview(relay_preview::RelayPreview),
