@@ -9,6 +9,7 @@ pub mod matching;
 pub mod places;
 pub mod programme;
 pub mod refusal;
+pub mod round;
 pub mod secret;
 pub mod topic;
 pub mod wording;
