@@ -26,7 +26,7 @@ enum Command {
     /// Shows how raw letters are understood, a line of JSON each
     Inspect(inspect::Inspect),
     /// Matches applicants from a file, and proves that no better match exists
-    Match(matching::Match),
+    Match(matching::Args),
     /// Shows a letter as the relay would send it
     RelayPreview(relay_preview::RelayPreview),
 }
@@ -37,7 +37,7 @@ impl Cli {
         let config = Config::load(self.config.as_deref(), std::env::vars())?;
         match self.command {
             Command::Inspect(command) => command.run(&config.domain).map(|()| ExitCode::SUCCESS),
-            Command::Match(command) => command.run(),
+            Command::Match(args) => matching::run(&args).map(|()| ExitCode::SUCCESS),
             Command::RelayPreview(command) => command.run(),
         }
     }

@@ -13,6 +13,7 @@ pub mod people;
 pub mod private_postgres;
 pub mod recipients;
 pub mod relays;
+pub mod seeds;
 pub mod subscriptions;
 pub mod tokens;
 pub mod topics;
