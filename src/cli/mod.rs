@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 use crate::config::Config;
 
 pub mod inspect;
+pub mod matching;
 pub mod relay_preview;
 
 /// What was typed.
@@ -24,6 +25,8 @@ pub struct Cli {
 enum Command {
     /// Shows how raw letters are understood, a line of JSON each
     Inspect(inspect::Inspect),
+    /// Matches applicants from a file, and proves that no better match exists
+    Match(matching::Args),
     /// Shows a letter as the relay would send it
     RelayPreview(relay_preview::RelayPreview),
 }
@@ -34,6 +37,7 @@ impl Cli {
         let config = Config::load(self.config.as_deref(), std::env::vars())?;
         match self.command {
             Command::Inspect(command) => command.run(&config.domain).map(|()| ExitCode::SUCCESS),
+            Command::Match(args) => matching::run(&args).map(|()| ExitCode::SUCCESS),
             Command::RelayPreview(command) => command.run(),
         }
     }

@@ -4,7 +4,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use crate::domain::address::EmailAddress;
 use crate::mail::anonymize::{self, MentionedIds, Parties, Threading};
@@ -13,8 +13,8 @@ use crate::mail::anonymize::{self, MentionedIds, Parties, Threading};
 #[derive(Debug, clap::Args)]
 pub struct RelayPreview {
     /// Who writes: the name to show and the real address; again for each further address of theirs
-    #[arg(long, required = true, value_name = "NAME <REAL>", value_parser = named_address)]
-    writer: Vec<(String, EmailAddress)>,
+    #[arg(long, required = true, value_name = "NAME <REAL>")]
+    writer: Vec<String>,
     /// The address under which the reader knows the writer
     #[arg(long, value_name = "ALIAS")]
     writer_alias: EmailAddress,
@@ -43,10 +43,13 @@ impl RelayPreview {
             }
         };
         let our_domain = self.writer_alias.domain().to_owned();
-        let Some((writer_name, _)) = self.writer.first().cloned() else { bail!("--writer is missing") };
+        // Read here and not with the other arguments, because real letters give addresses that are none: that is nobody's wrong usage.
+        let writers =
+            self.writer.iter().map(|writer| named_address(writer).map_err(|e| anyhow!("no writer {writer:?}: {e}"))).collect::<Result<Vec<_>, _>>()?;
+        let Some((writer_name, _)) = writers.first().cloned() else { bail!("--writer is missing") };
         let parties = Parties {
             writer_name,
-            writer_addresses: self.writer.into_iter().map(|(_, address)| address).collect(),
+            writer_addresses: writers.into_iter().map(|(_, address)| address).collect(),
             writer_alias: self.writer_alias,
             reader_address: self.reader,
             reader_alias: self.reader_alias,
@@ -60,7 +63,7 @@ impl RelayPreview {
                 Ok(ExitCode::SUCCESS)
             }
             Err(refusal) => {
-                eprintln!("refused: {refusal}");
+                eprintln!("{refusal}");
                 Ok(ExitCode::from(1))
             }
         }

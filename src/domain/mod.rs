@@ -2,6 +2,7 @@
 pub mod address;
 pub mod admission;
 pub mod answers;
+pub mod courtesy;
 pub mod fold;
 pub mod languages;
 pub mod matching;
@@ -10,3 +11,4 @@ pub mod programme;
 pub mod refusal;
 pub mod secret;
 pub mod topic;
+pub mod wording;

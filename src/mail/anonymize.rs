@@ -204,7 +204,13 @@ fn sent(message: &Message<'_>) -> Option<i64> {
 
 fn subject(message: &Message<'_>, replacer: &Replacer) -> Result<String, RelayRefusal> {
     let given = message.subject().unwrap_or_default();
-    let subject = one_line(&replacer.plain(given)?);
+    let field = message.root_part().headers.iter().rfind(|field| field.name == HeaderName::Subject);
+    let given = match field.and_then(|field| message.raw_message().get(field.offset_start as usize..field.offset_end as usize)) {
+        // Bytes in no charset that it names, against RFC 5322 and 6532: read as text parts are.
+        Some(raw) if given.contains(char::REPLACEMENT_CHARACTER) && std::str::from_utf8(raw).is_err() => Cow::Owned(text::in_charset(raw, None)?),
+        _ => Cow::Borrowed(given),
+    };
+    let subject = one_line(&replacer.plain(&given)?);
     Ok(match subject.char_indices().nth(LONGEST_SUBJECT) {
         Some((end, _)) => format!("{}…", &subject[..end]),
         None => subject,

@@ -68,8 +68,21 @@ pub enum FailureClass {
 
 /// Reads a bounce, whether or not it is a report by RFC 3464. Empty where nothing can be read.
 pub fn read(message: &Message) -> Bounce {
+    let bounce = read_outer(message);
+    if !bounce.recipients.is_empty() {
+        return bounce;
+    }
+    // A filter on the way may have wrapped the whole report into a letter of its own.
+    let wrapped = message.parts.iter().filter(|p| p.content_type == "message/rfc822").filter_map(|p| p.text.as_deref());
+    let inner = wrapped.filter(|text| text.contains("delivery-status")).map(|text| read_outer(&Message::parse(text.as_bytes())));
+    inner.into_iter().find(|b| !b.recipients.is_empty()).unwrap_or(bounce)
+}
+
+fn read_outer(message: &Message) -> Bounce {
     let mut recipients: Vec<BounceRecipient> = Vec::new();
-    let reports = message.parts.iter().filter(|p| matches!(p.content_type.as_str(), "message/delivery-status" | "message/global-delivery-status"));
+    // Dovecot reports a letter it did not deliver as one that was deleted, in the form of a receipt.
+    let kinds = ["message/delivery-status", "message/global-delivery-status", "message/disposition-notification"];
+    let reports = message.parts.iter().filter(|p| kinds.contains(&p.content_type.as_str()));
     for recipient in reports.filter_map(|p| p.text.as_deref()).flat_map(status_groups).filter_map(|group| from_report(&group, message)) {
         if !recipients.iter().any(|r| r.address.eq_ignore_ascii_case(&recipient.address)) {
             recipients.push(recipient);
@@ -193,10 +206,11 @@ fn failure_class(action: Action, status: Option<&str>, words: &str) -> FailureCl
         return FailureClass::Soft;
     }
     let temporary = kind == "4" || (kind.is_empty() && reply_code(&words) == Some('4'));
-    if says(EXPIRED_WORDS) || reason == "4.7" {
-        FailureClass::Expired
-    } else if says(HARD_WORDS) && !temporary && !says(&["try again", "temporar"]) {
+    let gone = kind == "5" && matches!(reason, "1.1" | "1.2" | "1.3" | "1.6" | "1.10");
+    if gone || (says(HARD_WORDS) && !temporary && !says(&["try again", "temporar"])) {
         FailureClass::Hard
+    } else if says(EXPIRED_WORDS) || reason == "4.7" {
+        FailureClass::Expired
     } else if says(CONTENT_WORDS) || reason.starts_with("6.") || matches!(reason, "2.3" | "3.4") {
         FailureClass::Content
     } else if says(BLOCKED_WORDS) || reason.starts_with("7.") {
@@ -204,7 +218,7 @@ fn failure_class(action: Action, status: Option<&str>, words: &str) -> FailureCl
     } else if temporary {
         // Given up for a cause that was passing each time.
         FailureClass::Expired
-    } else if kind == "5" && matches!(reason, "1.0" | "1.1" | "1.2" | "1.3" | "1.4" | "1.6" | "1.10" | "2.1" | "4.4") {
+    } else if kind == "5" && matches!(reason, "1.0" | "1.4" | "2.1" | "4.4") {
         FailureClass::Hard
     } else if says(SOFT_WORDS) {
         FailureClass::Soft
@@ -228,7 +242,13 @@ fn from_words(message: &Message) -> Vec<BounceRecipient> {
         found = note.lines().filter_map(leading_address).filter(|a| !not_them(a)).collect();
     }
     if found.is_empty() {
-        found = addresses(&note).into_iter().filter(|a| !not_them(a)).collect();
+        // Not from a line that tells of the letter itself, or whom to ask; but where there is no other, from its `To`.
+        let about_letter = |line: &&str| ["to:", "cc:", "from:", "reply-to:"].iter().any(|l| line.trim().to_lowercase().starts_with(l));
+        let of = |wanted: bool| note.lines().filter(|l| about_letter(l) == wanted).flat_map(addresses).filter(|a| !not_them(a)).collect::<Vec<_>>();
+        found = of(false);
+        if found.is_empty() {
+            found = of(true);
+        }
     }
     let mut out: Vec<BounceRecipient> = Vec::new();
     for address in found {
@@ -342,6 +362,8 @@ const FAILURE_SUBJECTS: &[&str] = &[
     "permanent delivery",
     "failure notice",
     "failed mail",
+    "mail could not",
+    "mail failed",
     "mail delivery",
     "mail failure",
     "mail system error",
@@ -404,6 +426,12 @@ const FAILURE_WORDS: &[&str] = &[
     "mailbox is full",
     "over quota",
     "returned to you",
+    "has been returned",
+    "failed addresses",
+    "not been delivered",
+    "not yet been",
+    "delivery point",
+    "无法送达",
     "konnte nicht zugestellt",
     "n'a pas pu etre delivre",
     "n'a pas pu être",
@@ -432,12 +460,13 @@ const DELAY_WORDS: &[&str] = &[
     "delivery attempts will continue",
     "temporary non-fatal",
     "will try again",
+    "just a warning",
 ];
 
 /// Where the note ends and the letter that came back begins.
 const RETURNED_LETTER: &[&str] = &[
-    "copy of the message",
-    "copy of your message",
+    "is a copy of",
+    "copy of the message, including",
     "copy of the original",
     "below this line",
     "below the next line",
@@ -455,6 +484,7 @@ const RETURNED_LETTER: &[&str] = &[
     "original message ---",
     "first part of the message",
     "---- returned",
+    "--returned",
     "message text follows",
     "message follows:",
 ];
@@ -531,6 +561,14 @@ const HARD_WORDS: &[&str] = &[
     "no such host",
     "couldn't find any host",
     "not exist",
+    "invalid final delivery",
+    "does not have a",
+    "no longer valid",
+    "n'existe pas",
+    "unbekannt",
+    "no existe",
+    "não existe",
+    "non esiste",
 ];
 
 const CONTENT_WORDS: &[&str] =

@@ -114,10 +114,10 @@ fn structured(message: &Message) -> Option<Class> {
     let class = match report_type.as_str() {
         "delivery-status" => Class::Bounce,
         "feedback-report" => complaint(message),
-        "disposition-notification" => Class::Receipt,
+        "disposition-notification" => receipt(message),
         "tlsrpt" => Class::Report(Report::Tls),
         _ if has("message/feedback-report") => complaint(message),
-        _ if has("message/disposition-notification") => Class::Receipt,
+        _ if has("message/disposition-notification") => receipt(message),
         // A person may attach a bounce to a letter; a server says so at the top, or has nothing else to say.
         _ if (has("message/delivery-status") || has("message/global-delivery-status")) && (top == "multipart/report" || is_daemon(message)) => Class::Bounce,
         _ if has("application/tlsrpt+gzip") || has("application/tlsrpt+json") => Class::Report(Report::Tls),
@@ -125,6 +125,14 @@ fn structured(message: &Message) -> Option<Class> {
         _ => return None,
     };
     Some(class)
+}
+
+/// RFC 8098; but a server that deletes a letter unread (`automatic-action … deleted`), because the mailbox is full, tells of a failure.
+fn receipt(message: &Message) -> Class {
+    let text = message.part("message/disposition-notification").and_then(|p| p.text.as_deref()).unwrap_or_default().to_ascii_lowercase();
+    let disposition = text.lines().find_map(|l| l.strip_prefix("disposition:")).unwrap_or_default();
+    let dropped = disposition.contains("automatic-action") && disposition.contains("deleted") && message.subject.to_lowercase().contains("rejected");
+    if dropped { Class::Bounce } else { Class::Receipt }
 }
 
 /// RFC 9991 uses the container of ARF with a feedback type of its own.

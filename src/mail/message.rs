@@ -99,7 +99,7 @@ impl Message {
         let raw = without_mbox_line(raw);
         let mut defects = Vec::new();
         let raw = header_as_utf8(raw, &mut defects);
-        let parser = MessageParser::default();
+        let parser = parser();
         let parsed = if claims_too_many_parts(&raw) {
             defects.push(Defect::TooManyParts);
             parser.parse_headers(raw.as_ref())
@@ -112,8 +112,8 @@ impl Message {
         };
 
         let fields: Vec<_> = fields(&parsed);
-        let (from, from_name) = read_from(&parsed, &fields, &mut defects);
-        let date = parsed.date().and_then(moment);
+        let (from, from_name) = read_from(&parsed, &fields, from_lines(&raw), &mut defects);
+        let date = fields.iter().find(|(name, _)| name == "date").and_then(|(_, value)| mail_parser::DateTime::parse_rfc822(value)).and_then(|d| moment(&d));
         let message_id = ids(&parsed, &HeaderName::MessageId).into_iter().next();
         if date.is_none() {
             defects.push(Defect::NoDate);
@@ -200,10 +200,30 @@ impl Message {
     }
 }
 
+/// mail-parser's own reading of Date and Received runs over the end of its line where a zone such as `UT` stands there, and swallows the next field;
+/// so only the fields used are parsed, and dates by themselves.
+fn parser() -> MessageParser {
+    MessageParser::new().with_mime_headers().with_address_headers().with_message_ids().header_text(HeaderName::Subject)
+}
+
+/// How many lines begin a From field, counted without a parser of fields, so that none can be hidden from us in another one.
+fn from_lines(raw: &[u8]) -> usize {
+    let is_from = |line: &[u8]| {
+        let Some((name, rest)) = line.split_at_checked(4) else { return false };
+        name.eq_ignore_ascii_case(b"from") && rest.iter().find(|b| !matches!(b, b' ' | b'\t')) == Some(&b':')
+    };
+    raw[..header_end(raw)].split(|&b| b == b'\n' || b == b'\r').filter(|line| is_from(line)).count()
+}
+
 /// The one author. Any doubt is a `None`: the header From decides who somebody is.
-fn read_from(parsed: &mail_parser::Message<'_>, fields: &[(String, String)], defects: &mut Vec<Defect>) -> (Option<EmailAddress>, Option<String>) {
+fn read_from(
+    parsed: &mail_parser::Message<'_>,
+    fields: &[(String, String)],
+    lines: usize,
+    defects: &mut Vec<Defect>,
+) -> (Option<EmailAddress>, Option<String>) {
     let values: Vec<_> = parsed.header_values(HeaderName::From).collect();
-    let written = fields.iter().filter(|(name, _)| name == "from").count();
+    let written = lines.max(fields.iter().filter(|(name, _)| name == "from").count());
     let mailboxes: Vec<_> = values.iter().filter_map(|v| v.as_address()).flat_map(Address::iter).collect();
     let grouped = values.iter().any(|v| matches!(v, HeaderValue::Address(Address::Group(_))));
     match mailboxes.as_slice() {
@@ -496,6 +516,18 @@ mod tests {
             assert_eq!(address, None, "{field}");
             assert_eq!(defects, [defect], "{field}");
         }
+    }
+
+    #[test]
+    fn no_field_swallows_the_next_one() {
+        let raw =
+            b"Date: Sat, 22 Apr 2006 17:14:50 UT\r\nFrom: ana@example.org\r\nReceived: from a by b; Sat, 22 Apr 2006 17:14:50 UT\r\nTo: bo@x.example\r\n\r\nhi";
+        let read = Message::parse(raw);
+        assert_eq!(read.from.as_ref().map(EmailAddress::as_str), Some("ana@example.org"));
+        assert_eq!(read.to.len(), 1);
+        assert_eq!(read.date.map(|d| d.to_rfc3339()).as_deref(), Some("2006-04-22T17:14:50+00:00"));
+        let two = Message::parse(b"Date: Sat, 22 Apr 2006 17:14:50 UT\nFrom: ana@example.org\nFrom: bo@example.org\n\nhi");
+        assert_eq!((two.from, two.defects.contains(&Defect::SeveralFrom)), (None, true));
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn quoted_lines(lines: &[&str]) -> Vec<Piece> {
     let mut pieces = vec![Piece::Own; lines.len()];
     let mut i = 0;
     while i < lines.len() {
-        if is_quote(lines[i]) && attribution(lines, i).is_none() {
+        if is_quote(lines[i]) {
             pieces[i] = Piece::Quoted;
             i += 1;
             while i < lines.len() && (is_quote(lines[i]) || continues_quote(lines[i - 1], lines[i])) {
@@ -92,9 +92,10 @@ fn quoted_lines(lines: &[&str]) -> Vec<Piece> {
             }
             continue;
         }
-        if begins_header_block(lines, i) || is_original_message(lines[i]) {
-            // A rule or an empty line above belongs to it.
-            let rule = (i.saturating_sub(2)..i).find(|&j| is_rule(lines[j]) && lines[j..i].iter().all(|l| is_rule(l) || l.trim().is_empty()));
+        // A rule, perhaps with an empty line below, belongs to it.
+        let rule = (i.saturating_sub(2)..i).find(|&j| is_rule(lines[j]) && lines[j..i].iter().all(|l| is_rule(l) || l.trim().is_empty()));
+        let ruled_from = rule.is_some() && header_label(lines[i]) == Some(Label::From) && lines[i].contains('@');
+        if ruled_from || begins_header_block(lines, i) || is_original_message(lines[i]) {
             pieces[rule.unwrap_or(i)..].fill(Piece::Quoted);
             break;
         }
@@ -226,8 +227,9 @@ fn attribution(lines: &[&str], at: usize) -> Option<Attribution> {
     let column = opener_column(lines[at]);
     // The introduction itself may be wrapped over several lines.
     for end in at..(at + 6).min(lines.len()) {
-        let marked = is_quote(lines[end]);
-        if (marked && !ends_in_verb(lines[end].trim().trim_start_matches('>').trim())) || (end > at && column.is_none()) {
+        // The `>` of a broken `<address>` may begin the last line.
+        let marked = is_quote(lines[end]) && !is_lone_verb(lines[end]);
+        if marked || (end > at && column.is_none()) {
             break;
         }
         let from = column.unwrap_or(0);
@@ -235,7 +237,7 @@ fn attribution(lines: &[&str], at: usize) -> Option<Attribution> {
         if joined.len() > 500 {
             break;
         }
-        let followed = next_full(lines, end + 1).is_some_and(|j| is_quote(lines[j]));
+        let followed = next_full(lines, end + 1).is_some_and(|j| is_quote(lines[j]) && !is_lone_verb(lines[j]));
         if introduces(&joined, column.is_some(), followed) {
             return Some(Attribution { start: at, end, column: from });
         }
@@ -245,6 +247,12 @@ fn attribution(lines: &[&str], at: usize) -> Option<Attribution> {
         }
     }
     None
+}
+
+/// `> wrote:`
+fn is_lone_verb(line: &str) -> bool {
+    let words = line.trim().trim_start_matches('>').trim();
+    !words.contains(' ') && ends_in_verb(words)
 }
 
 /// "On …" and its like may begin behind the writer's last words.
@@ -283,7 +291,8 @@ fn introduces(text: &str, opened: bool, followed: bool) -> bool {
         return true;
     }
     // "2014-10-17 11:28 GMT+03:00 Ana <ana@example.org>:" says no verb.
-    addressed && starts_with_date(core) && core.contains('<') && (colon || followed)
+    let timed = starts_with_date(core) || (opened && dated && core.contains(':'));
+    addressed && timed && core.contains('<') && (colon || followed)
 }
 
 fn ends_in_verb(text: &str) -> bool {
@@ -784,6 +793,7 @@ const VERBS_LAST: &[&str] = &[
     "ha scritto",
     "scrisse",
     "schreef",
+    "geschreven",
     "skrev",
     "skrifaði",
     "kirjoitti",

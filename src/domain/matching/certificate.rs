@@ -59,20 +59,14 @@ pub fn examine(graph: &Graph, pairs: &[(u32, u32, i64)], certificate: &Certifica
         return flaw("a dual value is negative, or too large");
     }
 
-    // The matching: pairs of the graph, nobody twice.
-    let allowed: BTreeSet<&(u32, u32, i64)> = graph.pairs.iter().collect();
-    let mut matched = vec![false; y.len()];
-    for pair in pairs {
-        if !allowed.contains(pair) {
-            return flaw("a pair is not allowed");
-        }
-        for end in [pair.0, pair.1] {
-            if std::mem::replace(&mut matched[end as usize], true) {
-                return flaw("somebody is matched twice");
-            }
+    // The matching: nobody twice.
+    let mut partner = vec![None; y.len()];
+    for &(a, b, w) in pairs {
+        if a >= b || b as usize >= y.len() || partner[a as usize].replace((b, w)).is_some() || partner[b as usize].replace((a, w)).is_some() {
+            return flaw("somebody is matched twice, or with nobody");
         }
     }
-    if y.iter().zip(&matched).any(|(&y, &matched)| !matched && y != 0) {
+    if y.iter().zip(&partner).any(|(&y, partner)| partner.is_none() && y != 0) {
         return flaw("somebody unmatched has a positive dual value");
     }
 
@@ -91,18 +85,27 @@ pub fn examine(graph: &Graph, pairs: &[(u32, u32, i64)], certificate: &Certifica
         }
     }
 
-    // No pair is worth more than its duals.
+    // No pair is worth more than its dual values, and the matching is made of pairs of the graph.
     let value = |w: i64| scale.checked_mul(constant.checked_add(i128::from(w))?);
+    let (mut of, mut holds, mut in_graph) = (u32::MAX, vec![false; blossoms.len()], 0);
     for &(a, b, w) in &graph.pairs {
-        let (one, other) = (&sets_of[a as usize], &sets_of[b as usize]);
+        if of != a {
+            holds.fill(false);
+            sets_of[a as usize].iter().for_each(|&set| holds[set] = true);
+            of = a;
+        }
         let Some(value) = value(w) else { return flaw("its numbers are too large") };
         let mut reach = y[a as usize] + y[b as usize];
         if reach < value {
-            reach += one.iter().filter(|set| other.contains(set)).map(|&set| blossoms[set].z).sum::<i128>();
+            reach += sets_of[b as usize].iter().filter(|&&set| holds[set]).map(|&set| blossoms[set].z).sum::<i128>();
         }
         if reach < value {
             return flaw("a pair is worth more than its dual values");
         }
+        in_graph += usize::from(partner[a as usize] == Some((b, w)));
+    }
+    if in_graph != pairs.len() {
+        return flaw("a pair is not allowed");
     }
 
     // Most pairs first: k + 1 pairs outweigh k, whatever their weights.

@@ -14,6 +14,8 @@ use crate::domain::places;
 /// A match as one of those in it sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Side {
+    /// How satisfied this person should be, 0 to 1000; with two partners, by the one who suits less. For coordinators.
+    pub satisfaction: u32,
     /// The wishes stated.
     pub asked: Vec<String>,
     /// The wishes met, and by what.
@@ -37,7 +39,8 @@ impl Roster<'_> {
     /// What somebody is told about being matched with these people: one, or two in a trio.
     pub fn side(&self, who: usize, partners: &[usize]) -> Side {
         let voice = if partners.len() > 1 { OF_A_TRIO } else { OF_A_PAIR };
-        let mut side = Side { asked: self.asked(who), ..Side::default() };
+        let satisfaction = partners.iter().map(|&partner| self.satisfaction(who, partner)).min().unwrap_or(0);
+        let mut side = Side { satisfaction, asked: self.asked(who), ..Side::default() };
         for wish in Wish::ALL {
             let fitting = partners.iter().find(|&&partner| self.meets(wish, who, partner) == Some(true));
             match (fitting, self.meets(wish, who, who).is_some()) {

@@ -9,6 +9,7 @@ pub mod certificate;
 pub mod explain;
 pub mod generate;
 pub mod optimum;
+pub mod pricing;
 pub mod roster;
 pub mod rules;
 pub mod score;
@@ -82,8 +83,9 @@ pub struct Objective {
     pub requests: usize,
     /// Wishes met.
     pub requests_met: usize,
-    /// What all pairs are worth together. A pair is worth 0 to 2000; with somebody's second place less, by more than all that could be
-    /// won elsewhere, so that second places serve only to give a partner to those who would have none.
+    /// What all pairs are worth together. A pair is worth 0 to 2000. One that takes somebody's second place is worth less by more than
+    /// all that could be won elsewhere (so its score is far below 0): among matches of as many pairs, those that give more people a
+    /// partner come first.
     pub score: i64,
     /// Whether this is proven to be the best there is: always, or there would be an error in its place.
     pub optimal: bool,

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::applicant::{BadLine, read_lines};
 use super::blossom::{self, Amount, Edge, GraphError, SCALE, Solution};
 use super::certificate::{Certificate, OddSet};
+use super::pricing;
 
 /// A pair that may be matched, and what it is worth: a line of `--graph` and `--scores`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -96,17 +97,16 @@ impl Graph {
         let constant = self.constant();
         let weight = |w: i64| constant + Amount::from(w);
         let edges: Vec<Edge> = self.pairs.iter().map(|&(a, b, w)| Edge { a, b, weight: weight(w) }).collect();
-        let proof = blossom::solve(self.names.len(), &edges)?;
+        let proof = pricing::solve(self.names.len(), &edges)?;
         // Every best matching is made of edges that are tight under these duals, so the others need not be looked at again.
-        let tight = tight(&proof, &edges);
+        let tight = edges.iter().zip(pricing::slacks(&proof, &edges)).filter(|&(_, slack)| slack == 0);
         let most_ties = self.most_pairs() * (Amount::from(u32::MAX) + 1) + 1;
-        let with_tie = |&index: &usize| {
-            let Edge { a, b, weight } = edges[index];
+        let with_tie = |&Edge { a, b, weight }: &Edge| {
             let tie = Amount::from(seeded(seed, &[&self.names[a as usize], &self.names[b as usize]]) >> 32);
             let weight = weight.checked_mul(most_ties).and_then(|weight| weight.checked_add(tie)).ok_or(GraphError::TooLarge)?;
             Ok(Edge { a, b, weight })
         };
-        let tied: Vec<Edge> = tight.iter().map(with_tie).collect::<Result<_, _>>()?;
+        let tied: Vec<Edge> = tight.map(|(edge, _)| with_tie(edge)).collect::<Result<_, _>>()?;
         let chosen = blossom::solve(self.names.len(), &tied)?;
         let is_chosen = |&&(a, b, _): &&(u32, u32, i64)| chosen.mate[a as usize] == Some(b);
         let pairs: Vec<(u32, u32, i64)> = self.pairs.iter().filter(is_chosen).copied().collect();
@@ -132,25 +132,6 @@ impl Graph {
         let primal = pairs.iter().map(|&(_, _, w)| SCALE * (constant + Amount::from(w))).sum();
         Certificate { scale: SCALE, constant, people: self.names.iter().cloned().zip(proof.y.iter().copied()).collect(), blossoms: sets, primal, dual }
     }
-}
-
-/// The positions of the edges whose slack is 0.
-fn tight(proof: &Solution, edges: &[Edge]) -> Vec<usize> {
-    let mut sets_of = vec![Vec::new(); proof.y.len()];
-    for (number, blossom) in proof.blossoms.iter().enumerate() {
-        for &member in &blossom.members {
-            sets_of[member as usize].push(number);
-        }
-    }
-    let slack = |edge: &Edge| {
-        let ends = proof.y[edge.a as usize] + proof.y[edge.b as usize] - SCALE * edge.weight;
-        if ends > 0 {
-            return ends;
-        }
-        let (one, other) = (&sets_of[edge.a as usize], &sets_of[edge.b as usize]);
-        ends + one.iter().filter(|set| other.binary_search(set).is_ok()).map(|&set| proof.blossoms[set].z).sum::<Amount>()
-    };
-    (0..edges.len()).filter(|&index| slack(&edges[index]) == 0).collect()
 }
 
 /// A number that depends on the seed and the words alone, the same on every machine: FNV-1a, its bits mixed at the end.

@@ -1,6 +1,7 @@
 //! Finds addresses that must not be seen, in whatever spelling, and puts others in their place.
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
 
 use md5::Digest;
 
@@ -10,6 +11,12 @@ use crate::domain::address::EmailAddress;
 
 /// How often a text is gone through until nothing is found in it; an address that is still there stands in something we don't understand.
 const ROUNDS: usize = 4;
+/// Long texts are looked at in stretches of this many bytes …
+const STRETCH: usize = 1 << 16;
+/// … with so many of the text before …
+const BEFORE: usize = 256;
+/// … and so many behind: no address is longer, however it is spelled.
+const BEHIND: usize = 4096;
 /// Base 64 shorter than this holds no address.
 const BASE64_AT_LEAST: usize = 16;
 /// A full stop and one of these behind an address ends a file's name and doesn't belong to the domain.
@@ -68,19 +75,29 @@ impl Replacer {
 
     /// A plain text without the addresses.
     pub fn plain<'t>(&self, text: &'t str) -> Result<Cow<'t, str>, RelayRefusal> {
-        self.rewritten(text, |text| Spelled::plain(text.as_bytes()), |alias| alias.as_bytes().to_vec())
+        self.rewritten(text, |text, stretch| Spelled::plain(text.as_bytes(), stretch), |alias| alias.as_bytes().to_vec())
     }
 
-    /// Well-formed HTML, as a serialiser writes it, without the addresses in its words, also where tags split them. Attributes are not looked at.
+    /// Well-formed HTML, in which `<` is nothing but the start of a tag, without the addresses in its words, also where tags split them.
+    /// Attributes are not looked at.
     pub fn page<'t>(&self, html: &'t str) -> Result<Cow<'t, str>, RelayRefusal> {
         self.rewritten(html, Spelled::page, |alias| alias.replace('&', "&amp;").replace('<', "&lt;").into_bytes())
     }
 
-    fn rewritten<'t>(&self, text: &'t str, spell: impl Fn(&str) -> Spelled, write: impl Fn(&str) -> Vec<u8>) -> Result<Cow<'t, str>, RelayRefusal> {
+    fn rewritten<'t>(
+        &self,
+        text: &'t str,
+        spell: impl Fn(&str, Range<usize>) -> Spelled,
+        write: impl Fn(&str) -> Vec<u8>,
+    ) -> Result<Cow<'t, str>, RelayRefusal> {
         let mut text = Cow::Borrowed(text);
         for _ in 0..ROUNDS {
-            let mut edits = self.in_base64(&spell(&text));
-            edits.extend(self.found(spell(&text), text.as_bytes(), &write));
+            let mut edits = Vec::new();
+            for (stretch, counts) in stretches(&text) {
+                let spelled = spell(&text, stretch);
+                self.in_base64(&spelled, &mut edits);
+                self.found(spelled, text.as_bytes(), &write, &counts, &mut edits);
+            }
             if edits.is_empty() {
                 return Ok(text);
             }
@@ -90,20 +107,21 @@ impl Replacer {
         Err(RelayRefusal::AddressStays)
     }
 
-    /// What to change in `source` so that no reading of it shows an address.
-    fn found(&self, spelled: Spelled, source: &[u8], write: &impl Fn(&str) -> Vec<u8>) -> Vec<Edit> {
-        let mut edits = Vec::new();
-        for folded in spelled.readings().into_iter().map(Spelled::folded) {
+    /// Adds what to change in `source` so that no reading of it shows an address that begins where it counts.
+    fn found(&self, spelled: Spelled, source: &[u8], write: &impl Fn(&str) -> Vec<u8>, counts: &Range<usize>, edits: &mut Vec<Edit>) {
+        spelled.each_reading(|folded| {
             for (domain, people) in &self.domains {
                 for (at, _) in folded.text.match_indices(domain.as_str()) {
                     if let Some((start, alias)) = people.iter().find_map(|&i| self.match_before(&folded, at, at + domain.len(), &self.known[i], source)) {
-                        push_edits(&mut edits, folded.sources(start, at + domain.len()), &write(&alias));
+                        let sources = folded.sources(start, at + domain.len());
+                        if sources.first().is_some_and(|(from, _)| counts.contains(from)) {
+                            push_edits(edits, sources, &write(&alias));
+                        }
                     }
                 }
             }
-            self.in_hexadecimal(&folded, &mut edits);
-        }
-        edits
+            self.in_hexadecimal(&folded, edits);
+        });
     }
 
     /// Where the address begins whose domain stands at `at..end`, and what to write instead.
@@ -141,22 +159,20 @@ impl Replacer {
         }
     }
 
-    /// What to change in the runs of base 64 of a text: tracking tokens, encoded words, keys.
-    fn in_base64(&self, spelled: &Spelled) -> Vec<Edit> {
+    /// Adds what to change in the runs of base 64 of a text: tracking tokens, encoded words, keys.
+    fn in_base64(&self, spelled: &Spelled, edits: &mut Vec<Edit>) {
         let bytes = spelled.bytes();
-        let mut edits = Vec::new();
         let mut at = 0;
         while at < bytes.len() {
             let (run, end) = base64_run(bytes, at);
             if run.len() >= BASE64_AT_LEAST {
                 // A run may begin with a word that only looks like base 64.
                 if let Some(instead) = (0..4).find_map(|skip| self.base64_instead(&run, skip)) {
-                    push_edits(&mut edits, spelled.sources(at, end), &instead);
+                    push_edits(edits, spelled.sources(at, end), &instead);
                 }
             }
             at = end.max(at + 1);
         }
-        edits
     }
 
     /// The run with the address in it replaced, if one is there when `skip` characters are left out.
@@ -168,7 +184,8 @@ impl Replacer {
         }
         let wide = lower.len() != data.len();
         let data: Vec<u8> = if wide { data.into_iter().filter(|b| *b != 0).collect() } else { data };
-        let edits = self.found(Spelled::plain(&data), &data, &|alias: &str| alias.as_bytes().to_vec());
+        let mut edits = Vec::new();
+        self.found(Spelled::plain(&data, 0..data.len()), &data, &|alias: &str| alias.as_bytes().to_vec(), &(0..data.len()), &mut edits);
         if edits.is_empty() {
             return None;
         }
@@ -181,6 +198,23 @@ impl Replacer {
         });
         Some(run[..skip].iter().copied().chain(written).collect())
     }
+}
+
+/// A text in stretches that overlap, so that a large one needs little memory, each with the part of it in which what is found counts: what stands
+/// before that was seen with the stretch before, what stands behind it is there to see how an address goes on.
+fn stretches(text: &str) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + '_ {
+    // Not within a character, and in a page not within a tag.
+    let boundary = |near: usize| {
+        let at = (near..text.len()).find(|&i| text.is_char_boundary(i)).unwrap_or(text.len());
+        let before = &text.as_bytes()[at.saturating_sub(STRETCH / 2)..at];
+        let last = before.iter().rposition(|b| matches!(b, b'<' | b'>'));
+        last.filter(|&i| before[i] == b'<').map_or(at, |i| at - (before.len() - i))
+    };
+    (0..text.len()).step_by(STRETCH).map(move |start| {
+        let end = (start + STRETCH).min(text.len());
+        let before = if start == 0 { 0 } else { boundary(start - BEFORE) };
+        (before..boundary((end + BEHIND).min(text.len())).max(end), start..end)
+    })
 }
 
 /// The base 64 that begins at `at`, without the line breaks inside, and where it ends.

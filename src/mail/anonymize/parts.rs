@@ -91,10 +91,14 @@ impl<'m> Rebuilding<'m> {
             ("text", "calendar") | ("application", "ics") => Err(RelayRefusal::Calendar),
             ("text", "vcard" | "x-vcard" | "directory") => Err(RelayRefusal::ContactCard),
             ("text", "rfc822-headers") | ("message", "delivery-status" | "disposition-notification" | "feedback-report") => Err(RelayRefusal::Report),
+            ("application", "pkcs7-mime" | "x-pkcs7-mime") if parameter(part, "smime-type").is_some_and(|t| t.eq_ignore_ascii_case("signed-data")) => {
+                Err(RelayRefusal::Signed)
+            }
             ("application", "pkcs7-mime" | "x-pkcs7-mime" | "pgp-encrypted") => Err(RelayRefusal::Encrypted),
             ("application", "pkcs7-signature" | "x-pkcs7-signature" | "pgp-signature") => Err(RelayRefusal::Signed),
             ("application", "pgp-keys") => Err(RelayRefusal::Key),
             ("message", _) => Err(RelayRefusal::EnclosedMessage),
+            ("multipart", _) => Err(RelayRefusal::Unparsable),
             ("image", _) => Err(RelayRefusal::Picture { name: given_name(part) }),
             _ => Err(RelayRefusal::Attachment { name: given_name(part) }),
         }
@@ -114,7 +118,7 @@ impl<'m> Rebuilding<'m> {
             Cow::Owned(words) => Cow::Owned(words),
         };
         let mut content_type = ContentType::new(kind).attribute("charset", "utf-8");
-        let said = |name: &str, value: &str| part.content_type().and_then(|t| t.attribute(name)).is_some_and(|v| v.eq_ignore_ascii_case(value));
+        let said = |name: &str, value: &str| parameter(part, name).is_some_and(|v| v.eq_ignore_ascii_case(value));
         if said("format", "flowed") {
             content_type = content_type.attribute("format", "flowed");
             if said("delsp", "yes") {
@@ -193,6 +197,10 @@ fn media_type(part: &MessagePart<'_>) -> (String, String) {
         Some(given) => (given.ctype().to_ascii_lowercase(), given.subtype().unwrap_or_default().to_ascii_lowercase()),
         None => ("text".into(), "plain".into()),
     }
+}
+
+fn parameter<'x>(part: &'x MessagePart<'_>, name: &str) -> Option<&'x str> {
+    part.content_type()?.attribute(name)
 }
 
 /// Of alternatives: a form that few programs show and that says what text and HTML say.

@@ -1,4 +1,6 @@
 //! A text as everybody could read it: decoded, folded, without what nobody sees, and each byte knowing where it came from.
+use std::ops::Range;
+
 use unicode_normalization::UnicodeNormalization;
 
 /// What was left out before a byte of a [`Folded`] text.
@@ -29,17 +31,17 @@ pub(super) struct Spelled {
 }
 
 impl Spelled {
-    /// A plain text: each byte stands for itself.
-    pub fn plain(text: &[u8]) -> Self {
-        let end = text.len() as u32;
-        Self { bytes: text.to_vec(), from: (0..end).collect(), to: (1..=end).collect(), after_tag: vec![false; text.len()] }
+    /// A stretch of a plain text: each byte stands for itself.
+    pub fn plain(text: &[u8], stretch: Range<usize>) -> Self {
+        let (start, end) = (stretch.start as u32, stretch.end as u32);
+        Self { bytes: text[stretch.clone()].to_vec(), from: (start..end).collect(), to: (start + 1..=end).collect(), after_tag: vec![false; stretch.len()] }
     }
 
-    /// The words of well-formed HTML, as a serialiser writes it: tags left out, its few entities decoded.
-    pub fn page(html: &str) -> Self {
-        let mut out = Self::with_capacity(html.len());
-        let source = html.as_bytes();
-        let (mut at, mut after_tag) = (0, false);
+    /// The words in a stretch of well-formed HTML, as a serialiser writes it: tags left out, its few entities decoded.
+    pub fn page(html: &str, stretch: Range<usize>) -> Self {
+        let mut out = Self::with_capacity(stretch.len());
+        let source = &html.as_bytes()[..stretch.end];
+        let (mut at, mut after_tag) = (stretch.start, false);
         while at < source.len() {
             match source[at] {
                 b'<' => {
@@ -48,7 +50,7 @@ impl Spelled {
                     continue;
                 }
                 b'&' => {
-                    if let Some((c, len)) = entity(&html[at..]) {
+                    if let Some((c, len)) = entity(&html[at..stretch.end]) {
                         out.push_char(c, at, at + len, after_tag);
                         at += len;
                     } else {
@@ -137,25 +139,30 @@ impl Spelled {
         self.after_tag.extend_from_slice(&other.after_tag[at..end]);
     }
 
-    /// This text and the others that a mail client, a browser or a program of the web would take it for. Few letters have more than the first.
-    pub fn readings(self) -> Vec<Self> {
-        let mut all = vec![self];
-        // Each of these can stand around the next ones (a percent sign in an entity, …), so they are undone one after the other …
-        let undo: [fn(&Self) -> Option<Self>; 2] = [Self::without_entities, Self::without_percents];
-        // … but these two look like ordinary text to each other, so each starts from the text itself.
-        let starts: [fn(&Self) -> Option<Self>; 3] = [Self::without_quoted_printable, Self::without_backslashes, Self::without_utf7];
-        let others: Vec<Self> = starts.iter().filter_map(|start| start(&all[0])).collect();
-        all.extend(others);
-        for i in 0..all.len() {
-            let mut last = i;
-            for undo in undo.iter().cycle().take(4) {
-                if let Some(next) = undo(&all[last]) {
-                    all.push(next);
-                    last = all.len() - 1;
+    /// Shows this text and the others that a mail client, a browser or a program of the web would take it for, each folded. Few texts have more than the first.
+    pub fn each_reading(self, mut see: impl FnMut(Folded)) {
+        // These look like ordinary text to what follows and to each other, so each starts from the text itself.
+        const STARTS: [fn(&Spelled) -> Option<Spelled>; 3] = [Spelled::without_quoted_printable, Spelled::without_backslashes, Spelled::without_utf7];
+        // Each of these can stand around the other (a percent sign in an entity, …), so they are undone one after the other.
+        const UNDO: [fn(&Spelled) -> Option<Spelled>; 4] =
+            [Spelled::without_entities, Spelled::without_percents, Spelled::without_entities, Spelled::without_percents];
+        for start in STARTS {
+            if let Some(mut reading) = start(&self) {
+                for undo in UNDO {
+                    if let Some(next) = undo(&reading) {
+                        see(std::mem::replace(&mut reading, next).folded());
+                    }
                 }
+                see(reading.folded());
             }
         }
-        all
+        let mut reading = self;
+        for undo in UNDO {
+            if let Some(next) = undo(&reading) {
+                see(std::mem::replace(&mut reading, next).folded());
+            }
+        }
+        see(reading.folded());
     }
 
     fn without_entities(&self) -> Option<Self> {
@@ -280,7 +287,7 @@ impl Folded {
 
 /// A word as [`Spelled::folded`] folds it.
 pub(super) fn fold(word: &str) -> String {
-    Spelled::plain(word.as_bytes()).folded().text
+    Spelled::plain(word.as_bytes(), 0..word.len()).folded().text
 }
 
 fn fold_char(c: char, mut push: impl FnMut(char)) {

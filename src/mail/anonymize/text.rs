@@ -5,6 +5,7 @@ use mail_parser::decoders::{base64::base64_decode, charsets::map::charset_decode
 use mail_parser::{Encoding, MessagePart, MimeHeaders, PartType};
 
 use super::RelayRefusal;
+use super::spellings::unbase64;
 
 /// A text part's words in Unicode, read in the charset it names or else as mail programs guess: UTF-8 where it is that, else windows-1252.
 pub(super) fn words<'x>(part: &'x MessagePart<'x>, raw: &[u8]) -> Result<Cow<'x, str>, RelayRefusal> {
@@ -15,11 +16,12 @@ pub(super) fn words<'x>(part: &'x MessagePart<'x>, raw: &[u8]) -> Result<Cow<'x,
     };
     let charset = charset(part);
     let is_utf8 = matches!(charset.as_deref(), None | Some("utf-8" | "utf8" | "us-ascii" | "ascii"));
-    if part.is_encoding_problem || is_utf8 && !parsed.contains(char::REPLACEMENT_CHARACTER) {
+    if !part.is_encoding_problem && is_utf8 && !parsed.contains(char::REPLACEMENT_CHARACTER) {
         return Ok(Cow::Borrowed(parsed));
     }
     let body = raw.get(part.offset_body as usize..part.offset_end as usize).unwrap_or_default();
     let bytes = match part.encoding {
+        Encoding::None if part.is_encoding_problem => leniently_decoded(part, body).map(Cow::Owned),
         Encoding::None => Some(Cow::Borrowed(body)),
         Encoding::QuotedPrintable => quoted_printable_decode(body).map(Cow::Owned),
         Encoding::Base64 => base64_decode(body).map(Cow::Owned),
@@ -30,13 +32,43 @@ pub(super) fn words<'x>(part: &'x MessagePart<'x>, raw: &[u8]) -> Result<Cow<'x,
     }
 }
 
+/// What a broken transfer encoding stands for, as mail programs show it: foreign characters in base 64 left out (RFC 2045 6.8), a wrong `=XX` left as it is (6.7).
+fn leniently_decoded(part: &MessagePart<'_>, body: &[u8]) -> Option<Vec<u8>> {
+    let encoding = part.content_transfer_encoding()?.to_ascii_lowercase();
+    if encoding == "base64" {
+        let end = body.iter().position(|b| *b == b'=').unwrap_or(body.len());
+        let letters: Vec<u8> = body[..end].iter().copied().filter(|b| b.is_ascii_alphanumeric() || b"+/".contains(b)).collect();
+        return unbase64(&letters);
+    }
+    (encoding == "quoted-printable").then(|| {
+        let (mut out, mut rest) = (Vec::with_capacity(body.len()), body);
+        while let Some((&byte, after)) = rest.split_first() {
+            let soft = after.strip_prefix(b"\r\n").or_else(|| after.strip_prefix(b"\n")).filter(|_| byte == b'=');
+            let code = after.get(..2).filter(|_| byte == b'=').and_then(|d| std::str::from_utf8(d).ok()).and_then(|d| u8::from_str_radix(d, 16).ok());
+            match (soft, code) {
+                (Some(next), _) => rest = next,
+                (None, Some(code)) => {
+                    out.push(code);
+                    rest = &after[2..];
+                }
+                (None, None) => {
+                    out.push(byte);
+                    rest = after;
+                }
+            }
+        }
+        out
+    })
+}
+
 /// The charset that a part names, in lower case, without the marks that careless programs put around it.
 fn charset(part: &MessagePart<'_>) -> Option<String> {
     let named = part.content_type()?.attribute("charset")?;
     Some(named.trim_matches(|c: char| c == '"' || c == '\'' || c == ';' || c.is_whitespace()).to_ascii_lowercase()).filter(|name| !name.is_empty())
 }
 
-fn in_charset(bytes: &[u8], charset: Option<&str>) -> Result<String, RelayRefusal> {
+/// Bytes in the charset named, or else as mail programs guess.
+pub(super) fn in_charset(bytes: &[u8], charset: Option<&str>) -> Result<String, RelayRefusal> {
     if let Some("utf-32" | "utf-32le" | "utf-32be") = charset {
         return Ok(utf32(bytes, charset));
     }
