@@ -70,7 +70,7 @@ pub async fn list(conn: &mut Connection, filter: &Filter<'_>) -> Result<Vec<Exch
 /// The rows that an id or a Message-ID names.
 pub async fn find(conn: &mut Connection, id: Option<Uuid>, message_id: &str) -> Result<Vec<Uuid>> {
     Ok(sqlx::query_scalar!(
-        "select id from exchange where id = $1 or message_id = $2
+        "select id as \"id!\" from exchange where id = $1 or message_id = $2
          union select exchange_id from inbox where id = $1 or letter_id = $1
          union select exchange_id from outbox where id = $1",
         id,
