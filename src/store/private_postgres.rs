@@ -211,12 +211,12 @@ fn supervise(home: Arc<Home>, held: Arc<Mutex<Held>>) -> Result<(mpsc::Sender<()
     Ok((end, thread))
 }
 
-/// The folder, made where it is missing. Others may pass it (the account that runs the server may be one of them), not look into it.
+/// The folder, made where it is missing, for us alone; root's can be passed through by the account that runs the server.
 fn made(dir: &Path) -> Result<PathBuf> {
     let make = || {
         if !dir.exists() {
             DirBuilder::new().recursive(true).create(dir)?;
-            fs::set_permissions(dir, fs::Permissions::from_mode(0o711))?;
+            fs::set_permissions(dir, fs::Permissions::from_mode(if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 }))?;
         }
         dir.canonicalize()
     };
