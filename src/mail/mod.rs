@@ -1,5 +1,6 @@
 //! The format: bytes in, values out, and back; no I/O.
 pub mod bounce;
+mod charset;
 pub mod classify;
 pub mod draft;
 pub mod envelope;
@@ -7,4 +8,5 @@ mod flowed;
 pub mod html;
 pub mod markdown;
 pub mod message;
+mod phrases;
 pub mod reply;
