@@ -216,7 +216,7 @@ fn failure_class(action: Action, status: Option<&str>, words: &str) -> FailureCl
         FailureClass::Expired
     } else if says(CONTENT_WORDS) || reason.starts_with("6.") || matches!(reason, "2.3" | "3.4") {
         FailureClass::Content
-    } else if says(BLOCKED_WORDS) || reason.starts_with("7.") {
+    } else if (says(BLOCKED_WORDS) && !temporary) || reason.starts_with("7.") {
         FailureClass::Blocked
     } else if temporary {
         // Given up for a cause that was passing each time.
@@ -317,7 +317,7 @@ fn note(message: &Message) -> String {
     let mut out = String::new();
     for line in message.text().lines() {
         let lower = line.trim().to_lowercase();
-        let is_header = ["return-path:", "received:", ">received:", ">return-path:", "delivered-to:"].iter().any(|h| lower.starts_with(h));
+        let is_header = ["return-path:", "received:", ">received:", ">return-path:", "delivered-to:", "message-id:"].iter().any(|h| lower.starts_with(h));
         if is_header || RETURNED_LETTER.iter().any(|mark| lower.contains(mark)) {
             break;
         }
@@ -351,4 +351,138 @@ fn original_message_id(message: &Message) -> Option<String> {
         })
     };
     returned.filter_map(|p| p.text.as_deref()).find_map(inside).or_else(|| inside(message.text()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::classify::{Class, classify};
+
+    fn report(status: &str, returned: &str) -> Message {
+        let raw = format!(
+            "From: Mail System <mailer-daemon@mx.example>\nTo: bounce-x@pairs.test\nSubject: Undelivered\n\
+             Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n\
+             --b\n\nSorry.\n\n--b\nContent-Type: message/delivery-status\n\n{status}\n--b\n{returned}\n--b--\n"
+        );
+        Message::parse(raw.as_bytes())
+    }
+
+    fn summary(bounce: &Bounce) -> Vec<(&str, Action, Option<&str>, FailureClass)> {
+        bounce.recipients.iter().map(|r| (r.address.as_str(), r.action, r.status.as_deref(), r.class)).collect()
+    }
+
+    #[test]
+    fn a_report_by_the_book_is_read_field_by_field() {
+        let message = report(
+            "Reporting-MTA: dns; mx.example\nArrival-Date: Mon, 2 Mar 2026 10:00:00 +0000\n\n\
+             Original-Recipient: rfc822;Ana+pairs@example.org\nFinal-Recipient: rfc822; u123@store.example.org\nAction: failed\nStatus: 5.1.1 (no mailbox)\n\
+             Diagnostic-Code: smtp; 550 5.1.1 <ana@example.org>:\n Recipient address rejected\n\n\
+             Final-Recipient: RFC822; <bo@example.org>\naction: Delayed\nstatus: 4.2.2\n\n\
+             Final-Recipient: utf-8; jörg@münchen.example\nAction: relayed\nStatus: 2.0.0\n",
+            "Content-Type: text/rfc822-headers\n\nReceived: from a by b\nMessage-ID:\n <our.letter@pairs.test>\nSubject: x\n",
+        );
+        assert_eq!(classify(None, &message, "pairs.test"), Class::Bounce);
+        let bounce = read(&message);
+        assert_eq!(
+            summary(&bounce),
+            [
+                ("Ana+pairs@example.org", Action::Failed, Some("5.1.1"), FailureClass::Hard),
+                ("bo@example.org", Action::Delayed, Some("4.2.2"), FailureClass::Full),
+                ("jörg@münchen.example", Action::Relayed, Some("2.0.0"), FailureClass::Other),
+            ]
+        );
+        assert_eq!(bounce.recipients[0].diagnostic.as_deref(), Some("550 5.1.1 <ana@example.org>: Recipient address rejected"));
+        assert_eq!(bounce.original_message_id.as_deref(), Some("our.letter@pairs.test"));
+    }
+
+    #[test]
+    fn each_reason_has_its_class() {
+        for (status, diagnostic, class) in [
+            ("5.1.1", "smtp; 550 no", FailureClass::Hard),
+            ("5.1.10", "smtp; 550 RESOLVER.ADR.RecipNotFound", FailureClass::Hard),
+            ("5.4.4", "", FailureClass::Hard),
+            ("5.0.0", "smtp; 550 5.1.1 User unknown", FailureClass::Hard),
+            ("5.7.1", "smtp; 550 5.7.1 No such user here", FailureClass::Hard),
+            ("5.2.2", "smtp; 552 mailbox full", FailureClass::Full),
+            ("5.0.0", "smtp; 552 over quota", FailureClass::Full),
+            ("5.7.26", "smtp; 550 5.7.26 unauthenticated mail is refused", FailureClass::Blocked),
+            ("5.7.1", "smtp; 554 Message rejected as spam", FailureClass::Blocked),
+            ("5.3.4", "smtp; 552 message too big", FailureClass::Content),
+            ("5.6.0", "", FailureClass::Content),
+            ("4.4.7", "smtp; delivery time expired", FailureClass::Expired),
+            ("4.4.1", "smtp; connection refused", FailureClass::Expired),
+            ("5.4.6", "smtp; routing loop", FailureClass::Soft),
+            ("5.9.9", "", FailureClass::Other),
+        ] {
+            let field = if diagnostic.is_empty() { String::new() } else { format!("Diagnostic-Code: {diagnostic}\n") };
+            let message = report(&format!("Reporting-MTA: dns; x\n\nFinal-Recipient: rfc822; a@example.org\nAction: failed\nStatus: {status}\n{field}"), "");
+            assert_eq!(read(&message).recipients.first().map(|r| r.class), Some(class), "{status} {diagnostic}");
+        }
+    }
+
+    #[test]
+    fn crooked_reports_say_what_they_can() {
+        for (status, expected) in [
+            ("Final-Recipient: ana@example.org\nStatus: failed", vec![("ana@example.org", Action::Failed, None, FailureClass::Other)]),
+            (
+                "Reporting-MTA: dns; x\nFinal-Recipient: rfc822;ana@example.org\nAction: failed (bad)\nStatus: 5.1.1",
+                vec![("ana@example.org", Action::Failed, Some("5.1.1"), FailureClass::Hard)],
+            ),
+            ("\n\n\nOriginal-Recipient: unknown; x\nFinal-Recipient: local;ana\nAction: delayed", vec![("ana", Action::Delayed, None, FailureClass::Soft)]),
+            ("Final-Recipient: rfc822;a@x.example\n\nFinal-Recipient: rfc822;A@x.example\n", vec![("a@x.example", Action::Failed, None, FailureClass::Other)]),
+            ("Final-Recipient: \n: \n\u{1}\n", vec![]),
+            ("", vec![]),
+        ] {
+            assert_eq!(summary(&read(&report(status, ""))), expected, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn notes_of_servers_without_reports_are_read_too() {
+        let note = |head: &str, body: &str| Message::parse(format!("To: bounce-x@pairs.test\n{head}\n\n{body}").as_bytes());
+        for (message, expected) in [
+            (
+                note(
+                    "From: Mail Delivery System <Mailer-Daemon@mx.example>\nX-Failed-Recipients: ana@example.org\nSubject: Mail delivery failed",
+                    "This message was created automatically.\n\n  ana@example.org\n    host mx.example.org: 550 User unknown\n\n------ This is a copy of the message ------\n\nTo: bo@example.org\nMessage-Id: <1@pairs.test>\n",
+                ),
+                ("ana@example.org", Action::Failed, FailureClass::Hard),
+            ),
+            (
+                note(
+                    "From: MAILER-DAEMON@mx.example\nSubject: failure notice",
+                    "Hi. This is the program.\n\n<ana@example.org>:\nThe user's mailbox is over quota.\n\n--- Below this line is a copy of the message.\n\nMessage-ID: <1@pairs.test>\n",
+                ),
+                ("ana@example.org", Action::Failed, FailureClass::Full),
+            ),
+            (
+                note(
+                    "From: postmaster@mx.example\nSubject: Warning: message delayed",
+                    "Your letter to ana@example.org could not be delivered yet.\nIt will be retried for 5 days; ask postmaster@mx.example.\n\nMessage-ID: <1@pairs.test>",
+                ),
+                ("ana@example.org", Action::Delayed, FailureClass::Soft),
+            ),
+        ] {
+            assert_eq!(classify(None, &message, "pairs.test"), Class::Bounce);
+            let bounce = read(&message);
+            assert_eq!(bounce.recipients.iter().map(|r| (r.address.as_str(), r.action, r.class)).collect::<Vec<_>>(), [expected]);
+            assert_eq!(bounce.original_message_id.as_deref(), Some("1@pairs.test"));
+        }
+    }
+
+    #[test]
+    fn a_person_who_writes_of_a_failure_is_no_bounce() {
+        for head in ["Subject: My letter was not delivered", "Subject: Re: Undelivered mail\nIn-Reply-To: <x@y.example>", "Subject: Hello"] {
+            let raw = format!("From: Ana <ana@example.org>\n{head}\n\nDear Bo, my letter to cy@example.org could not be delivered. User unknown?\n");
+            assert_eq!(classify(None, &Message::parse(raw.as_bytes()), "pairs.test"), Class::Personal, "{head}");
+        }
+    }
+
+    #[test]
+    fn a_complaint_names_whose_it_is() {
+        let message = Message::parse(
+            b"From: fbl@example.org\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\n\n--b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nOriginal-Rcpt-To: <ana@example.org>\n--b--\n",
+        );
+        assert_eq!(complained(&message).iter().map(|r| r.address.as_str()).collect::<Vec<_>>(), ["ana@example.org"]);
+    }
 }

@@ -10,3 +10,5 @@ pub mod markdown;
 pub mod message;
 mod phrases;
 pub mod reply;
+#[cfg(test)]
+mod robustness;
