@@ -3,11 +3,11 @@
 //! Reading never fails. What was missing or crooked is listed as a [`Defect`], and a fact that could be read in
 //! two ways is absent: above all [`Message::from`], on which identity rests.
 use chrono::{DateTime, FixedOffset, NaiveDate, TimeZone, Utc};
-use mail_parser::{Address, HeaderName, HeaderValue, MessageParser, MimeHeaders, PartType};
+use mail_parser::{Address, HeaderName, HeaderValue, MimeHeaders, PartType};
 use serde::Serialize;
 
 use super::charset::{decoded, header_as_utf8, header_end, lines_of, without_mbox_line};
-use super::{flowed, html};
+use super::{flowed, html, mime};
 use crate::domain::address::EmailAddress;
 
 /// One letter.
@@ -85,10 +85,9 @@ pub enum Defect {
     BrokenEncoding,
     /// More MIME parts than any person's letter has; only the header was read.
     TooManyParts,
+    /// A MIME structure so broken that only the header was read.
+    BrokenStructure,
 }
-
-/// More lines `Content-Type…` than this, and the body is not read: nested messages cost stack when they are dropped.
-const MAX_PARTS: usize = 250;
 
 impl Message {
     /// Reads the bytes of a letter, whatever they are.
@@ -97,14 +96,17 @@ impl Message {
         let raw = without_mbox_line(raw);
         let mut defects = Vec::new();
         let raw = header_as_utf8(raw, &mut defects);
-        let parser = parser();
-        let parsed = if claims_too_many_parts(&raw) {
-            defects.push(Defect::TooManyParts);
-            parser.parse_headers(raw.as_ref())
-        } else {
-            parser.parse(raw.as_ref())
+        let (parsed, has_body) = match mime::parse(&raw) {
+            Ok(parsed) => (parsed, true),
+            Err(unread) => {
+                defects.push(match unread {
+                    mime::Unread::TooManyParts => Defect::TooManyParts,
+                    mime::Unread::Broken => Defect::BrokenStructure,
+                });
+                (mime::parse_header(&raw), false)
+            }
         };
-        let Some(parsed) = parsed.filter(|p| !p.parts.is_empty()) else {
+        let Some(parsed) = parsed else {
             defects.push(Defect::NoHeader);
             return Message::empty(size, defects);
         };
@@ -119,8 +121,7 @@ impl Message {
         if message_id.is_none() {
             defects.push(Defect::NoMessageId);
         }
-        let skip_body = defects.contains(&Defect::TooManyParts);
-        let (parts, text) = if skip_body { (Vec::new(), String::new()) } else { (parts(&parsed), words(&parsed, &mut defects)) };
+        let (parts, text) = if has_body { (parts(&parsed), words(&parsed, &mut defects)) } else { (Vec::new(), String::new()) };
         defects.dedup();
         Message {
             from,
@@ -196,12 +197,6 @@ impl Message {
             text: String::new(),
         }
     }
-}
-
-/// mail-parser's own reading of Date and Received runs over the end of its line where a zone such as `UT` stands there, and swallows the next field;
-/// so only the fields used are parsed, and dates by themselves.
-fn parser() -> MessageParser {
-    MessageParser::new().with_mime_headers().with_address_headers().with_message_ids().header_text(HeaderName::Subject)
 }
 
 /// How many lines begin a From field, counted without a parser of fields, so that none can be hidden from us in another one.
@@ -384,11 +379,6 @@ fn words(parsed: &mail_parser::Message<'_>, defects: &mut Vec<Defect>) -> String
     lines_of(&text)
 }
 
-fn claims_too_many_parts(raw: &[u8]) -> bool {
-    let is_type = |line: &[u8]| line.get(..12).is_some_and(|l| l.eq_ignore_ascii_case(b"content-type"));
-    raw.split(|&b| b == b'\n' || b == b'\r').filter(|l| is_type(l)).nth(MAX_PARTS).is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -539,7 +529,7 @@ mod tests {
             assert_eq!(read.defects.contains(&Defect::TooManyParts), defect);
         }
         // As deep as is followed: parsed and dropped on a small stack.
-        let raw = format!("From: ana@example.org\n{}", "Content-Type: message/rfc822\n\n".repeat(MAX_PARTS));
+        let raw = format!("From: ana@example.org\n{}", "Content-Type: message/rfc822\n\n".repeat(mime::MAX_PARTS));
         assert!(!Message::parse(raw.as_bytes()).defects.contains(&Defect::TooManyParts));
     }
 }

@@ -8,6 +8,7 @@ mod flowed;
 pub mod html;
 pub mod markdown;
 pub mod message;
+pub mod mime;
 mod phrases;
 pub mod reply;
 #[cfg(test)]

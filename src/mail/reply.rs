@@ -329,8 +329,9 @@ fn tail_start(lines: &[&str]) -> Option<usize> {
     if let Some(&at) = full.iter().find(|&&i| lines[i] == "-- " || lines[i] == "-- \u{a0}").filter(|&&i| i > first || full.len() == 1) {
         return Some(at);
     }
-    let short = |from: usize| full.iter().filter(|&&i| i > from).count() <= 20;
-    if let Some(&at) = full.iter().find(|&&i| i > first && is_dashes(lines[i]) && short(i) && looks_signed(lines[i], &lines[i + 1..])) {
+    // A signature has some lines, not hundreds.
+    let tail = &full[full.len().saturating_sub(21)..];
+    if let Some(&at) = tail.iter().find(|&&i| i > first && is_dashes(lines[i]) && looks_signed(lines[i], &lines[i + 1..=last])) {
         return Some(at);
     }
     if last > first && is_sent_from(lines[last]) {

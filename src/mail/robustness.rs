@@ -87,7 +87,7 @@ fn letters_changed_at_random_are_read() {
 }
 
 #[test]
-fn a_megabyte_of_anything_is_read_in_passing() {
+fn anything_said_ten_thousand_times_is_read_in_passing() {
     let started = std::time::Instant::now();
     for piece in [
         "\n",
@@ -114,7 +114,7 @@ fn a_megabyte_of_anything_is_read_in_passing() {
         "> - ",
         "\u{fffd}",
     ] {
-        let text = piece.repeat(300_000 / piece.len());
+        let text = piece.repeat(60_000 / piece.len());
         let header = format!("From: a@b.example\nSubject: {}\n", piece.replace('\n', " ").repeat(20));
         for kind in ["text/plain; format=flowed", "text/html", "multipart/report; report-type=delivery-status; boundary=b"] {
             let message = Message::parse(format!("{header}Content-Type: {kind}\n\n{text}").as_bytes());
