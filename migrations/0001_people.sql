@@ -27,7 +27,7 @@ create unique index one_primary_address on address (person_id) where is_primary;
 -- What came back proves nothing but itself: what a token may do stands here, not in the token.
 create table token (
     token      text primary key,
-    purpose    text not null check (purpose in ('sign-up', 'vouch', 'subscribe', 'unsubscribe', 'service')),
+    purpose    text not null check (purpose in ('sign-up', 'vouch', 'subscribe', 'service')),
     address_id uuid not null references address,
     subject_id uuid,                               -- the row it is about, as the purpose says
     created_at timestamptz not null,

@@ -4,3 +4,4 @@ pub mod config;
 pub mod domain;
 pub mod mail;
 pub mod store;
+pub mod templates;

@@ -1,21 +1,14 @@
-//! Pairpost.
-use clap::{Parser, Subcommand};
-use pairpost::cli::inspect::Inspect;
+//! The program: arguments in, an exit code out.
+use std::process::ExitCode;
 
-#[derive(Parser)]
-#[command(name = "pairpost", version, about)]
-struct Cli {
-    #[command(subcommand)]
-    command: Command,
-}
+use clap::Parser;
 
-#[derive(Subcommand)]
-enum Command {
-    Inspect(Inspect),
-}
-
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().command {
-        Command::Inspect(inspect) => inspect.run(&pairpost::config::Config::default().domain),
+fn main() -> ExitCode {
+    match pairpost::cli::Cli::parse().run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("pairpost: {error:#}");
+            ExitCode::from(1)
+        }
     }
 }

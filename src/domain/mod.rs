@@ -2,8 +2,13 @@
 pub mod address;
 pub mod admission;
 pub mod answers;
-mod fold;
+pub mod courtesy;
+pub mod fold;
+pub mod languages;
 pub mod matching;
 pub mod places;
+pub mod programme;
 pub mod refusal;
 pub mod secret;
+pub mod topic;
+pub mod wording;

@@ -1,4 +1,6 @@
 //! The format: bytes in, values out, and back; no I/O.
+pub mod anonymize;
+pub mod answers;
 pub mod bounce;
 mod charset;
 pub mod classify;

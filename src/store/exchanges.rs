@@ -59,3 +59,17 @@ pub async fn decide(conn: &mut Connection, id: Uuid, kind: &str, decision: &str)
     sqlx::query!("update exchange set kind = $2, decision = decision || '; ' || $3 where id = $1", id, kind, decision).execute(conn).await?;
     Ok(())
 }
+
+/// Letters by queue (`inbox`, `outbox`, and the record by direction) and state.
+pub async fn counts(conn: &mut Connection) -> Result<Vec<(String, String, i64)>> {
+    let rows = sqlx::query!(
+        "select 'inbox' as \"queue!\", state as \"state!\", count(*) as \"n!\" from inbox group by state
+         union all select 'outbox', state, count(*) from outbox group by state
+         union all select 'record-' || direction, coalesce(outcome, 'under way'), count(*) from exchange
+             where outcome is null or outcome in ('sent', 'refused', 'bounced', 'failed') group by direction, outcome
+         order by 1, 2"
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.queue, row.state, row.n)).collect())
+}

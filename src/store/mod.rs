@@ -7,11 +7,18 @@ use sqlx::{PgPool, Postgres, migrate::Migrator, postgres::PgPoolOptions};
 pub mod applications;
 pub mod exchanges;
 pub mod inbox;
+pub mod keys;
 pub mod outbox;
 pub mod ownership;
 pub mod people;
+pub mod private_postgres;
 pub mod recipients;
+pub mod record;
+pub mod relays;
+pub mod seeds;
+pub mod subscriptions;
 pub mod tokens;
+pub mod topics;
 
 /// How to reach a database.
 pub type ConnectOptions = sqlx::postgres::PgConnectOptions;

@@ -18,8 +18,6 @@ pub enum Purpose {
     Vouch,
     /// Confirm the wish for the monthly topics.
     Subscribe,
-    /// Confirm leaving the monthly topics.
-    Unsubscribe,
     /// Talk to the service: proves the mailbox, as every token does.
     Service,
 }

@@ -16,9 +16,14 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("mail/en/nothing_to_do.md.j2", include_str!("../../templates/mail/en/nothing_to_do.md.j2")),
     ("mail/en/partner_left.md.j2", include_str!("../../templates/mail/en/partner_left.md.j2")),
     ("mail/en/paused.md.j2", include_str!("../../templates/mail/en/paused.md.j2")),
+    ("mail/en/relay_refused.md.j2", include_str!("../../templates/mail/en/relay_refused.md.j2")),
     ("mail/en/resumed.md.j2", include_str!("../../templates/mail/en/resumed.md.j2")),
     ("mail/en/status.md.j2", include_str!("../../templates/mail/en/status.md.j2")),
+    ("mail/en/subscribe.md.j2", include_str!("../../templates/mail/en/subscribe.md.j2")),
+    ("mail/en/subscribed.md.j2", include_str!("../../templates/mail/en/subscribed.md.j2")),
+    ("mail/en/topic.md.j2", include_str!("../../templates/mail/en/topic.md.j2")),
     ("mail/en/understood.md.j2", include_str!("../../templates/mail/en/understood.md.j2")),
+    ("mail/en/unsubscribed.md.j2", include_str!("../../templates/mail/en/unsubscribed.md.j2")),
     ("mail/en/was_it_you.md.j2", include_str!("../../templates/mail/en/was_it_you.md.j2")),
 ];
 
@@ -296,6 +301,83 @@ impl Letter for ForOperator {
     const NAME: &'static str = "for_operator";
     fn sample() -> Self {
         Self { mailbox: "abuse".into(), subject: "A complaint".into(), writer: "somebody@example.net".into(), words: vec!["Please look.".into()], inbox: "0190".into() }
+    }
+}
+
+/// A partner's letter that can't be passed on.
+#[derive(Debug, Serialize)]
+pub struct RelayRefused {
+    /// The partner's chosen name.
+    pub partner: String,
+    /// The letter's subject.
+    pub subject: String,
+    /// Why, as the end of a sentence.
+    pub why: String,
+    /// What the writer can do.
+    pub what_to_do: String,
+}
+impl Letter for RelayRefused {
+    const NAME: &'static str = "relay_refused";
+    fn sample() -> Self {
+        Self {
+            partner: "Ana".into(),
+            subject: "My report".into(),
+            why: "the attachment “report.docx” may hold names and addresses".into(),
+            what_to_do: "Please put the words into the letter itself.".into(),
+        }
+    }
+}
+
+/// Asks whether somebody wants the topics.
+#[derive(Debug, Serialize)]
+pub struct Subscribe {}
+impl Letter for Subscribe {
+    const NAME: &'static str = "subscribe";
+    fn sample() -> Self {
+        Self {}
+    }
+}
+
+/// They get the topics.
+#[derive(Debug, Serialize)]
+pub struct Subscribed {
+    /// They did before.
+    pub again: bool,
+}
+impl Letter for Subscribed {
+    const NAME: &'static str = "subscribed";
+    fn sample() -> Self {
+        Self { again: false }
+    }
+}
+
+/// They don't get the topics.
+#[derive(Debug, Serialize)]
+pub struct Unsubscribed {
+    /// They did before.
+    pub was_subscribed: bool,
+}
+impl Letter for Unsubscribed {
+    const NAME: &'static str = "unsubscribed";
+    fn sample() -> Self {
+        Self { was_subscribed: true }
+    }
+}
+
+/// The topic of a month.
+#[derive(Debug, Serialize)]
+pub struct TopicLetter {
+    /// Its title.
+    pub title: String,
+    /// Its words, in the Markdown of its author.
+    pub body: String,
+    /// The page that leaves with one click.
+    pub leave: String,
+}
+impl Letter for TopicLetter {
+    const NAME: &'static str = "topic";
+    fn sample() -> Self {
+        Self { title: "Getting started".into(), body: "Where do you work, and what does your role mean **day to day**?".into(), leave: "https://pairs.example/leave/abc".into() }
     }
 }
 

@@ -2,12 +2,13 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context};
+use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig, value::{Serde, merge_maps}};
 use serde::Serialize;
 
 use crate::mail::markdown;
 
 pub mod letters;
+pub mod pages;
 
 /// A letter of ours: what its template may use.
 pub trait Letter: Serialize {
@@ -77,11 +78,11 @@ impl Templates {
     pub fn new(common: Common, overrides: Option<&Path>) -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
+        // A line that holds nothing but a block leaves no empty line behind.
+        environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
         // In letters a person's words are escaped for Markdown, in pages for HTML.
         environment.set_auto_escape_callback(|name| if name.ends_with(".html.j2") { AutoEscape::Html } else { AutoEscape::None });
-        for (name, embedded) in letters::SOURCES {
+        for (name, embedded) in letters::SOURCES.iter().chain(pages::SOURCES) {
             let replaced = overrides.map(|dir| dir.join(name)).filter(|path| path.is_file());
             let source = match &replaced {
                 Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?,
@@ -94,21 +95,52 @@ impl Templates {
 
     /// Renders a letter to somebody called `called`, in their language or, where that has no such template, in English.
     pub fn letter<L: Letter>(&self, letter: &L, called: &str, language: &str) -> Result<Rendered> {
-        let name = [language, "en"].map(|language| format!("mail/{language}/{}.md.j2", L::NAME));
-        let template = name.iter().find_map(|name| self.environment.get_template(name).ok()).with_context(|| format!("no template {}", name[1]))?;
+        let names = [language, "en"].map(|language| format!("mail/{language}/{}.md.j2", L::NAME));
+        let template = names.iter().find_map(|name| self.environment.get_template(name).ok()).with_context(|| format!("no template {}", names[1]))?;
         let called = markdown::escape(called);
         let source = template
-            .render(context! { called, ..Value::from_serialize(letter), ..Value::from_serialize(&self.common) })
+            .render(merge_maps([Value::from(Serde(&self.common)), Value::from(Serde(letter)), context! { called }]))
             .with_context(|| format!("the letter {} cannot be written", L::NAME))?;
         let (subject, body) = source.trim_start().split_once('\n').unwrap_or((source.trim(), ""));
         ensure!(!subject.trim().is_empty(), "the letter {} has no subject", L::NAME);
-        let (text, html) = markdown::parts(body);
-        Ok(Rendered { subject: markdown::unescape(subject.trim()), text, html })
+        // The subject is Markdown as well, since people's words in it are escaped for that; it is wrapped nowhere.
+        let subject = markdown::to_text(subject).split_whitespace().collect::<Vec<_>>().join(" ");
+        let parts = markdown::render(body, language, &subject);
+        Ok(Rendered { subject, text: parts.text, html: parts.html })
     }
 
     /// Renders a page of `templates/web`, everything in it escaped for HTML.
     pub fn page<P: Serialize>(&self, name: &str, page: &P) -> Result<String> {
         let template = self.environment.get_template(&format!("web/{name}.html.j2"))?;
-        template.render(context! { ..Value::from_serialize(page), ..Value::from_serialize(&self.common) }).with_context(|| format!("the page {name} cannot be written"))
+        template.render(merge_maps([Value::from(Serde(&self.common)), Value::from(Serde(page))])).with_context(|| format!("the page {name} cannot be written"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{letters::Unsubscribed, *};
+
+    #[test]
+    fn a_persons_name_stays_a_name_in_subject_and_body() {
+        let templates = Templates::new(Common::new("Pairs & <Friends>", "pairs.example"), None).expect("templates parse");
+        let letter = templates.letter(&Unsubscribed { was_subscribed: false }, "<b>Ana</b> [x](http://y)", "xx").expect("renders");
+        assert_eq!(letter.subject, "No more topics");
+        assert!(letter.text.contains("Dear <b>Ana</b> [x](http://y),"), "{}", letter.text);
+        assert!(!letter.html.contains("<b>Ana") && !letter.html.contains("href=\"http://y"), "{}", letter.html);
+        assert!(letter.text.contains("the people of Pairs & <Friends>"), "{}", letter.text);
+    }
+
+    #[test]
+    fn a_template_of_the_operators_replaces_ours_and_a_broken_one_is_named() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let file = dir.path().join("mail/en/left.md.j2");
+        std::fs::create_dir_all(file.parent().expect("has a parent")).expect("made");
+        std::fs::write(&file, "Adieu\nBon voyage, {{ called }}.").expect("written");
+        let common = || Common::new("Pairs", "pairs.example");
+        let letter = Templates::new(common(), Some(dir.path())).expect("parses").letter(&letters::Left::sample(), "Ana", "en").expect("renders");
+        assert_eq!((letter.subject.as_str(), letter.text.trim()), ("Adieu", "Bon voyage, Ana."));
+        std::fs::write(&file, "{{ unclosed").expect("written");
+        let error = format!("{:#}", Templates::new(common(), Some(dir.path())).expect_err("broken"));
+        assert!(error.contains("left.md.j2"), "{error}");
     }
 }

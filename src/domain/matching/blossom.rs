@@ -79,7 +79,7 @@ pub fn solve(vertices: usize, edges: &[Edge]) -> Result<Solution, GraphError> {
 }
 
 /// No dual, slack or moment exceeds three times the largest scaled weight, no sum of duals the scaled weight of a whole matching.
-fn check(vertices: usize, edges: &[Edge]) -> Result<(), GraphError> {
+pub(super) fn check(vertices: usize, edges: &[Edge]) -> Result<(), GraphError> {
     let mut largest: Amount = 0;
     for (index, edge) in edges.iter().enumerate() {
         if edge.a == edge.b || edge.a.max(edge.b) as usize >= vertices || edge.weight <= 0 {
