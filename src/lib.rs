@@ -3,5 +3,6 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod mail;
+pub mod smtp;
 pub mod store;
 pub mod templates;

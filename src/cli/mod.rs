@@ -1,13 +1,15 @@
 //! The command line: what a person types, a file per group of commands.
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 
 use crate::config::Config;
+use crate::domain::programme::{LIBRARIANS, Programme};
 
 pub mod inspect;
 pub mod matching;
+pub mod programme;
 pub mod relay_preview;
 
 /// What was typed.
@@ -27,6 +29,8 @@ enum Command {
     Inspect(inspect::Inspect),
     /// Matches applicants from a file, and proves that no better match exists
     Match(matching::Args),
+    /// Looks a programme file over before a round depends on it
+    Programme(programme::ProgrammeArgs),
     /// Shows a letter as the relay would send it
     RelayPreview(relay_preview::RelayPreview),
 }
@@ -36,9 +40,17 @@ impl Cli {
     pub fn run(self) -> Result<ExitCode> {
         let config = Config::load(self.config.as_deref(), std::env::vars())?;
         match self.command {
-            Command::Inspect(command) => command.run(&config.domain).map(|()| ExitCode::SUCCESS),
+            Command::Inspect(command) => command.run(&config.domain, &programme_of(&config)?).map(|()| ExitCode::SUCCESS),
             Command::Match(args) => matching::run(&args).map(|()| ExitCode::SUCCESS),
+            Command::Programme(args) => programme::run(&args).map(|()| ExitCode::SUCCESS),
             Command::RelayPreview(command) => command.run(),
         }
     }
+}
+
+/// The programme that the configuration names, or the librarians' exchange.
+fn programme_of(config: &Config) -> Result<Programme> {
+    let Some(path) = &config.programme else { return Ok(Programme::parse(LIBRARIANS)?) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("the programme file {} can't be read", path.display()))?;
+    Programme::parse(&text).with_context(|| format!("the programme file {} can't be used: try `pairpost programme check`", path.display()))
 }

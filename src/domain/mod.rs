@@ -2,7 +2,9 @@
 pub mod address;
 pub mod admission;
 pub mod answers;
+pub mod command;
 pub mod courtesy;
+pub mod dates;
 pub mod fold;
 pub mod languages;
 pub mod matching;
