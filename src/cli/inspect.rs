@@ -58,7 +58,7 @@ impl Inspect {
         set(&mut answer, "kind", kind(class, mailbox.as_ref(), &asked));
         set(&mut answer, "from", message.from.as_ref().map(EmailAddress::as_str));
         set(&mut answer, "subject", Some(&message.subject).filter(|s| !s.is_empty()));
-        set(&mut answer, "language", language(&message));
+        // No "language": Content-Language is that of the writer's mail client more often than of the letter, and words are not guessed at.
         set(&mut answer, "reply_text", &reply.text);
         set(&mut answer, "quoted_text", Some(&reply.quoted).filter(|t| !t.is_empty()));
         set(&mut answer, "signature", Some(&reply.signature).filter(|t| !t.is_empty()));
@@ -140,13 +140,6 @@ fn kind(class: Class, mailbox: Option<&OwnAddress>, asked: &Asked) -> &'static s
             Some(OwnAddress::Postmaster | OwnAddress::Abuse | OwnAddress::Bounce(_)) | None => "other",
         },
     }
-}
-
-/// The language that the letter names for itself (RFC 3282), as its primary subtag; it is not guessed from the words.
-fn language(message: &Message) -> Option<String> {
-    let tag = message.field("content-language")?.trim().to_ascii_lowercase();
-    let primary = tag.split('-').next().unwrap_or_default();
-    (!tag.contains(',') && (2..=3).contains(&primary.len()) && primary.bytes().all(|b| b.is_ascii_lowercase())).then(|| primary.to_owned())
 }
 
 fn recipients(class: Class, message: &Message) -> Option<Vec<BounceRecipient>> {
