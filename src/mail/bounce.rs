@@ -97,6 +97,11 @@ fn read_outer(message: &Message) -> Bounce {
     Bounce { recipients, original_message_id: original_message_id(message) }
 }
 
+/// Why a letter did not arrive, from the status (or bare reply code) and words of a server that refused it to our face.
+pub fn class_of(status: &str, words: &str) -> FailureClass {
+    failure_class(Action::Failed, Some(status), words)
+}
+
 /// The mailboxes of a complaint (RFC 5965 3.2): Original-Rcpt-To, each with what its class means for us: it wants no more.
 pub fn complained(message: &Message) -> Vec<BounceRecipient> {
     let text = message.part("message/feedback-report").and_then(|p| p.text.as_deref()).unwrap_or_default();
@@ -201,7 +206,8 @@ fn reply_code(text: &str) -> Option<char> {
 fn failure_class(action: Action, status: Option<&str>, words: &str) -> FailureClass {
     let words = words.to_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
-    let (kind, reason) = status.and_then(|s| s.split_once('.')).unwrap_or_default();
+    // A bare reply code (`450`) has only a kind.
+    let (kind, reason) = status.map(|s| s.split_once('.').unwrap_or((s.get(..1).unwrap_or_default(), ""))).unwrap_or_default();
     if says(FULL_WORDS) || reason == "2.2" {
         return FailureClass::Full;
     }
@@ -417,6 +423,20 @@ mod tests {
             let field = if diagnostic.is_empty() { String::new() } else { format!("Diagnostic-Code: {diagnostic}\n") };
             let message = report(&format!("Reporting-MTA: dns; x\n\nFinal-Recipient: rfc822; a@example.org\nAction: failed\nStatus: {status}\n{field}"), "");
             assert_eq!(read(&message).recipients.first().map(|r| r.class), Some(class), "{status} {diagnostic}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_to_our_face_has_a_class_too() {
+        for (status, words, class) in [
+            ("5.1.1", "no", FailureClass::Hard),
+            ("550", "User unknown", FailureClass::Hard),
+            ("450", "", FailureClass::Expired),
+            ("550", "", FailureClass::Other),
+            ("", "mailbox full", FailureClass::Full),
+            ("ü", "", FailureClass::Other),
+        ] {
+            assert_eq!(class_of(status, words), class, "{status} {words}");
         }
     }
 
