@@ -5,7 +5,11 @@ use anyhow::{Context as _, Result};
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 
-use crate::{app::Opened, config::Config, telemetry};
+use crate::{
+    app::{self, Opened},
+    config::Config,
+    telemetry,
+};
 
 pub mod exchange;
 pub mod inbox;
@@ -75,7 +79,8 @@ impl Cli {
         }
         let config = Config::load(self.config.as_deref(), std::env::vars())?;
         if let Command::Inspect(command) = self.command {
-            return command.run(&config.domain).map(|()| ExitCode::SUCCESS);
+            let programme = app::programme(config.programme.as_deref())?;
+            return command.run(&config.domain, &programme).map(|()| ExitCode::SUCCESS);
         }
         telemetry::start();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
