@@ -17,6 +17,8 @@ const STRETCH: usize = 1 << 16;
 const BEFORE: usize = 256;
 /// … and so many behind: no address is longer, however it is spelled.
 const BEHIND: usize = 4096;
+/// In longer texts nobody spells an address in the ways of programs.
+const RARER_UP_TO: usize = 2 << 20;
 /// Base 64 shorter than this holds no address.
 const BASE64_AT_LEAST: usize = 16;
 /// A full stop and one of these behind an address ends a file's name and doesn't belong to the domain.
@@ -81,13 +83,13 @@ impl Replacer {
     /// Well-formed HTML, in which `<` is nothing but the start of a tag, without the addresses in its words, also where tags split them.
     /// Attributes are not looked at.
     pub fn page<'t>(&self, html: &'t str) -> Result<Cow<'t, str>, RelayRefusal> {
-        self.rewritten(html, Spelled::page, |alias| alias.replace('&', "&amp;").replace('<', "&lt;").into_bytes())
+        self.rewritten(html, |html, stretch| Spelled::page(html, stretch), |alias| alias.replace('&', "&amp;").replace('<', "&lt;").into_bytes())
     }
 
     fn rewritten<'t>(
         &self,
         text: &'t str,
-        spell: impl Fn(&str, Range<usize>) -> Spelled,
+        spell: impl Fn(&str, Range<usize>) -> Spelled<'_>,
         write: impl Fn(&str) -> Vec<u8>,
     ) -> Result<Cow<'t, str>, RelayRefusal> {
         let mut text = Cow::Borrowed(text);
@@ -108,8 +110,9 @@ impl Replacer {
     }
 
     /// Adds what to change in `source` so that no reading of it shows an address that begins where it counts.
-    fn found(&self, spelled: Spelled, source: &[u8], write: &impl Fn(&str) -> Vec<u8>, counts: &Range<usize>, edits: &mut Vec<Edit>) {
-        spelled.each_reading(|folded| {
+    fn found(&self, spelled: Spelled<'_>, source: &[u8], write: &impl Fn(&str) -> Vec<u8>, counts: &Range<usize>, edits: &mut Vec<Edit>) {
+        let rarer = source.len() <= RARER_UP_TO;
+        spelled.each_reading(rarer, |folded| {
             for (domain, people) in &self.domains {
                 for (at, _) in folded.text.match_indices(domain.as_str()) {
                     if let Some((start, alias)) = people.iter().find_map(|&i| self.match_before(&folded, at, at + domain.len(), &self.known[i], source)) {
@@ -125,7 +128,7 @@ impl Replacer {
     }
 
     /// Where the address begins whose domain stands at `at..end`, and what to write instead.
-    fn match_before(&self, folded: &Folded, at: usize, end: usize, known: &Known, source: &[u8]) -> Option<(usize, String)> {
+    fn match_before(&self, folded: &Folded<'_>, at: usize, end: usize, known: &Known, source: &[u8]) -> Option<(usize, String)> {
         let text = folded.text.as_bytes();
         let sign = sign_before(folded, at, known)?;
         let start = local_before(text, sign, known)?;
@@ -142,7 +145,7 @@ impl Replacer {
         Some((start, alias))
     }
 
-    fn in_hexadecimal(&self, folded: &Folded, edits: &mut Vec<Edit>) {
+    fn in_hexadecimal(&self, folded: &Folded<'_>, edits: &mut Vec<Edit>) {
         let text = folded.text.as_bytes();
         let mut at = 0;
         while at < text.len() {
@@ -160,7 +163,7 @@ impl Replacer {
     }
 
     /// Adds what to change in the runs of base 64 of a text: tracking tokens, encoded words, keys.
-    fn in_base64(&self, spelled: &Spelled, edits: &mut Vec<Edit>) {
+    fn in_base64(&self, spelled: &Spelled<'_>, edits: &mut Vec<Edit>) {
         let bytes = spelled.bytes();
         let mut at = 0;
         while at < bytes.len() {
@@ -218,20 +221,20 @@ fn stretches(text: &str) -> impl Iterator<Item = (Range<usize>, Range<usize>)> +
 }
 
 /// The base 64 that begins at `at`, without the line breaks inside, and where it ends.
-fn base64_run(bytes: &[u8], at: usize) -> (Vec<u8>, usize) {
+fn base64_run(bytes: &[u8], at: usize) -> (Cow<'_, [u8]>, usize) {
     let is_base64 = |b: &u8| b.is_ascii_alphanumeric() || b"+/-_".contains(b);
-    let (mut run, mut end) = (Vec::new(), at);
-    loop {
-        let line = bytes[end..].iter().take_while(|b| is_base64(b)).count();
-        run.extend_from_slice(&bytes[end..end + line]);
-        end += line;
+    let line_end = |at: usize| bytes[at..].iter().position(|b| !is_base64(b)).map_or(bytes.len(), |i| at + i);
+    let mut end = line_end(at);
+    let mut run = Cow::Borrowed(&bytes[at..end]);
+    while !run.is_empty() {
         let rest = &bytes[end..];
         let broken = rest.strip_prefix(b"\r\n").or_else(|| rest.strip_prefix(b"\n"));
-        let Some(next) = broken.filter(|_| line > 0).map(|next| next.trim_ascii_start()).filter(|next| next.first().is_some_and(is_base64)) else {
-            return (run, end);
-        };
-        end = bytes.len() - next.len();
+        let Some(next) = broken.map(<[u8]>::trim_ascii_start).filter(|next| next.first().is_some_and(is_base64)) else { break };
+        let start = bytes.len() - next.len();
+        end = line_end(start);
+        run.to_mut().extend_from_slice(&bytes[start..end]);
     }
+    (run, end)
 }
 
 fn push_edits(edits: &mut Vec<Edit>, ranges: Vec<(usize, usize)>, with: &[u8]) {
@@ -256,7 +259,7 @@ fn applied(source: &[u8], mut edits: Vec<Edit>) -> Vec<u8> {
 }
 
 /// Where the sign begins that stands before the domain at `at`: `@`, `=` as in return paths, or a word for it.
-fn sign_before(folded: &Folded, at: usize, known: &Known) -> Option<usize> {
+fn sign_before(folded: &Folded<'_>, at: usize, known: &Known) -> Option<usize> {
     let before = &folded.text.as_bytes()[..at];
     match before.last()? {
         b'@' => Some(at - 1),
@@ -292,7 +295,7 @@ fn ends_with_local(text: &[u8], known: &Known) -> Option<usize> {
 }
 
 /// Whether a word can begin there.
-fn begins_at(folded: &Folded, start: usize) -> bool {
+fn begins_at(folded: &Folded<'_>, start: usize) -> bool {
     let text = folded.text.as_bytes();
     if start == 0 || !folded.gap[start].is_none() {
         return true;
@@ -305,7 +308,7 @@ fn begins_at(folded: &Folded, start: usize) -> bool {
 }
 
 /// Whether a domain can end there.
-fn ends_at(folded: &Folded, end: usize) -> bool {
+fn ends_at(folded: &Folded<'_>, end: usize) -> bool {
     let rest = &folded.text.as_bytes()[end..];
     let gap = |i: usize| folded.gap.get(end + i).is_none_or(|gap| !gap.is_none());
     // A letter with an accent is folded to the letter and the accent; it belongs to no ASCII name.
@@ -329,16 +332,15 @@ fn ends_at(folded: &Folded, end: usize) -> bool {
     }
 }
 
-fn gap_is_none(folded: &Folded, at: usize) -> bool {
+fn gap_is_none(folded: &Folded<'_>, at: usize) -> bool {
     folded.gap.get(at).is_some_and(|gap| gap.is_none())
 }
 
 /// Whether what was left out inside of an address may stand there: tags and line breaks anywhere, blanks around its signs.
-fn is_together(folded: &Folded, start: usize, sign: usize, domain: usize, end: usize) -> bool {
+fn is_together(folded: &Folded<'_>, start: usize, sign: usize, domain: usize, end: usize) -> bool {
     let text = folded.text.as_bytes();
     (start + 1..end).all(|i| {
-        let gap = folded.gap[i];
-        if !gap.blank || gap.line || gap.tag {
+        if !folded.gap[i].is_blank_only() {
             return true;
         }
         let at_sign = (i == sign || i == domain) && text[sign] != b'=';

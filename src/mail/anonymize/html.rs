@@ -17,6 +17,9 @@ const UNSHOWN: &str = "head title style script noscript template object applet s
 /// Attributes that say how something looks, on any element; their values are short words and numbers.
 const LOOKS: &str = "align valign width height bgcolor color size dir lang colspan rowspan start type nowrap";
 
+/// Elements within elements deeper than this are no letter.
+const DEEPEST: usize = 1000;
+
 /// What may pass, as ammonia knows it. `style`, `hidden` and `alt` pass it only to be looked at by [`pruned`].
 static ALLOWED: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
     let mut allowed = ammonia::Builder::empty();
@@ -33,6 +36,9 @@ static ALLOWED: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
 
 /// A page as it may pass on. `pictures` maps the Content-ID of each picture in the letter to its new one.
 pub(super) fn cleaned(html: &str, replacer: &Replacer, pictures: &HashMap<String, String>) -> Result<String, RelayRefusal> {
+    if is_too_deep(html) {
+        return Err(RelayRefusal::TooNested);
+    }
     let parsed = ALLOWED.clean(html).to_string();
     let pruned = pruned(&parsed, replacer, pictures)?;
     if let Some(refusal) = pruned.contains("-----BEGIN PGP ").then(|| hidden_cargo(&pruned.replace('>', "\n"))).flatten() {
@@ -44,6 +50,27 @@ pub(super) fn cleaned(html: &str, replacer: &Replacer, pictures: &HashMap<String
     page.push_str(&words);
     page.push_str("\r\n</body></html>\r\n");
     Ok(page)
+}
+
+/// Whether elements lie within elements beyond what any letter has: a tree takes time by the square of its depth.
+fn is_too_deep(html: &str) -> bool {
+    const CLOSED_BY_OTHERS: [&str; 22] = [
+        "area", "base", "br", "col", "dd", "dt", "embed", "hr", "img", "input", "li", "link", "meta", "option", "p", "param", "source", "td", "th", "tr",
+        "track", "wbr",
+    ];
+    let mut depth = 0usize;
+    for tag in html.split('<').skip(1) {
+        let name = tag.strip_prefix('/').unwrap_or(tag);
+        let name = &name[..name.bytes().take_while(u8::is_ascii_alphanumeric).count()];
+        if name.is_empty() || CLOSED_BY_OTHERS.iter().any(|closed| name.eq_ignore_ascii_case(closed)) {
+            continue;
+        }
+        depth = if tag.starts_with('/') { depth.saturating_sub(1) } else { depth + 1 };
+        if depth > DEEPEST {
+            return true;
+        }
+    }
+    false
 }
 
 /// Well-formed HTML without hidden elements and with the attributes that may stay.
