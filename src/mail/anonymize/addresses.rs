@@ -373,3 +373,152 @@ fn hashes(text: &str) -> [String; 3] {
         hex(ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref()),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REAL: &str = "zoe.quill@quill-home.example";
+    const ALIAS: &str = "w5@pairpost.localhost";
+
+    fn replacer(reals: &[&str]) -> Replacer {
+        let alias = EmailAddress::parse(ALIAS).expect("an address");
+        let reals: Vec<EmailAddress> = reals.iter().map(|real| EmailAddress::parse(real).expect("an address")).collect();
+        Replacer::new(reals.iter().map(|real| (real, &alias)))
+    }
+
+    fn base64(text: &str) -> String {
+        String::from_utf8(mail_builder::encoders::Base64Encoder::new().encode(text.as_bytes()).expect("encodes")).expect("ASCII")
+    }
+
+    #[test]
+    fn an_address_in_any_spelling_becomes_the_alias() {
+        let all_percent: String = REAL.bytes().map(|b| format!("%{b:02X}")).collect();
+        let fullwidth: String = REAL.chars().map(|c| char::from_u32(c as u32 + 0xfee0).expect("exists")).collect();
+        let all_quoted: String = REAL.bytes().map(|b| format!("={b:02X}")).collect();
+        let all_unicode: String = REAL.bytes().map(|b| format!("\\u{b:04x}")).collect();
+        for (given, becomes) in [
+            (format!("Write to {REAL}, please."), format!("Write to {ALIAS}, please.")),
+            (format!("On Monday, Zoe <{REAL}> wrote:"), format!("On Monday, Zoe <{ALIAS}> wrote:")),
+            (format!("Zoe <mailto:{REAL}>"), format!("Zoe <mailto:{ALIAS}>")),
+            (format!("*{REAL}* _{REAL}_ '{REAL}'"), format!("*{ALIAS}* _{ALIAS}_ '{ALIAS}'")),
+            (REAL.to_uppercase(), ALIAS.into()),
+            (format!("The end is {REAL}."), format!("The end is {ALIAS}.")),
+            (format!("{REAL}.csv"), format!("{ALIAS}.csv")),
+            ("zoe.quill+letters@quill-home.example".into(), ALIAS.into()),
+            ("zoe.quill(at)quill-home.example".into(), ALIAS.into()),
+            ("zoe.quill [at] quill-home.example".into(), ALIAS.into()),
+            ("zoe.quill at quill-home.example".into(), ALIAS.into()),
+            ("zoe.quill @ quill-home . example".into(), ALIAS.into()),
+            ("b-7+zoe.quill=quill-home.example@lists.example".into(), "b-7+w5=pairpost.localhost@lists.example".into()),
+            (format!("https://x.example/?who={all_percent}&y"), "https://x.example/?who=w5%40pairpost.localhost&y".into()),
+            ("?who=zoe.quill%40quill-home.example".into(), "?who=w5%40pairpost.localhost".into()),
+            ("zo\u{200b}e.qu\u{ad}ill\u{2060}@quill-home.example".into(), ALIAS.into()),
+            (fullwidth, ALIAS.into()),
+            ("zoe.quill＠quill-home。example".into(), ALIAS.into()),
+            ("zoe.quill@\r\nquill-home.example, yes".into(), format!("{ALIAS}, yes")),
+            ("> write to zoe.\r\n> quill@quill-\r\n> home.example!".into(), format!("> write to {ALIAS}!")),
+            ("zoe.quill&#64;quill&#x2d;home.example".into(), ALIAS.into()),
+            ("zoe.quill&commat;quill-home.example".into(), ALIAS.into()),
+            ("zoe.quill%2540quill-home.example".into(), "w5%40pairpost.localhost".into()),
+            (format!("is {all_quoted} here"), format!("is {ALIAS} here")),
+            ("zoe.qu=\r\nill=40quill-home.example".into(), ALIAS.into()),
+            (format!("var who = '{all_unicode}';"), format!("var who = '{ALIAS}';")),
+            ("zoe.quill\\40 quill-home.example".into(), ALIAS.into()),
+            ("zoe.quill+AEA-quill-home.example".into(), ALIAS.into()),
+            ("avatar/3d3cdbd1c9fb12e3e9b9ae7bbfb2e5d0".replace("3d3cdbd1c9fb12e3e9b9ae7bbfb2e5d0", &hashes(REAL)[0]), format!("avatar/{}", hashes(ALIAS)[0])),
+            (hashes(REAL)[2].to_uppercase(), hashes(ALIAS)[2].clone()),
+        ] {
+            assert_eq!(replacer(&[REAL]).plain(&given).expect("can be taken out"), becomes, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_in_base64_is_replaced_inside_it_wherever_the_run_begins() {
+        let token = format!("user={REAL}&more=1");
+        for before in ["https://x.example/o?u=", "o/", "/ab/", "/abc/", ""] {
+            let given = format!("{before}{}", base64(&token).trim_end_matches('='));
+            let out = replacer(&[REAL]).plain(&given).expect("can be taken out").into_owned();
+            let run = out.rsplit(['=', '/']).next().expect("not empty");
+            let data = (0..4).filter_map(|skip| unbase64(run.get(skip..)?.as_bytes())).map(|data| String::from_utf8_lossy(&data).into_owned());
+            assert!(data.clone().any(|data| data.contains(&format!("user={ALIAS}&more"))) || before.ends_with('/'), "{out}");
+            assert!(data.into_iter().all(|data| !data.contains("quill-home")), "{out}");
+        }
+        let folded = base64(&format!("{} {REAL} {}", "x".repeat(80), "y".repeat(80)));
+        let lines: Vec<&str> = folded.as_bytes().chunks(60).map(|line| std::str::from_utf8(line).expect("ASCII")).collect();
+        let out = replacer(&[REAL]).plain(&lines.join("\r\n")).expect("can be taken out").into_owned();
+        let data = unbase64(out.trim_end_matches('=').as_bytes()).unwrap_or_else(|| panic!("{out:?}"));
+        assert!(String::from_utf8_lossy(&data).contains(&format!("x {ALIAS} y")) && !String::from_utf8_lossy(&data).contains("quill"), "{out}");
+    }
+
+    #[test]
+    fn other_addresses_and_words_stay_as_they_are() {
+        for given in [
+            "joe.quill@quill-home.example",
+            "jzoe.quill@quill-home.example",
+            "a.zoe.quill@quill-home.example",
+            "zoe.quill@quill-home.example.org",
+            "zoe.quill@quill-home.examples",
+            "zoe.quill@quill-home.example-club.org",
+            "https://quill-home.example/zoe.quill",
+            "Zoe Quill looks at quill-home.example",
+            "zoe.quill and quill-home.example",
+            "Grüße, 50 % & mehr = \\o/ +1 -- \r\n> ok\r\n",
+            "dGhpcyBpcyBzb21lYm9keSBlbHNlJ3MgdG9rZW4gYW5kIG5vdCB0aGVpcnM",
+        ] {
+            assert_eq!(replacer(&[REAL]).plain(given).expect("nothing to take out"), given);
+        }
+    }
+
+    #[test]
+    fn hosts_that_ignore_dots_and_domains_with_two_names_are_known() {
+        let gmail = replacer(&["zoe.quill@gmail.com"]);
+        for given in ["zoequill@gmail.com", "z.o.e.quill@googlemail.com", "ZoeQuill+x@gmail.com", "zoe.quill@gmail.com"] {
+            assert_eq!(gmail.plain(given).expect("can be taken out"), ALIAS, "{given}");
+        }
+        let german = replacer(&["jörg@bücherei.example"]);
+        for given in ["jörg@bücherei.example", "jörg@xn--bcherei-n2a.example", "JÖRG@BÜCHEREI.EXAMPLE", "jo\u{308}rg@bu\u{308}cherei.example"] {
+            assert_eq!(german.plain(given).expect("can be taken out"), ALIAS, "{given}");
+        }
+    }
+
+    #[test]
+    fn in_a_page_tags_and_entities_don_t_hide_an_address() {
+        for (given, becomes) in [
+            ("<p>Write to zoe.<b>quill</b>@quill-home.example.</p>", "<p>Write to w5@pairpost.localhost<b></b>.</p>"),
+            ("<td>zoe.quill</td>\n<td>@quill-home.example</td>", "<td>w5@pairpost.localhost</td><td></td>"),
+            ("zoe.quill<wbr>@quill-home.example", "w5@pairpost.localhost<wbr>"),
+            ("&lt;zoe.quill@quill-home.example&gt;", "&lt;w5@pairpost.localhost&gt;"),
+            ("zoe.quill&nbsp;@&nbsp;quill-home.example", "w5@pairpost.localhost"),
+            ("a &lt; b &amp; c", "a &lt; b &amp; c"),
+        ] {
+            assert_eq!(replacer(&[REAL]).page(given).expect("can be taken out"), becomes, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_long_text_hides_nothing_where_its_stretches_meet() {
+        let replacer = replacer(&[REAL]);
+        for shift in (0..REAL.len() + 3).step_by(3) {
+            let text = format!("{} {REAL} {}", "x".repeat(STRETCH - shift), "y".repeat(200));
+            let out = replacer.plain(&text).expect("can be taken out");
+            assert_eq!(out.matches(ALIAS).count(), 1, "{shift}");
+            assert!(!out.contains("quill"), "{shift}");
+            let page = format!("{}<i>zoe</i>.<b>quill</b>@quill-home.example<p>{}", "x ".repeat((STRETCH - shift) / 2), "y".repeat(200));
+            assert!(!replacer.page(&page).expect("can be taken out").contains("quill"), "{shift}");
+            let other = format!("{}j{REAL}", "é".repeat((STRETCH - shift) / 2));
+            assert_eq!(replacer.plain(&other).expect("nothing to take out"), other, "{shift}");
+        }
+    }
+
+    #[test]
+    fn several_addresses_at_one_domain_are_told_apart() {
+        let (zoe, dana) = (EmailAddress::parse(REAL).expect("an address"), EmailAddress::parse("dana@quill-home.example").expect("an address"));
+        let (one, other) = (EmailAddress::parse(ALIAS).expect("an address"), EmailAddress::parse("b7@pairpost.localhost").expect("an address"));
+        let replacer = Replacer::new([(&zoe, &one), (&dana, &other)].into_iter());
+        assert_eq!(
+            replacer.plain("dana@quill-home.example, zoe.quill@quill-home.example").expect("can be taken out"),
+            "b7@pairpost.localhost, w5@pairpost.localhost"
+        );
+    }
+}

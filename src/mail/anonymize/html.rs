@@ -47,7 +47,7 @@ pub(super) fn cleaned(html: &str, replacer: &Replacer, pictures: &HashMap<String
     let words = replacer.page(&pruned)?;
     let mut page = String::with_capacity(words.len() + 128);
     page.push_str("<!DOCTYPE html>\r\n<html><head><meta charset=\"utf-8\"></head><body>\r\n");
-    page.push_str(&words);
+    page.push_str(words.trim());
     page.push_str("\r\n</body></html>\r\n");
     Ok(page)
 }
@@ -272,4 +272,104 @@ fn plain_style(style: &str) -> String {
         }
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::address::EmailAddress;
+
+    fn body_of(html: &str) -> String {
+        let (real, alias) = (EmailAddress::parse("zoe@home.example").expect("an address"), EmailAddress::parse("w5@pairpost.localhost").expect("an address"));
+        let replacer = Replacer::new([(&real, &alias)].into_iter());
+        let pictures = HashMap::from([("7@mark.example".to_owned(), "picture1.x@pairpost.localhost".to_owned())]);
+        let page = cleaned(html, &replacer, &pictures).expect("passes");
+        let body = page.split_once("<body>\r\n").and_then(|(_, rest)| rest.split_once("\r\n</body>"));
+        body.expect("has a body").0.to_owned()
+    }
+
+    #[test]
+    fn what_a_reader_sees_passes_and_nothing_else() {
+        for (given, becomes) in [
+            ("<p>Hours: <b>nine</b> to six.</p>", "<p>Hours: <b>nine</b> to six.</p>"),
+            ("<html><head><title>mark</title><meta name=Generator content=mark><style>/* mark */</style></head><body><p>x</body></html>", "<p>x</p>"),
+            ("<p class=gmail_quote id=mark data-x=mark onclick=mark name=mark>x</p>", "<p>x</p>"),
+            ("<!-- mark --><!--[if mso]><p>mark</p><![endif]--><![if !mso]><i>x</i><![endif]>", "<i>x</i>"),
+            ("<script>mark</script><template>mark</template><noscript>mark</noscript><svg><title>mark</title></svg><textarea>mark</textarea>x", "x"),
+            ("<form action='https://mark.example'><input type=hidden value=mark><button>Send</button></form>", "Send"),
+            ("x<!-- mark", "x"),
+            ("x<a href=\"mailto:mark", "x"),
+            ("<blockquote cite='mid:mark'>x</blockquote>", "<blockquote>x</blockquote>"),
+            ("<p align=center dir=rtl width='1 mark'>x</p>", "<p align=\"center\" dir=\"rtl\">x</p>"),
+            (
+                "<p style=\"color:#333; font-family:'mark'; background:url(https://mark.example); mso-mark:1; TEXT-ALIGN: Center !important\">x</p>",
+                "<p style=\"color: #333; text-align: center\">x</p>",
+            ),
+            ("<o:p>x</o:p><unknown-mark>y</unknown-mark>", "xy"),
+        ] {
+            assert_eq!(body_of(given), becomes, "{given}");
+        }
+    }
+
+    #[test]
+    fn hidden_elements_go_with_all_that_is_in_them() {
+        for (hidden, tag) in [
+            ("style='display:none'", "div"),
+            ("style='DISPLAY : NONE !important'", "div"),
+            ("style='visibility:hidden'", "span"),
+            ("style='font-size:0px;line-height:0'", "span"),
+            ("style='max-height:0;overflow:hidden'", "div"),
+            ("style='opacity:0.0'", "p"),
+            ("style='mso-hide:all'", "div"),
+            ("hidden", "div"),
+            ("style='display:none'", "o:p"),
+        ] {
+            let given = format!("a<{tag} {hidden}>mark<{tag}>mark</{tag}><img src='cid:7@mark.example'>mark</{tag}>z");
+            let out = body_of(&given);
+            assert!(!out.contains("mark") || tag == "p" && !out.contains("amark"), "{given}: {out}");
+            assert!(out.starts_with('a') && out.ends_with('z'), "{given}: {out}");
+        }
+        assert_eq!(body_of("<b style='opacity:0.5;font-size:10px'>x</b>"), "<b>x</b>");
+    }
+
+    #[test]
+    fn links_stay_with_the_address_in_them_replaced() {
+        for (given, becomes) in [
+            ("<a href='MAILTO:zoe@home.example'>me</a>", "<a href=\"MAILTO:w5@pairpost.localhost\">me</a>"),
+            ("<a href=mailto:%7Aoe%40home.example>me</a>", "<a href=\"mailto:w5%40pairpost.localhost\">me</a>"),
+            ("<a href='mail\nto:zoe\t@home.example'>me</a>", "<a href=\"mailto:w5@pairpost.localhost\">me</a>"),
+            (
+                "<a href='https://x.example/?a=1&amp;who=zoe@home.example' title='zoe@home.example'>x</a>",
+                "<a href=\"https://x.example/?a=1&amp;who=w5@pairpost.localhost\">x</a>",
+            ),
+            ("<a href='javascript:mark'>x</a><a href='data:text/plain,mark'>y</a><a href='cid:7@mark.example'>z</a>", "<a>x</a><a>y</a><a>z</a>"),
+        ] {
+            assert_eq!(body_of(given), becomes, "{given}");
+        }
+    }
+
+    #[test]
+    fn pictures_of_the_letter_stay_and_pictures_from_elsewhere_go() {
+        for (given, becomes) in [
+            (
+                "<img src='cid:7@mark.example' alt='of zoe@home.example' width=9 id=mark>",
+                "<img src=\"cid:picture1.x@pairpost.localhost\" alt=\"of w5@pairpost.localhost\" width=\"9\">",
+            ),
+            ("<img src='CID:7%40mark.example'>", "<img src=\"cid:picture1.x@pairpost.localhost\">"),
+            ("a<img src='https://open.mark.example/o.gif' alt='logo'>b", "ab"),
+            ("a<img src='https://mail.mark.example/smile.png' alt='🙂'>b", "a🙂b"),
+            ("a<img src='cid:other@mark.example'>b", "ab"),
+            ("a<img src='data:image/gif;base64,R0lGODlh'>b", "ab"),
+        ] {
+            assert_eq!(body_of(given), becomes, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_tree_without_end_is_refused_before_it_costs_time() {
+        let replacer = Replacer::new(std::iter::empty());
+        assert_eq!(cleaned(&"<div>".repeat(100_000), &replacer, &HashMap::new()), Err(RelayRefusal::TooNested));
+        assert!(cleaned(&"<p>x<br>".repeat(20_000), &replacer, &HashMap::new()).is_ok());
+        assert_eq!(cleaned("<pre>\n-----BEGIN PGP SIGNED MESSAGE-----\nx</pre>", &replacer, &HashMap::new()), Err(RelayRefusal::Signed));
+    }
 }
