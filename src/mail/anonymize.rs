@@ -406,6 +406,19 @@ mod tests {
     }
 
     #[test]
+    fn a_picture_that_the_page_holds_itself_becomes_a_part() {
+        let page = |data: &str| format!("From: x@y.example\r\nContent-Type: text/html\r\n\r\n<p>See <img src=\"data:image/gif;base64,{data}\"></p>\r\n");
+        let out = relayed(&page(PIXEL));
+        let parsed = MessageParser::default().parse(out.as_bytes()).expect("parses");
+        let picture = parsed.attachments().next().expect("a picture");
+        let id = mail_parser::MimeHeaders::content_id(picture).expect("an identifier");
+        assert!(parsed.body_html(0).is_some_and(|page| page.contains(&format!("<img src=\"cid:{id}\">"))), "{out}");
+        assert!(field(&out, "Content-Type").is_some_and(|kind| kind.starts_with("multipart/related")), "{out}");
+        let broken = relay(page("PHN2Zz4").as_bytes(), &parties(), &threading(), "pairpost.localhost");
+        assert_eq!(broken.err(), Some(RelayRefusal::Picture { name: "in the page".into() }));
+    }
+
+    #[test]
     fn what_can_t_be_made_safe_is_refused_with_its_reason() {
         let file =
             |kind: &str| format!("Content-Type: multipart/mixed; boundary=q\r\n\r\n--q\r\n\r\nHello\r\n--q\r\nContent-Type: {kind}\r\n\r\nx\r\n--q--\r\n");

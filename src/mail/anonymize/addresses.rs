@@ -146,19 +146,22 @@ impl Replacer {
     }
 
     fn in_hexadecimal(&self, folded: &Folded<'_>, edits: &mut Vec<Edit>) {
+        const SHORTEST: usize = 32;
         let text = folded.text.as_bytes();
         let mut at = 0;
-        while at < text.len() {
-            let run = text[at..].iter().take_while(|b| b.is_ascii_hexdigit()).count();
-            for size in [64, 40, 32] {
-                for start in at..=(at + run).saturating_sub(size) {
-                    let hash = folded.text.get(start..start + size).filter(|_| start + size <= at + run);
-                    if let Some(instead) = hash.and_then(|hash| self.hashes.get(hash)) {
-                        push_edits(edits, folded.sources(start, start + size), instead.as_bytes());
-                    }
+        // No run as long as a hash can begin before a character that is no digit.
+        while let Some(next) = text.get(at..at + SHORTEST) {
+            if let Some(foreign) = next.iter().rposition(|b| !b.is_ascii_hexdigit()) {
+                at += foreign + 1;
+                continue;
+            }
+            let end = text[at..].iter().position(|b| !b.is_ascii_hexdigit()).map_or(text.len(), |i| at + i);
+            for (start, size) in (at..end).flat_map(|start| [(start, 64), (start, 40), (start, SHORTEST)]).filter(|(start, size)| start + size <= end) {
+                if let Some(instead) = self.hashes.get(&folded.text[start..start + size]) {
+                    push_edits(edits, folded.sources(start, start + size), instead.as_bytes());
                 }
             }
-            at += run + 1;
+            at = end;
         }
     }
 

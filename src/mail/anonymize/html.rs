@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use super::RelayRefusal;
 use super::addresses::Replacer;
-use super::spellings::{entity, tag_end};
+use super::spellings::{entity, tag_end, unbase64};
 use super::text::hidden_cargo;
 
 /// Elements that pass; of all others that are no part of [`UNSHOWN`] the words pass.
@@ -20,6 +20,9 @@ const LOOKS: &str = "align valign width height bgcolor color size dir lang colsp
 /// Elements within elements deeper than this are no letter.
 const DEEPEST: usize = 1000;
 
+/// Where links may lead.
+const LINKS: [&str; 4] = ["http", "https", "mailto", "tel"];
+
 /// What may pass, as ammonia knows it. `style`, `hidden` and `alt` pass it only to be looked at by [`pruned`].
 static ALLOWED: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
     let mut allowed = ammonia::Builder::empty();
@@ -28,14 +31,22 @@ static ALLOWED: LazyLock<ammonia::Builder<'static>> = LazyLock::new(|| {
         .clean_content_tags(UNSHOWN.split_ascii_whitespace().collect())
         .generic_attributes(LOOKS.split_ascii_whitespace().chain(["style", "hidden"]).collect())
         .tag_attributes(HashMap::from([("a", HashSet::from(["href"])), ("img", HashSet::from(["src", "alt"]))]))
-        .url_schemes(HashSet::from(["http", "https", "mailto", "tel", "cid"]))
+        .url_schemes(LINKS.into_iter().chain(["cid", "data"]).collect())
         .url_relative(ammonia::UrlRelative::Deny)
         .link_rel(None);
     allowed
 });
 
-/// A page as it may pass on. `pictures` maps the Content-ID of each picture in the letter to its new one.
-pub(super) fn cleaned(html: &str, replacer: &Replacer, pictures: &HashMap<String, String>) -> Result<String, RelayRefusal> {
+/// The pictures that a page may show: its letter's, and those that it holds itself.
+pub(super) trait Pictures {
+    /// The new Content-ID of the picture that had this one.
+    fn known(&self, id: &str) -> Option<&str>;
+    /// Takes a picture out of the page; gives its new Content-ID. Errors when it can't be made safe.
+    fn taken_out(&mut self, picture: Vec<u8>) -> Result<String, RelayRefusal>;
+}
+
+/// A page as it may pass on, with its pictures under their new names.
+pub(super) fn cleaned(html: &str, replacer: &Replacer, pictures: &mut impl Pictures) -> Result<String, RelayRefusal> {
     if is_too_deep(html) {
         return Err(RelayRefusal::TooNested);
     }
@@ -74,7 +85,7 @@ fn is_too_deep(html: &str) -> bool {
 }
 
 /// Well-formed HTML without hidden elements and with the attributes that may stay.
-fn pruned(html: &str, replacer: &Replacer, pictures: &HashMap<String, String>) -> Result<String, RelayRefusal> {
+fn pruned(html: &str, replacer: &Replacer, pictures: &mut impl Pictures) -> Result<String, RelayRefusal> {
     let mut out = String::with_capacity(html.len());
     // The name of the hidden element that we are inside of, and how many of its name are open.
     let mut hidden: Option<(&str, usize)> = None;
@@ -119,16 +130,15 @@ fn pruned(html: &str, replacer: &Replacer, pictures: &HashMap<String, String>) -
     Ok(out)
 }
 
-fn open_tag(
-    out: &mut String,
-    name: &str,
-    attributes: &[(&str, Cow<'_, str>)],
-    replacer: &Replacer,
-    pictures: &HashMap<String, String>,
-) -> Result<(), RelayRefusal> {
+fn open_tag(out: &mut String, name: &str, attributes: &[(&str, Cow<'_, str>)], replacer: &Replacer, pictures: &mut impl Pictures) -> Result<(), RelayRefusal> {
     let value = |wanted: &str| attributes.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.as_ref());
     if name == "img" {
-        let Some(id) = value("src").and_then(|src| picture_id(src, pictures)) else {
+        let src = value("src").unwrap_or_default();
+        let id = match embedded(src) {
+            Some(picture) => Some(pictures.taken_out(picture)?),
+            None => picture_id(src, pictures).map(str::to_owned),
+        };
+        let Some(id) = id else {
             // A picture from elsewhere tells its server who reads, when and where. A smiley is as good in words.
             let alt = value("alt").unwrap_or_default();
             if !alt.chars().any(char::is_alphanumeric) {
@@ -137,7 +147,7 @@ fn open_tag(
             return Ok(());
         };
         out.push_str("<img src=\"cid:");
-        out.push_str(id);
+        out.push_str(&id);
         out.push('"');
     } else {
         out.push('<');
@@ -148,8 +158,11 @@ fn open_tag(
             "src" | "hidden" => continue,
             "href" => {
                 let link: String = value.chars().filter(|c| !c.is_control()).collect();
-                let points_outside = !link.trim_start().get(..4).is_some_and(|scheme| scheme.eq_ignore_ascii_case("cid:"));
-                Cow::Owned(if points_outside { replacer.plain(&link)?.into_owned() } else { String::new() })
+                let scheme = link.trim_start().split(':').next().unwrap_or_default().to_ascii_lowercase();
+                if !LINKS.contains(&scheme.as_str()) {
+                    continue;
+                }
+                Cow::Owned(replacer.plain(&link)?.into_owned())
             }
             "style" => Cow::Owned(plain_style(value)),
             "alt" => replacer.plain(value)?,
@@ -169,12 +182,24 @@ fn open_tag(
 }
 
 /// The new Content-ID of the picture that a `cid:` address (RFC 2392) means.
-fn picture_id<'p>(src: &str, pictures: &'p HashMap<String, String>) -> Option<&'p str> {
+fn picture_id<'p>(src: &str, pictures: &'p impl Pictures) -> Option<&'p str> {
     let id = src.trim().get(..4).filter(|scheme| scheme.eq_ignore_ascii_case("cid:")).map(|_| &src.trim()[4..])?;
-    pictures.get(id).or_else(|| pictures.get(&percent_decoded(id))).map(String::as_str)
+    pictures.known(id).or_else(|| pictures.known(&String::from_utf8_lossy(&percent_decoded(id))))
 }
 
-fn percent_decoded(text: &str) -> String {
+/// What a `data:` address (RFC 2397) holds.
+fn embedded(src: &str) -> Option<Vec<u8>> {
+    let rest = src.trim().get(..5).filter(|scheme| scheme.eq_ignore_ascii_case("data:")).map(|_| &src.trim()[5..])?;
+    let (kind, data) = rest.split_once(',')?;
+    let data = percent_decoded(data);
+    if !kind.to_ascii_lowercase().trim_end().ends_with(";base64") {
+        return Some(data);
+    }
+    let letters: Vec<u8> = data.into_iter().filter(|b| !b.is_ascii_whitespace() && *b != b'=').collect();
+    Some(unbase64(&letters).unwrap_or_default())
+}
+
+fn percent_decoded(text: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, after)) = rest.split_first() {
@@ -182,7 +207,7 @@ fn percent_decoded(text: &str) -> String {
         out.push(code.unwrap_or(byte));
         rest = if code.is_some() { &after[2..] } else { after };
     }
-    String::from_utf8_lossy(&out).into_owned()
+    out
 }
 
 fn element_name(tag: &str) -> &str {
@@ -279,11 +304,23 @@ mod tests {
     use super::*;
     use crate::domain::address::EmailAddress;
 
+    /// One known picture, and those taken out.
+    #[derive(Default)]
+    struct Album(Vec<Vec<u8>>);
+    impl Pictures for Album {
+        fn known(&self, id: &str) -> Option<&str> {
+            (id == "7@mark.example").then_some("picture1.x@pairpost.localhost")
+        }
+        fn taken_out(&mut self, picture: Vec<u8>) -> Result<String, RelayRefusal> {
+            self.0.push(picture);
+            Ok(format!("taken{}@pairpost.localhost", self.0.len()))
+        }
+    }
+
     fn body_of(html: &str) -> String {
         let (real, alias) = (EmailAddress::parse("zoe@home.example").expect("an address"), EmailAddress::parse("w5@pairpost.localhost").expect("an address"));
         let replacer = Replacer::new([(&real, &alias)].into_iter());
-        let pictures = HashMap::from([("7@mark.example".to_owned(), "picture1.x@pairpost.localhost".to_owned())]);
-        let page = cleaned(html, &replacer, &pictures).expect("passes");
+        let page = cleaned(html, &replacer, &mut Album::default()).expect("passes");
         let body = page.split_once("<body>\r\n").and_then(|(_, rest)| rest.split_once("\r\n</body>"));
         body.expect("has a body").0.to_owned()
     }
@@ -359,17 +396,25 @@ mod tests {
             ("a<img src='https://open.mark.example/o.gif' alt='logo'>b", "ab"),
             ("a<img src='https://mail.mark.example/smile.png' alt='🙂'>b", "a🙂b"),
             ("a<img src='cid:other@mark.example'>b", "ab"),
-            ("a<img src='data:image/gif;base64,R0lGODlh'>b", "ab"),
+            ("a<img src='data:image/gif;base64,R0lGODlh' alt=x>b", "a<img src=\"cid:taken1@pairpost.localhost\" alt=\"x\">b"),
         ] {
             assert_eq!(body_of(given), becomes, "{given}");
         }
     }
 
     #[test]
+    fn a_picture_in_the_page_itself_is_read_as_browsers_read_it() {
+        for src in ["data:image/gif;base64,R0lGODlh", "DATA:image/gif;charset=x;base64, R0lG%4FDlh", "data:,GIF89a", "data:image/gif,%47IF89a"] {
+            assert_eq!(embedded(src).as_deref(), Some(&b"GIF89a"[..]), "{src}");
+        }
+        assert_eq!(embedded("https://x.example/data:,GIF89a"), None);
+    }
+
+    #[test]
     fn a_tree_without_end_is_refused_before_it_costs_time() {
         let replacer = Replacer::new(std::iter::empty());
-        assert_eq!(cleaned(&"<div>".repeat(100_000), &replacer, &HashMap::new()), Err(RelayRefusal::TooNested));
-        assert!(cleaned(&"<p>x<br>".repeat(20_000), &replacer, &HashMap::new()).is_ok());
-        assert_eq!(cleaned("<pre>\n-----BEGIN PGP SIGNED MESSAGE-----\nx</pre>", &replacer, &HashMap::new()), Err(RelayRefusal::Signed));
+        assert_eq!(cleaned(&"<div>".repeat(100_000), &replacer, &mut Album::default()), Err(RelayRefusal::TooNested));
+        assert!(cleaned(&"<p>x<br>".repeat(20_000), &replacer, &mut Album::default()).is_ok());
+        assert_eq!(cleaned("<pre>\n-----BEGIN PGP SIGNED MESSAGE-----\nx</pre>", &replacer, &mut Album::default()), Err(RelayRefusal::Signed));
     }
 }

@@ -297,10 +297,8 @@ impl Folded<'_> {
     /// Adds graphic ASCII.
     fn push_word(&mut self, word: &[u8], at: usize, gap: u8) {
         let start = self.text.len();
-        self.text.extend(word.iter().map(|b| *b as char));
-        if let Some(word) = self.text.get_mut(start..) {
-            word.make_ascii_lowercase();
-        }
+        self.text.push_str(std::str::from_utf8(word).unwrap_or_default());
+        self.text[start..].make_ascii_lowercase();
         self.origin.extend(at as u32..(at + word.len()) as u32);
         self.gap.push(Gap(gap));
         self.gap.resize(self.text.len(), Gap(0));
