@@ -94,6 +94,11 @@ fn read_outer(message: &Message) -> Bounce {
     Bounce { recipients, original_message_id: original_message_id(message) }
 }
 
+/// Why a letter did not arrive, from the status (or bare reply code) and words of a server that refused it to our face.
+pub fn class_of(status: &str, words: &str) -> FailureClass {
+    failure_class(Action::Failed, Some(status), words)
+}
+
 /// The mailboxes of a complaint (RFC 5965 3.2): Original-Rcpt-To, each with what its class means for us: it wants no more.
 pub fn complained(message: &Message) -> Vec<BounceRecipient> {
     let text = message.part("message/feedback-report").and_then(|p| p.text.as_deref()).unwrap_or_default();

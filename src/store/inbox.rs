@@ -2,7 +2,6 @@
 use anyhow::{Context, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use ring::digest;
-use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Connection, exchanges, people, recipients::Recipient};
@@ -243,17 +242,4 @@ pub async fn expire_held(conn: &mut Connection, now: DateTime<Utc>) -> Result<us
 /// When the next letter is due, if one is waiting: how long a worker may sleep.
 pub async fn next_due(conn: &mut Connection) -> Result<Option<DateTime<Utc>>> {
     Ok(sqlx::query_scalar!("select min(next_at) from inbox where state = 'pending' and owner is null").fetch_one(conn).await?)
-}
-
-/// The whole of an inbox row as a person at a shell wants it.
-pub async fn show(conn: &mut Connection, id: Uuid) -> Result<Option<Value>> {
-    Ok(sqlx::query_scalar!(
-        "select jsonb_build_object('id', i.id, 'state', i.state, 'attempts', i.attempts, 'deaths', i.deaths, 'next_at', i.next_at, 'last_error', i.last_error,
-             'recipient', i.recipient, 'verdict', i.verdict, 'admission', i.admission, 'received_at', i.received_at, 'exchange', i.exchange_id, 'size', l.size,
-             'words_kept', l.raw is not null) as \"row!\"
-         from inbox i join letter l on l.id = i.letter_id where i.id = $1",
-        id
-    )
-    .fetch_optional(conn)
-    .await?)
 }

@@ -21,11 +21,12 @@ pub async fn relay(conn: &mut Connection, pairs: u32, now: DateTime<Utc>, ends: 
     let round = Uuid::now_v7();
     sqlx::query!(
         "insert into round (id, name, opens_on, closes_on, match_on, introduce_on, ends_on, state, seed, created_at)
-         values ($1, 'load test ' || $1::text, $2, $2, $2, $2, $3, 'running', 0, $4)",
+         values ($1, $5, $2, $2, $2, $2, $3, 'running', 0, $4)",
         round,
         now.date_naive(),
         ends.date_naive(),
-        now
+        now,
+        format!("load test {round}")
     )
     .execute(&mut *conn)
     .await?;

@@ -73,7 +73,8 @@ pub async fn find(conn: &mut Connection, slug: &str) -> Result<Option<Topic>> {
 
 /// Sets the day a topic goes out; false when it went out already, or is unknown.
 pub async fn schedule(conn: &mut Connection, slug: &str, day: NaiveDate) -> Result<bool> {
-    let done = sqlx::query!("update topic set send_on = $2, state = 'scheduled' where slug = $1 and state in ('draft', 'scheduled')", slug, day).execute(conn).await?;
+    let done =
+        sqlx::query!("update topic set send_on = $2, state = 'scheduled' where slug = $1 and state in ('draft', 'scheduled')", slug, day).execute(conn).await?;
     Ok(done.rows_affected() > 0)
 }
 
@@ -120,9 +121,11 @@ pub struct Reader {
 
 /// The next `limit` readers of a sending that is not finished; `None` when there is no such sending, or another process is at it.
 pub async fn next_batch(conn: &mut Connection, limit: i64) -> Result<Option<Batch>> {
-    let Some(sending) = sqlx::query!("select id, subject_id, after_id from sending where kind = 'topic' and finished_at is null order by created_at limit 1 for update skip locked")
-        .fetch_optional(&mut *conn)
-        .await?
+    let Some(sending) = sqlx::query!(
+        "select id, subject_id, after_id from sending where kind = 'topic' and finished_at is null order by created_at limit 1 for update skip locked"
+    )
+    .fetch_optional(&mut *conn)
+    .await?
     else {
         return Ok(None);
     };
