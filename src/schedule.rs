@@ -1,6 +1,6 @@
 //! The calendar: does what is due at a moment, each thing in a transaction of its own, once, however many processes look at it.
 use anyhow::{Context as _, Result, bail};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
         round::{self, Action, Round, State},
     },
     handlers::{Context, Sending, Site, introductions, rounds, topics},
-    store::{Connection, Store, inbox, people, rounds as round_rows},
+    store::{Connection, Store, inbox, outbox, people, rounds as round_rows},
     templates::letters::Resumed,
 };
 
@@ -41,6 +41,7 @@ pub async fn step(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usiz
             }
         }
     }
+    done.note("words past their days", forget_words(store, site, now).await);
     done.result()
 }
 
@@ -176,6 +177,14 @@ async fn expire_held(store: &Store, now: DateTime<Utc>) -> Result<usize> {
     let expired = inbox::expire_held(&mut tx, now).await?;
     tx.commit().await.context("cannot commit the end of letters on hold")?;
     Ok(expired)
+}
+
+/// The words of letters are kept only as long as delivery and the configured days need them.
+async fn forget_words(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
+    let mut tx = store.begin().await?;
+    let forgotten = outbox::drop_words(&mut tx, now - TimeDelta::days(site.keep_words_days.into())).await?;
+    tx.commit().await.context("cannot commit the forgetting of words")?;
+    Ok(usize::try_from(forgotten)?)
 }
 
 async fn start_topics(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {

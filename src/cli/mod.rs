@@ -15,7 +15,7 @@ pub mod print;
 pub mod programme;
 pub mod queue;
 pub mod relay_preview;
-
+pub mod round;
 pub mod seed;
 pub mod serve;
 pub mod topic;
@@ -36,7 +36,7 @@ enum Command {
     /// Runs everything: mail in, workers, calendar, mail out, pages
     Serve,
     /// Rounds: create, open, close, propose, approve, end
-
+    Round(round::Round),
     /// Topics of the months: add, schedule, send
     Topic(topic::Topic),
     /// Letters on their way out: look, retry, hold, release, drop
@@ -90,7 +90,7 @@ async fn with_database(command: Command, config: Config) -> Result<()> {
     let opened = Opened::join(&config).await?;
     let (store, site, now) = (&opened.store, &opened.site, Utc::now());
     let done = match command {
-
+        Command::Round(command) => command.run(store, site, now).await,
         Command::Topic(command) => command.run(store, site, now).await,
         Command::Queue(command) => command.run(store, now).await,
         Command::Inbox(command) => command.run(store, now).await,
