@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 mod database;
 mod dns;
+mod rounds;
 mod sessions;
 mod tidy;
 mod verification;
