@@ -8,7 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, DeliveryMode, Switch},
-    domain::{programme::Programme, secret::Secret},
+    domain::{
+        programme::{LIBRARIANS, Programme},
+        secret::Secret,
+    },
     handlers::{self, Site},
     inbox::Inbox,
     outbox::Exit,
@@ -102,7 +105,7 @@ pub fn programme(file: Option<&Path>) -> Result<Programme> {
             let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the programme file {}", path.display()))?;
             Programme::parse(&text).with_context(|| format!("the programme file {} can't be used", path.display()))
         }
-        None => Ok(Programme::librarians()),
+        None => Ok(Programme::parse(LIBRARIANS)?),
     }
 }
 

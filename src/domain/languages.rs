@@ -169,10 +169,15 @@ fn split_at_and(piece: &str) -> Vec<String> {
 /// The languages that the words name, the longest names first, and the words that are left.
 fn languages_in<'a>(text: &str, words: &[&'a str]) -> (Vec<&'static str>, Vec<&'a str>) {
     // A whole item may also be a code or the name of a small language, which are too short or too rare to look for among other words.
-    if !holds(NEGATIONS, &words.join(" "))
-        && let Some(code) = language(text)
-    {
-        return (vec![code], Vec::new());
+    if !holds(NEGATIONS, &words.join(" ")) {
+        if let Some(code) = language(text) {
+            return (vec![code], Vec::new());
+        }
+        if let Some((before, inside)) = text.split_once(['(', '（'])
+            && let Some(code) = language(before)
+        {
+            return (vec![code], words.iter().copied().filter(|word| fold(inside).split(' ').any(|other| other == *word)).collect());
+        }
     }
     let (mut found, mut rest) = (Vec::new(), Vec::new());
     let mut at = 0;

@@ -257,13 +257,4 @@ impl Programme {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_librarians_programme_is_valid() {
-        let programme = Programme::parse(LIBRARIANS).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(programme.question_labelled("my TIME zone").map(|question| question.key.as_str()), Some("timezone"));
-        assert_eq!(programme.question("learning").map(|question| question.key.as_str()), Some("learning"));
-    }
-}
+mod tests;

@@ -26,6 +26,10 @@ pub fn read(programme: &Programme, question: &Question, words: &str, known: &Ans
         return worded;
     }
     let key = question.key.clone();
+    if question.kind != Kind::Prose && words.chars().count() > 2000 {
+        worded.refuse(words.chars().take(60).chain(['…']).collect(), "it is longer than 2000 characters");
+        return worded;
+    }
     match &question.kind {
         Kind::Text => worded.text(key, &words, 300),
         Kind::Prose => worded.text(key, &words, 4000),
@@ -231,8 +235,12 @@ struct Places {
 
 /// Words between places that change nothing.
 const AROUND_PLACES: &str = "in from the or and a an any somebody someone somewhere country countries region regions of with people person partner librarian librarians \
-    preferably ideally maybe perhaps possibly either e y o et ou und oder i like would also please living who lives is not no one nobody none all whole de my me to be matched ideally \
+    anyone anybody everyone preferably ideally maybe perhaps possibly either e y o et ou und oder i like would also please living who lives is not no one nobody none all whole de my me to be matched ideally \
     else especially";
+
+/// Small words within people's names.
+const PARTICLES: [&str; 22] =
+    ["de", "da", "do", "dos", "das", "del", "della", "di", "van", "von", "der", "den", "ten", "bin", "ibn", "al", "el", "la", "los", "las", "le", "y"];
 
 impl Places {
     fn is_empty(&self) -> bool {
@@ -303,16 +311,15 @@ impl Places {
 
     /// What is left of an item besides places: nothing that matters, a person, or something unknown.
     fn rest(&mut self, left: &[&str], may_be_person: bool) -> Result<(), (String, &'static str)> {
-        let matters: Vec<&str> =
-            left.iter().copied().filter(|word| !fold(word).split(' ').all(|word| AROUND_PLACES.split_whitespace().any(|small| small == word))).collect();
-        if matters.is_empty() {
+        let is_small = |word: &&str| fold(word).split(' ').all(|word| AROUND_PLACES.split_whitespace().any(|small| small == word));
+        let (Some(first), Some(last)) = (left.iter().position(|word| !is_small(word)), left.iter().rposition(|word| !is_small(word))) else {
             return Ok(());
-        }
-        // A name has capitals all along; an address has an @.
-        let is_name =
-            matters.iter().all(|word| word.starts_with(char::is_uppercase) || word.contains('@') || ["de", "da", "van", "von", "der", "del"].contains(word));
-        if may_be_person && is_name && (matters.len() > 1 || matters[0].contains('@')) {
-            push(&mut self.people, matters.join(" ").trim_matches(['.', '"']));
+        };
+        // A name has capitals all along, but for the small words within; an address has an @.
+        let name = &left[first..=last];
+        let is_name = name.iter().all(|word| word.starts_with(char::is_uppercase) || word.contains('@') || PARTICLES.contains(word));
+        if may_be_person && is_name && (name.len() > 1 || name[0].contains('@')) {
+            push(&mut self.people, name.join(" ").trim_matches(['.', '"']));
             return Ok(());
         }
         Err((left.join(" "), "it is no country or region we know"))

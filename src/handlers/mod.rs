@@ -7,7 +7,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         address::{EmailAddress, OwnAddress, Token},
-        command::Command,
+        command::{Audience, Command},
         programme::Programme,
         secret::Secret,
     },
@@ -30,7 +30,7 @@ use crate::{
 
 pub mod bounces;
 pub mod help;
-pub mod introductions;
+
 pub mod membership;
 pub mod relay;
 pub mod rounds;
@@ -200,6 +200,11 @@ impl Context<'_> {
         outbox::enqueue(self.conn, &letter, self.now).await
     }
 
+    /// The command that a letter is, if it is one.
+    pub fn command(&self, incoming: &Incoming<'_>) -> Option<Command> {
+        Command::read(&incoming.message.subject, &incoming.reply.text, Audience::Member, self.now.date_naive())
+    }
+
     /// The return path of the letter `id` of ours: it comes back only to say that this letter failed (VERP).
     pub fn reverse_path(&self, id: Uuid) -> String {
         OwnAddress::Bounce(self.site.secret.signed_id("bounce", id)).at(&self.site.domain)
@@ -223,8 +228,8 @@ pub async fn handle(ctx: &mut Context<'_>, route: &Route, incoming: &Incoming<'_
         },
         Route::TopicsReply => topics::answered(ctx, incoming).await,
         Route::Reply | Route::Help => membership::told(ctx, incoming).await,
-        Route::SignUp => match Command::read(&incoming.message.subject, &incoming.reply.text, ctx.now.date_naive()) {
-            Some(command) if !matches!(command, Command::Join | Command::Confirm | Command::Change { .. }) => membership::obey(ctx, incoming, command).await,
+        Route::SignUp => match ctx.command(incoming) {
+            Some(command) if !matches!(command, Command::Join | Command::Confirm | Command::Change) => membership::obey(ctx, incoming, command).await,
             Some(_) | None => sign_up::applied(ctx, incoming).await,
         },
         Route::Topics(address) => topics::written_to(ctx, incoming, address).await,

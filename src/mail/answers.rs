@@ -214,11 +214,14 @@ fn goes_on(programme: &Programme, field: &Open, line: &Line, rest: &[Line], labe
     if is_farewell(line.text) || (is_greeting(line.text) && !empty) {
         return false;
     }
+    if hint_goes_on(&field.value, line.text, question) {
+        return true;
+    }
     if line.depth < field.depth {
         // An answer written under the quoted line; or the tail of one that a mail client wrapped without quoting it again.
         let next = rest.iter().find(|next| !next.text.is_empty());
         let between = next.is_some_and(|next| next.depth >= field.depth);
-        return if empty { between || !field.gap && next.is_none() || is_of_hint(line.text, question) } else { !field.gap && field.last >= 60 };
+        return if empty { between || !field.gap && next.is_none() } else { !field.gap && field.last >= 60 };
     }
     if line.depth > field.depth {
         return false;
@@ -238,7 +241,7 @@ fn append(programme: &Programme, field: &mut Open, line: &Line) {
     let question = &programme.questions[field.question];
     let empty = wording::is_blank(&without_hint(&field.value, question.hint.as_deref()));
     field.last = line.text.chars().count();
-    if line.depth < field.depth && empty && !is_of_hint(line.text, question) {
+    if line.depth < field.depth && empty && !hint_goes_on(&field.value, line.text, question) {
         // The answer under a quoted line is the writer's own.
         field.depth = line.depth;
         field.value = line.text.to_owned();
@@ -255,34 +258,42 @@ fn is_bullet(text: &str) -> bool {
     ["- ", "* ", "• ", "· ", "– "].iter().any(|bullet| text.starts_with(bullet))
 }
 
-/// Whether words are a piece of the question's hint, which a mail client has wrapped.
-fn is_of_hint(text: &str, question: &Question) -> bool {
-    let key = fold(text);
-    key.contains(' ') && question.hint.as_deref().is_some_and(|hint| fold(hint).contains(&key))
+/// Whether a line goes on with the hint in brackets that the value has begun: a mail client has wrapped it.
+fn hint_goes_on(value: &str, line: &str, question: &Question) -> bool {
+    let begun = value.rsplit_once('[').map(|(_, begun)| begun).filter(|begun| !begun.contains(']'));
+    let (Some(begun), Some(hint)) = (begun, question.hint.as_deref()) else { return false };
+    let piece = line.split(']').next().unwrap_or_default();
+    fold(hint).starts_with(&fold(&format!("{begun} {piece}")))
 }
 
-/// What was written before or behind the hint, or instead of it.
+/// What was written before or behind the hint, within its brackets, or instead of it.
 fn without_hint(value: &str, hint: Option<&str>) -> String {
-    let Some(hint) = hint.map(fold) else { return value.to_owned() };
-    if fold(value) == hint {
+    let Some(hint) = hint else { return value.to_owned() };
+    let hint_key = fold(hint);
+    if fold(value) == hint_key {
         return String::new();
     }
-    // The hint in its brackets, however it was wrapped: the brackets go, and the words beside them stay.
     let mut kept = String::new();
     let mut rest = value;
     while let Some((before, inside)) = rest.split_once('[') {
         let (inner, after) = inside.split_once(']').unwrap_or((inside, ""));
         kept.push_str(before);
         let key = fold(inner);
-        // Half a hint is one too: the other half was wrapped away.
-        if !(hint == key || key.contains(' ') && hint.starts_with(&key)) {
-            kept.push_str(inner.strip_prefix(&hint).unwrap_or(inner));
+        if key.starts_with(&format!("{hint_key} ")) {
+            // "[where you live: Peru]"
+            kept.extend(inner.split_whitespace().skip(hint.split_whitespace().count()).flat_map(|word| [word, " "]));
+        } else if !(key == hint_key || key.contains(' ') && hint_key.starts_with(&key)) {
+            // Somebody's own brackets; but half a hint is one too: the other half was wrapped away.
+            kept.extend(["[", inner, if inside.len() > inner.len() { "]" } else { "" }]);
         }
         rest = after;
     }
     kept.push_str(rest);
     kept.trim().to_owned()
 }
+
+/// Characters of a label with what may stand beside it; a longer run of words before a colon is none.
+const MOST_OF_A_LABEL: usize = 100;
 
 /// The labels of a programme, by their folded form.
 struct Labels {
@@ -302,7 +313,7 @@ impl Labels {
 
     /// The question that a label means: with or without "my" or "your", a number before it, or something in parentheses behind.
     fn find(&self, label: &str) -> Option<usize> {
-        if label.len() > 120 {
+        if label.chars().count() > MOST_OF_A_LABEL {
             return None;
         }
         let key = fold(label);
@@ -325,7 +336,8 @@ impl Labels {
         while let Some(at) = value[from..].find([',', ';', '|']).map(|at| from + at) {
             from = at + 1;
             let rest = &value[from..];
-            if let Some((question, next)) = rest.find([':', '：']).and_then(|colon| self.split_at(rest, colon)) {
+            let colon = rest.char_indices().take(MOST_OF_A_LABEL).find(|(_, c)| matches!(c, ':' | '：')).map(|(at, _)| at);
+            if let Some((question, next)) = colon.and_then(|colon| self.split_at(rest, colon)) {
                 if let Some(last) = pairs.last_mut() {
                     last.1 = value[..at].trim();
                 }
