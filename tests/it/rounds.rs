@@ -212,7 +212,8 @@ async fn a_round_runs_by_its_calendar_and_nobody_hears_anything_twice() {
         let pair = pairs.iter().find(|pair| pair.partners.iter().any(|partner| reader.starts_with(&partner.name.as_deref().unwrap().to_lowercase()))).unwrap();
         let other = pair.partners.iter().find(|partner| !reader.starts_with(&partner.name.as_deref().unwrap().to_lowercase())).unwrap();
         let name = other.name.as_deref().unwrap();
-        for part in [format!("{}@pairs.test", other.alias), format!("Organisation:* Library of {name}"), "until 30 September 2027".into(), "career path".into()] {
+        for part in [format!("{}@pairs.test", other.alias), format!("Organisation:* Library of {name}"), "until 30 September 2027".into(), "career path".into()]
+        {
             assert!(words.contains(&part), "{part}: {words}");
         }
         assert!(!words.contains("@example.org"), "no real address: {words}");
