@@ -173,8 +173,12 @@ impl Replacer {
             let (run, end) = base64_run(bytes, at);
             if run.len() >= BASE64_AT_LEAST {
                 // A run may begin with a word that only looks like base 64.
-                if let Some(instead) = (0..4).find_map(|skip| self.base64_instead(&run, skip)) {
-                    push_edits(edits, spelled.sources(at, end), &instead);
+                if let Some(mut instead) = (0..4).find_map(|skip| self.base64_instead(&run, skip)) {
+                    let padding = bytes[end..].iter().take(2).take_while(|b| **b == b'=').count();
+                    if padding > 0 {
+                        instead.resize(instead.len().next_multiple_of(4), b'=');
+                    }
+                    push_edits(edits, spelled.sources(at, end + padding), &instead);
                 }
             }
             at = end.max(at + 1);
@@ -184,12 +188,10 @@ impl Replacer {
     /// The run with the address in it replaced, if one is there when `skip` characters are left out.
     fn base64_instead(&self, run: &[u8], skip: usize) -> Option<Vec<u8>> {
         let data = unbase64(&run[skip..])?;
-        let lower: Vec<u8> = data.iter().filter(|b| **b != 0).map(u8::to_ascii_lowercase).collect();
-        if !self.domains.keys().any(|domain| lower.windows(domain.len()).any(|w| w == domain.as_bytes())) {
+        let data: Vec<u8> = data.into_iter().filter(|b| *b != 0).collect();
+        if !is_text(&data) && !self.domains.keys().any(|domain| data.windows(domain.len()).any(|w| w.eq_ignore_ascii_case(domain.as_bytes()))) {
             return None;
         }
-        let wide = lower.len() != data.len();
-        let data: Vec<u8> = if wide { data.into_iter().filter(|b| *b != 0).collect() } else { data };
         let mut edits = Vec::new();
         self.found(Spelled::plain(&data, 0..data.len()), &data, &|alias: &str| alias.as_bytes().to_vec(), &(0..data.len()), &mut edits);
         if edits.is_empty() {
@@ -238,6 +240,17 @@ fn base64_run(bytes: &[u8], at: usize) -> (Cow<'_, [u8]>, usize) {
         run.to_mut().extend_from_slice(&bytes[start..end]);
     }
     (run, end)
+}
+
+/// Whether bytes are likely to be words; what is not base 64 at all decodes to anything.
+fn is_text(data: &[u8]) -> bool {
+    let printable = data.iter().filter(|b| (0x20..0x7f).contains(*b) || b.is_ascii_whitespace()).count();
+    let unicode = match std::str::from_utf8(data) {
+        Ok(text) => text,
+        Err(e) => std::str::from_utf8(&data[..e.valid_up_to()]).unwrap_or_default(),
+    };
+    let most = |part: usize| part * 4 >= data.len() * 3;
+    most(printable) || most(unicode.len()) && !unicode.contains(|c: char| c.is_control() && !c.is_whitespace())
 }
 
 fn push_edits(edits: &mut Vec<Edit>, ranges: Vec<(usize, usize)>, with: &[u8]) {
@@ -429,6 +442,10 @@ mod tests {
             (format!("var who = '{all_unicode}';"), format!("var who = '{ALIAS}';")),
             ("zoe.quill\\40 quill-home.example".into(), ALIAS.into()),
             ("zoe.quill+AEA-quill-home.example".into(), ALIAS.into()),
+            ("zoe.quill%3D40quill-home.example".into(), "w5%40pairpost.localhost".into()),
+            ("zoe.quill&#92;u0040quill-home.example".into(), ALIAS.into()),
+            (format!("=?utf-8?B?{}?=", base64(&format!("Zoe <{REAL}>"))), format!("=?utf-8?B?{}?=", base64(&format!("Zoe <{ALIAS}>")))),
+            (base64(&format!("who is {all_percent} now")), base64("who is w5%40pairpost.localhost now")),
             ("avatar/3d3cdbd1c9fb12e3e9b9ae7bbfb2e5d0".replace("3d3cdbd1c9fb12e3e9b9ae7bbfb2e5d0", &hashes(REAL)[0]), format!("avatar/{}", hashes(ALIAS)[0])),
             (hashes(REAL)[2].to_uppercase(), hashes(ALIAS)[2].clone()),
         ] {

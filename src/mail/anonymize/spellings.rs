@@ -155,21 +155,28 @@ impl<'t> Spelled<'t> {
     /// Shows this text and the others that a mail client, a browser or a program of the web would take it for, each folded; without the `rarer` ones
     /// only those that links and pages have. Few texts have more than the first.
     pub fn each_reading(self, rarer: bool, mut see: impl FnMut(Folded<'_>)) {
-        // What these undo looks like ordinary text to the others, so each starts from the text itself.
-        let starts = [self.without_quoted_printable(rarer), self.without_backslashes(rarer), self.without_utf7(rarer)];
-        for reading in starts.into_iter().flatten().chain([self]) {
-            reading.each_unescaped(&mut see);
+        self.each_of_programs(rarer, &mut see);
+        self.each_unescaped(rarer, &mut see);
+    }
+
+    /// What one of these undoes looks like ordinary text to the others, so each starts from the text itself.
+    fn each_of_programs(&self, wanted: bool, see: &mut impl FnMut(Folded<'_>)) {
+        if wanted {
+            let all = [self.without_quoted_printable(), self.without_backslashes(), self.without_utf7()];
+            all.into_iter().flatten().for_each(|reading| reading.each_unescaped(false, see));
         }
     }
 
-    /// Entities and percent signs can stand around each other, so they are undone one after the other, twice.
-    fn each_unescaped(self, see: &mut impl FnMut(Folded<'_>)) {
-        let mut reading = self;
+    /// Entities and percent signs can stand around each other, so they are undone one after the other, twice; what was inside of them may be of programs again.
+    fn each_unescaped(self, rarer: bool, see: &mut impl FnMut(Folded<'_>)) {
+        let (mut reading, mut changed) = (self, false);
         for undo in [Self::without_entities, Self::without_percents, Self::without_entities, Self::without_percents] {
             if let Some(next) = undo(&reading) {
                 see(std::mem::replace(&mut reading, next).folded());
+                changed = true;
             }
         }
+        reading.each_of_programs(rarer && changed, see);
         see(reading.folded());
     }
 
@@ -185,16 +192,16 @@ impl<'t> Spelled<'t> {
         self.decoded(b'%', |text| Some((vec![hex(text.get(1..3)?)? as u8], 3)))
     }
 
-    fn without_quoted_printable(&self, wanted: bool) -> Option<Spelled<'static>> {
-        wanted.then_some(self)?.decoded(b'=', |text| match text {
+    fn without_quoted_printable(&self) -> Option<Spelled<'static>> {
+        self.decoded(b'=', |text| match text {
             [_, b'\n', ..] => Some((Vec::new(), 2)),
             [_, b'\r', b'\n', ..] => Some((Vec::new(), 3)),
             _ => Some((vec![hex(text.get(1..3)?)? as u8], 3)),
         })
     }
 
-    fn without_backslashes(&self, wanted: bool) -> Option<Spelled<'static>> {
-        wanted.then_some(self)?.decoded(b'\\', |text| {
+    fn without_backslashes(&self) -> Option<Spelled<'static>> {
+        self.decoded(b'\\', |text| {
             let (digits, skip) = match text.get(1)? {
                 b'u' => (text.get(2..6)?, 6),
                 b'x' | b'\'' => (text.get(2..4)?, 4),
@@ -211,16 +218,17 @@ impl<'t> Spelled<'t> {
         })
     }
 
-    fn without_utf7(&self, wanted: bool) -> Option<Spelled<'static>> {
-        wanted.then_some(self)?.decoded(b'+', |text| {
-            let run = text[1..].iter().take(200).take_while(|c| c.is_ascii_alphanumeric() || **c == b'/').count();
-            let wide = unbase64(&text[1..=run])?;
-            // Only what would be ASCII: a word behind a plus decodes to something, too.
-            if wide.len() < 2 || wide.len() % 2 != 0 || wide.chunks(2).any(|c| c[0] != 0 || !c[1].is_ascii_graphic()) {
+    fn without_utf7(&self) -> Option<Spelled<'static>> {
+        self.decoded(b'+', |source| {
+            let run = source[1..].iter().take(200).take_while(|c| c.is_ascii_alphanumeric() || **c == b'/').count();
+            let wide = unbase64(&source[1..=run])?;
+            let units = wide.as_chunks::<2>().0.iter().map(|unit| u16::from_be_bytes(*unit));
+            let text: String = char::decode_utf16(units).collect::<Result<_, _>>().ok()?;
+            if text.is_empty() || text.contains(char::is_control) {
                 return None;
             }
-            let dash = usize::from(text.get(1 + run) == Some(&b'-'));
-            Some((wide.chunks(2).map(|c| c[1]).collect(), 1 + run + dash))
+            let dash = usize::from(source.get(1 + run) == Some(&b'-'));
+            Some((text.into_bytes(), 1 + run + dash))
         })
     }
 
