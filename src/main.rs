@@ -1,4 +1,4 @@
-//! Pairpost.
+//! The program: arguments in, an exit code out.
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -7,7 +7,7 @@ fn main() -> ExitCode {
     match pairpost::cli::Cli::parse().run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("{error:#}");
+            eprintln!("pairpost: {error:#}");
             ExitCode::from(1)
         }
     }

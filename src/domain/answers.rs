@@ -52,6 +52,14 @@ impl Answers {
         }
     }
 
+    /// The items of an answer that is a list, be it empty; `None` where there is no answer.
+    pub fn list_of(&self, key: &str) -> Option<&[String]> {
+        match self.get(key) {
+            Some(Answer::List(items)) => Some(items),
+            Some(Answer::YesNo(_) | Answer::Number(_) | Answer::Text(_)) | None => None,
+        }
+    }
+
     /// A number.
     pub fn number(&self, key: &str) -> Option<u32> {
         match self.get(key) {

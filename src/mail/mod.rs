@@ -1,3 +1,17 @@
 //! The format: bytes in, values out, and back; no I/O.
 pub mod anonymize;
+pub mod answers;
+pub mod bounce;
+mod charset;
+pub mod classify;
+pub mod draft;
 pub mod envelope;
+mod flowed;
+pub mod html;
+pub mod markdown;
+pub mod message;
+pub mod mime;
+mod phrases;
+pub mod reply;
+#[cfg(test)]
+mod robustness;

@@ -1,0 +1,274 @@
+//! Builds every room and runs it until stopped: the only file that knows them all.
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, DeliveryMode, Switch},
+    domain::{
+        programme::{LIBRARIANS, Programme},
+        secret::Secret,
+    },
+    handlers::{self, Clock, Site},
+    inbox::Inbox,
+    outbox::Exit,
+    schedule, smtp,
+    store::{ConnectOptions, Store, keys, ownership::Owner, private_postgres::PrivatePostgres},
+    templates::{Common, Templates},
+    web,
+};
+
+/// Connections to Postgres that a serving process keeps at most.
+const CONNECTIONS: u32 = 24;
+/// Letters handled at once.
+const WORKERS: usize = 4;
+/// How often the calendar is looked at.
+const CALENDAR: Duration = Duration::from_secs(60);
+/// The private server's database.
+const DATABASE: &str = "pairpost";
+
+/// A database that is open and up to date, and the programme on it: what every command works with.
+pub struct Opened {
+    /// The database.
+    pub store: Store,
+    /// The programme.
+    pub site: Arc<Site>,
+    /// Where it is, for people: never with a password.
+    pub database: String,
+    private: Option<PrivatePostgres>,
+}
+
+impl Opened {
+    /// Opens the database of `config` for one command: the one that `serve` runs, if it does, else the private one, started for as long as this lives.
+    pub async fn join(config: &Config) -> Result<Self> {
+        Self::open(config, PrivatePostgres::join, 4).await
+    }
+
+    /// Opens it for serving: nobody else may serve on the same directory.
+    pub async fn serve(config: &Config) -> Result<Self> {
+        Self::open(config, PrivatePostgres::start, CONNECTIONS).await
+    }
+
+    async fn open(config: &Config, start: fn(&Path) -> Result<PrivatePostgres>, connections: u32) -> Result<Self> {
+        let (private, options, database) = match &config.database.url {
+            Some(url) => {
+                let options: ConnectOptions = url.parse().context("database.url is not a Postgres URL")?;
+                let name = options.get_database().unwrap_or_default().to_owned();
+                (None, options, name)
+            }
+            None => {
+                let dir = config.data_dir.clone();
+                let private = tokio::task::spawn_blocking(move || start(&dir)).await??;
+                let options = private.options(DATABASE);
+                (Some(private), options, format!("private in {}", config.data_dir.display()))
+            }
+        };
+        let store = Store::connect(options, connections).await?;
+        store.migrate().await?;
+        let site = Arc::new(site(config)?);
+        Ok(Self { store, site, database, private })
+    }
+
+    /// Closes the connections, and stops the private server if this command started it.
+    pub async fn close(self) -> Result<()> {
+        self.store.close().await;
+        match self.private {
+            Some(private) => tokio::task::spawn_blocking(move || private.stop()).await?,
+            None => Ok(()),
+        }
+    }
+}
+
+/// The programme, its words and its secret, as the configuration says.
+pub fn site(config: &Config) -> Result<Site> {
+    let programme = programme(config.programme.as_deref())?;
+    let templates = Templates::new(Common::new(&programme.name, &config.domain), config.templates_dir.as_deref())?;
+    Ok(Site {
+        domain: config.domain.clone(),
+        url: config.public_url(),
+        secret: secret(config)?,
+        programme,
+        templates,
+        operator: config.operator.clone(),
+        asks_per_hour: config.auth.asks_per_hour.into(),
+        letters_per_day: (config.relay.limits == Switch::On).then_some(config.relay.letters_per_day.into()),
+        keep_words_days: config.keep_words_days,
+    })
+}
+
+/// The programme file, or the librarians' exchange.
+pub fn programme(file: Option<&Path>) -> Result<Programme> {
+    match file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the programme file {}", path.display()))?;
+            Programme::parse(&text).with_context(|| format!("the programme file {} can't be used", path.display()))
+        }
+        None => Ok(Programme::parse(LIBRARIANS)?),
+    }
+}
+
+/// The master secret: read from its file, which is made, for its owner alone, on first start.
+fn secret(config: &Config) -> Result<Secret> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let path = config.secret_file.clone().unwrap_or_else(|| config.data_dir.join("secret"));
+    let read = |path: &Path| -> Result<Secret> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the secret in {}", path.display()))?;
+        Secret::parse(&text).with_context(|| format!("{} holds no secret of Pairpost: 52 characters of base 32", path.display()))
+    };
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    }
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        Ok(mut file) => {
+            let secret = Secret::from_bytes(handlers::random()?);
+            file.write_all(format!("{}\n", secret.to_text()).as_bytes())
+                .and_then(|()| file.sync_all())
+                .with_context(|| format!("cannot write {}", path.display()))?;
+            Ok(secret)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => read(&path),
+        Err(error) => Err(error).with_context(|| format!("cannot make the secret {}", path.display())),
+    }
+}
+
+/// Runs everything until `stop`; then finishes what was accepted. `ready` is called with the line that says where it listens.
+pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(&str) + Send) -> Result<()> {
+    let opened = Opened::serve(&config).await?;
+    let (store, site) = (opened.store.clone(), opened.site.clone());
+    let (owner, watch) = Owner::take(&store, i32::from_be_bytes(handlers::random::<4>()?) & i32::MAX).await?;
+    keys::ensure(&store, &site.secret, &site.domain, Utc::now()).await?;
+    let (arrived, queued) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let listeners = smtp::bind(&config).await?;
+    let door = smtp::Door::new(&config, store.clone(), site.secret.clone(), Arc::new(Utc::now), arrived.clone())?;
+    let pages = web::bind(&config).await?;
+    let addresses: Vec<String> = listeners.iter().filter_map(|l| l.local_addr().ok()).map(|a| a.to_string()).collect();
+    let line = format!("ready smtp={} http={} database={}", addresses.join(","), pages.local_addr()?, opened.database);
+
+    let watching = tokio::spawn(watch);
+    let mut rooms = tokio::task::JoinSet::new();
+    // Mail stops coming in first; what was accepted is then handled and sent on.
+    let (inner, outer) = (CancellationToken::new(), stop.clone());
+    let inbox = Inbox { store: store.clone(), owner: owner.clone(), site: site.clone(), outbox: queued.clone() };
+    for _ in 0..WORKERS {
+        rooms.spawn(inbox.clone().run(arrived.clone(), inner.clone()));
+    }
+    rooms.spawn(Exit::new(store.clone(), owner, site.clone(), &config).await?.run(queued.clone(), inner.clone()));
+    rooms.spawn(calendar(store.clone(), site.clone(), queued, inner.clone()));
+    let capture = (config.delivery.mode() == DeliveryMode::Capture).then(|| config.data_dir.join("mail"));
+    rooms.spawn(web::serve(pages, web::Pages { store, site, clock: Arc::new(Utc::now), capture }, inner.clone()));
+    ready(&line);
+    smtp::serve(door, listeners, outer).await;
+    inner.cancel();
+    while rooms.join_next().await.is_some() {}
+    watching.abort();
+    opened.close().await
+}
+
+async fn calendar(store: Store, site: Arc<Site>, queued: Arc<Notify>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match schedule::step(&store, &site, Utc::now()).await {
+            Ok(0) => {
+                tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(CALENDAR) => {} }
+            }
+            Ok(_) => queued.notify_one(),
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "the calendar could not be worked off; trying again in a minute");
+                tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(CALENDAR) => {} }
+            }
+        }
+    }
+}
+
+/// The whole house under a set clock, worked step by step: for tests, demonstrations and rehearsals. Its doors are real.
+pub struct Stepped {
+    /// The database.
+    pub store: Store,
+    /// The programme.
+    pub site: Arc<Site>,
+    /// Where it takes mail.
+    pub smtp: SocketAddr,
+    /// Where it shows pages.
+    pub http: SocketAddr,
+    clock: Arc<AtomicI64>,
+    inbox: Inbox,
+    exit: Exit,
+    stop: CancellationToken,
+    doors: tokio::task::JoinSet<()>,
+}
+
+impl Stepped {
+    /// Opens the doors at `now`; nothing that came in is worked off before [`Stepped::settle`].
+    pub async fn start(config: &Config, store: Store, now: DateTime<Utc>) -> Result<Self> {
+        let site = Arc::new(site(config)?);
+        let (owner, watch) = Owner::take(&store, i32::from_be_bytes(handlers::random::<4>()?) & i32::MAX).await?;
+        let moment = Arc::new(AtomicI64::new(now.timestamp_micros()));
+        let clock: Clock = {
+            let moment = moment.clone();
+            Arc::new(move || at(&moment))
+        };
+        let (queued, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        let exit = Exit::new(store.clone(), owner.clone(), site.clone(), config).await?;
+        let listeners = smtp::bind(config).await?;
+        let smtp_address = listeners.first().context("smtp.listen names no address")?.local_addr()?;
+        let door = smtp::Door::new(config, store.clone(), site.secret.clone(), clock.clone(), Arc::new(Notify::new()))?;
+        let pages = web::bind(config).await?;
+        let http = pages.local_addr()?;
+        let capture = (config.delivery.mode() == DeliveryMode::Capture).then(|| config.data_dir.join("mail"));
+        let mut doors = tokio::task::JoinSet::new();
+        doors.spawn(smtp::serve(door, listeners, stop.clone()));
+        doors.spawn(web::serve(pages, web::Pages { store: store.clone(), site: site.clone(), clock, capture }, stop.clone()));
+        let watching = stop.clone();
+        doors.spawn(async move {
+            tokio::select! { () = watch => {}, () = watching.cancelled() => {} }
+        });
+        let inbox = Inbox { store: store.clone(), owner, site: site.clone(), outbox: queued };
+        Ok(Self { store, site, smtp: smtp_address, http, clock: moment, inbox, exit, stop, doors })
+    }
+
+    /// The time here.
+    pub fn now(&self) -> DateTime<Utc> {
+        at(&self.clock)
+    }
+
+    /// Sets the clock.
+    pub fn set(&self, now: DateTime<Utc>) {
+        self.clock.store(now.timestamp_micros(), Ordering::SeqCst);
+    }
+
+    /// Works until nothing is due any more.
+    pub async fn settle(&self) -> Result<()> {
+        while self.inbox.step(self.now()).await? + self.exit.step(self.now()).await? > 0 {}
+        Ok(())
+    }
+
+    /// Does whatever the calendar would do now, and all that comes of it.
+    pub async fn tick(&self) -> Result<()> {
+        while schedule::step(&self.store, &self.site, self.now()).await? > 0 {}
+        self.settle().await
+    }
+
+    /// Closes the doors.
+    pub async fn end(mut self) -> Result<()> {
+        self.stop.cancel();
+        while let Some(ended) = self.doors.join_next().await {
+            ended.context("a door died")?;
+        }
+        self.store.close().await;
+        Ok(())
+    }
+}
+
+fn at(moment: &AtomicI64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(moment.load(Ordering::SeqCst)).unwrap_or_default()
+}
