@@ -1,2 +1,14 @@
-//! Pairpost.
-fn main() {}
+//! The program: arguments in, an exit code out.
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    match pairpost::cli::Cli::parse().run() {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("pairpost: {error:#}");
+            ExitCode::from(1)
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Builds every room and runs it until stopped: the only file that knows them all.
+use std::{path::Path, sync::Arc, time::Duration};
+
+use anyhow::{Context, Result};
+use chrono::Utc;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    config::{Config, DeliveryMode, Switch},
+    domain::{programme::Programme, secret::Secret},
+    handlers::{self, Site},
+    inbox::Inbox,
+    outbox::Exit,
+    schedule, smtp,
+    store::{ConnectOptions, Store, keys, ownership::Owner, private_postgres::PrivatePostgres},
+    templates::{Common, Templates},
+    web,
+};
+
+/// Connections to Postgres that a serving process keeps at most.
+const CONNECTIONS: u32 = 24;
+/// Letters handled at once.
+const WORKERS: usize = 4;
+/// How often the calendar is looked at.
+const CALENDAR: Duration = Duration::from_secs(60);
+/// The private server's database.
+const DATABASE: &str = "pairpost";
+
+/// A database that is open and up to date, and the programme on it: what every command works with.
+pub struct Opened {
+    /// The database.
+    pub store: Store,
+    /// The programme.
+    pub site: Arc<Site>,
+    /// Where it is, for people: never with a password.
+    pub database: String,
+    private: Option<PrivatePostgres>,
+}
+
+impl Opened {
+    /// Opens the database of `config` for one command: the one that `serve` runs, if it does, else the private one, started for as long as this lives.
+    pub async fn join(config: &Config) -> Result<Self> {
+        Self::open(config, PrivatePostgres::join, 4).await
+    }
+
+    /// Opens it for serving: nobody else may serve on the same directory.
+    pub async fn serve(config: &Config) -> Result<Self> {
+        Self::open(config, PrivatePostgres::start, CONNECTIONS).await
+    }
+
+    async fn open(config: &Config, start: fn(&Path) -> Result<PrivatePostgres>, connections: u32) -> Result<Self> {
+        let (private, options, database) = match &config.database.url {
+            Some(url) => {
+                let options: ConnectOptions = url.parse().context("database.url is not a Postgres URL")?;
+                let name = options.get_database().unwrap_or_default().to_owned();
+                (None, options, name)
+            }
+            None => {
+                let dir = config.data_dir.clone();
+                let private = tokio::task::spawn_blocking(move || start(&dir)).await??;
+                let options = private.options(DATABASE);
+                (Some(private), options, format!("private in {}", config.data_dir.display()))
+            }
+        };
+        let store = Store::connect(options, connections).await?;
+        store.migrate().await?;
+        let site = Arc::new(site(config)?);
+        Ok(Self { store, site, database, private })
+    }
+
+    /// Closes the connections, and stops the private server if this command started it.
+    pub async fn close(self) -> Result<()> {
+        self.store.close().await;
+        match self.private {
+            Some(private) => tokio::task::spawn_blocking(move || private.stop()).await?,
+            None => Ok(()),
+        }
+    }
+}
+
+/// The programme, its words and its secret, as the configuration says.
+pub fn site(config: &Config) -> Result<Site> {
+    let programme = programme(config.programme.as_deref())?;
+    let templates = Templates::new(Common::new(&programme.name, &config.domain), config.templates_dir.as_deref())?;
+    Ok(Site {
+        domain: config.domain.clone(),
+        url: config.public_url(),
+        secret: secret(config)?,
+        programme,
+        templates,
+        operator: config.operator.clone(),
+        asks_per_hour: config.auth.asks_per_hour.into(),
+        letters_per_day: (config.relay.limits == Switch::On).then_some(config.relay.letters_per_day.into()),
+    })
+}
+
+/// The programme file, or the librarians' exchange.
+pub fn programme(file: Option<&Path>) -> Result<Programme> {
+    match file {
+        Some(path) => {
+            let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the programme file {}", path.display()))?;
+            Programme::parse(&text).with_context(|| format!("the programme file {} can't be used", path.display()))
+        }
+        None => Ok(Programme::librarians()),
+    }
+}
+
+/// The master secret: read from its file, which is made, for its owner alone, on first start.
+fn secret(config: &Config) -> Result<Secret> {
+    use std::{io::Write, os::unix::fs::OpenOptionsExt};
+    let path = config.secret_file.clone().unwrap_or_else(|| config.data_dir.join("secret"));
+    let read = |path: &Path| -> Result<Secret> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the secret in {}", path.display()))?;
+        Secret::parse(&text).with_context(|| format!("{} holds no secret of Pairpost: 52 characters of base 32", path.display()))
+    };
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    }
+    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
+        Ok(mut file) => {
+            let secret = Secret::from_bytes(handlers::random()?);
+            file.write_all(format!("{}\n", secret.to_text()).as_bytes()).and_then(|()| file.sync_all()).with_context(|| format!("cannot write {}", path.display()))?;
+            Ok(secret)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => read(&path),
+        Err(error) => Err(error).with_context(|| format!("cannot make the secret {}", path.display())),
+    }
+}
+
+/// Runs everything until `stop`; then finishes what was accepted. `ready` is called with the line that says where it listens.
+pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(&str) + Send) -> Result<()> {
+    let opened = Opened::serve(&config).await?;
+    let (store, site) = (opened.store.clone(), opened.site.clone());
+    let (owner, watch) = Owner::take(&store, i32::from_be_bytes(handlers::random::<4>()?) & i32::MAX).await?;
+    keys::ensure(&store, &site.secret, &site.domain, Utc::now()).await?;
+    let (arrived, queued) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let listeners = smtp::bind(&config).await?;
+    let door = smtp::Door::new(&config, store.clone(), site.secret.clone(), Arc::new(Utc::now), arrived.clone())?;
+    let pages = web::bind(&config).await?;
+    let addresses: Vec<String> = listeners.iter().filter_map(|l| l.local_addr().ok()).map(|a| a.to_string()).collect();
+    let line = format!("ready smtp={} http={} database={}", addresses.join(","), pages.local_addr()?, opened.database);
+
+    let watching = tokio::spawn(watch);
+    let mut rooms = tokio::task::JoinSet::new();
+    // Mail stops coming in first; what was accepted is then handled and sent on.
+    let (inner, outer) = (CancellationToken::new(), stop.clone());
+    let inbox = Inbox { store: store.clone(), owner: owner.clone(), site: site.clone(), outbox: queued.clone() };
+    for _ in 0..WORKERS {
+        rooms.spawn(inbox.clone().run(arrived.clone(), inner.clone()));
+    }
+    rooms.spawn(Exit::new(store.clone(), owner, site.clone(), &config).await?.run(queued.clone(), inner.clone()));
+    rooms.spawn(calendar(store.clone(), site.clone(), queued, inner.clone()));
+    let capture = (config.delivery.mode() == DeliveryMode::Capture).then(|| config.data_dir.join("mail"));
+    rooms.spawn(web::serve(pages, web::Pages { store, site, capture }, inner.clone()));
+    ready(&line);
+    smtp::serve(door, listeners, outer).await;
+    inner.cancel();
+    while rooms.join_next().await.is_some() {}
+    watching.abort();
+    opened.close().await
+}
+
+async fn calendar(store: Store, site: Arc<Site>, queued: Arc<Notify>, stop: CancellationToken) {
+    while !stop.is_cancelled() {
+        match schedule::step(&store, &site, Utc::now()).await {
+            Ok(0) => {
+                tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(CALENDAR) => {} }
+            }
+            Ok(_) => queued.notify_one(),
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "the calendar could not be worked off; trying again in a minute");
+                tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(CALENDAR) => {} }
+            }
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! `pairpost topic`: adding, listing, scheduling and sending the topics of the months.
+use std::{io::Read as _, path::PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use chrono::{DateTime, NaiveDate, Utc};
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::print;
+use crate::{
+    domain::topic::NewTopic,
+    handlers::Site,
+    mail::{message::Message, reply},
+    schedule,
+    store::{Store, topics},
+};
+
+/// The topics that ship, in the order of the months.
+const SHIPPED: [&str; 3] = [
+    include_str!("../../templates/topics/getting-started.md"),
+    include_str!("../../templates/topics/a-day-at-the-desk.md"),
+    include_str!("../../templates/topics/what-we-let-go.md"),
+];
+
+/// Topics of the months.
+#[derive(Debug, Args)]
+pub struct Topic {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Adds a topic from a Markdown file with a small head (`-`: standard input), or the three that ship
+    Add {
+        /// The file.
+        #[arg(required_unless_present = "shipped", value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Adds the three topics that ship with Pairpost.
+        #[arg(long, conflicts_with = "file")]
+        shipped: bool,
+    },
+    /// Lists all topics, the next first
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Shows one topic
+    Show {
+        /// Its slug.
+        slug: String,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Sets the day on which a topic goes out
+    Schedule {
+        /// Its slug.
+        slug: String,
+        /// The day, such as 2027-03-01.
+        day: NaiveDate,
+    },
+    /// Sends a topic to everybody who wants it
+    Send {
+        /// At once, whatever day it has.
+        #[arg(long)]
+        now: bool,
+        /// Its slug; `-` reads a new topic from standard input.
+        slug: String,
+    },
+}
+
+impl Topic {
+    /// Does it.
+    pub async fn run(self, store: &Store, site: &Site, now: DateTime<Utc>) -> Result<()> {
+        match self.command {
+            Command::Add { file: _, shipped: true } => {
+                for text in SHIPPED {
+                    add(store, &NewTopic::parse(text)?, now).await?;
+                }
+                Ok(())
+            }
+            Command::Add { file, shipped: false } => {
+                let file = file.context("name a file")?;
+                let text = if file.as_os_str() == "-" { std::io::read_to_string(std::io::stdin())? } else { std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))? };
+                add(store, &NewTopic::parse(&text)?, now).await
+            }
+            Command::List { json } => list(store, json).await,
+            Command::Show { slug, json } => show(store, &slug, json).await,
+            Command::Schedule { slug, day } => schedule_one(store, &slug, day).await,
+            Command::Send { now: at_once, slug } => send(store, site, &slug, at_once, now).await,
+        }
+    }
+}
+
+async fn add(store: &Store, topic: &NewTopic, now: DateTime<Utc>) -> Result<()> {
+    let mut tx = store.begin().await?;
+    let added = topics::insert(&mut tx, topic, now).await?;
+    ensure!(added.is_some(), "there is a topic {:?} already: give this one another slug (`Slug: …` in its head)", topic.slug);
+    tx.commit().await?;
+    match topic.send_on {
+        Some(day) => println!("added {}, goes out on {day}", topic.slug),
+        None => println!("added {}; give it a day with: pairpost topic schedule {} YYYY-MM-DD", topic.slug, topic.slug),
+    }
+    Ok(())
+}
+
+async fn list(store: &Store, as_json: bool) -> Result<()> {
+    let all = topics::list(&mut *store.connection().await?).await?;
+    if as_json {
+        return print::json(&all);
+    }
+    if all.is_empty() {
+        println!("no topics yet; add the three that ship with: pairpost topic add --shipped");
+    }
+    print::table(all.iter().map(|topic| [day(topic), state(topic.state).to_owned(), topic.slug.clone(), topic.title.clone()]));
+    Ok(())
+}
+
+fn day(topic: &topics::Topic) -> String {
+    topic.send_on.map_or_else(|| "no day yet".to_owned(), |day| day.to_string())
+}
+
+fn state(state: topics::State) -> &'static str {
+    match state {
+        topics::State::Draft => "draft",
+        topics::State::Scheduled => "scheduled",
+        topics::State::Sending => "going out",
+        topics::State::Sent => "sent",
+    }
+}
+
+async fn show(store: &Store, slug: &str, as_json: bool) -> Result<()> {
+    let mut conn = store.connection().await?;
+    let topic = find(&mut conn, slug).await?;
+    let letters = topics::enqueued(&mut conn, topic.id).await?;
+    if as_json {
+        return print::json(&json!({"topic": topic, "letters": letters}));
+    }
+    println!("{}\n{} · {} · {letters} letters\n\n{}", topic.title, day(&topic), state(topic.state), topic.body);
+    Ok(())
+}
+
+async fn find(conn: &mut crate::store::Connection, slug: &str) -> Result<topics::Topic> {
+    topics::find(conn, slug).await?.with_context(|| format!("there is no topic {slug:?}; see: pairpost topic list"))
+}
+
+async fn schedule_one(store: &Store, slug: &str, day: NaiveDate) -> Result<()> {
+    let mut tx = store.begin().await?;
+    let topic = find(&mut tx, slug).await?;
+    ensure!(topics::schedule(&mut tx, slug, day).await?, "{slug} is {} already", state(topic.state));
+    tx.commit().await?;
+    println!("{slug} goes out on {day}");
+    Ok(())
+}
+
+async fn send(store: &Store, site: &Site, slug: &str, at_once: bool, now: DateTime<Utc>) -> Result<()> {
+    let mut tx = store.begin().await?;
+    let topic = if slug == "-" {
+        let mut raw = Vec::new();
+        std::io::stdin().read_to_end(&mut raw).context("cannot read standard input")?;
+        let new = from_input(&raw)?;
+        ensure!(topics::insert(&mut tx, &new, now).await?.is_some(), "there is a topic {:?} already: give this one another slug (`Slug: …` in its head)", new.slug);
+        find(&mut tx, &new.slug).await?
+    } else {
+        find(&mut tx, slug).await?
+    };
+    if !at_once && topic.send_on.is_none_or(|day| day > now.date_naive()) {
+        bail!("{} is not due yet ({}): send it all the same with --now", topic.slug, day(&topic));
+    }
+    ensure!(topics::start(&mut tx, topic.id, now).await?, "{} is {} already", topic.slug, state(topic.state));
+    tx.commit().await?;
+    while schedule::send_on(store, site, now).await?.is_some() {}
+    let letters = topics::enqueued(&mut *store.connection().await?, topic.id).await?;
+    println!("{}: {letters} letters queued", topic.slug);
+    Ok(())
+}
+
+/// Markdown with its head, or a mail message whose subject is the title.
+fn from_input(raw: &[u8]) -> Result<NewTopic> {
+    if let Ok(topic) = std::str::from_utf8(raw).map_err(anyhow::Error::from).and_then(|text| Ok(NewTopic::parse(text)?)) {
+        return Ok(topic);
+    }
+    let message = Message::parse(raw);
+    let words = reply::split(message.text()).text;
+    NewTopic::new(message.subject.clone(), None, None, &words)
+        .context("standard input is neither Markdown with a head (`Title: …`, an empty line, the words) nor a mail message with a subject and words")
+}

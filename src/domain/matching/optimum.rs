@@ -1,0 +1,238 @@
+//! The one answer to a weighted graph: most pairs first, then the greatest sum of weights, then chance by a seed; and its proof.
+use std::collections::HashMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::applicant::{BadLine, read_lines};
+use super::blossom::{self, Amount, Edge, GraphError, SCALE, Solution};
+use super::certificate::{Certificate, OddSet};
+use super::pricing;
+
+/// A pair that may be matched, and what it is worth: a line of `--graph` and `--scores`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeightedPair {
+    /// One end.
+    pub a: String,
+    /// The other end.
+    pub b: String,
+    /// What the pair is worth.
+    pub w: i64,
+}
+
+/// A weighted graph by names. Two graphs with the same names and pairs are equal, whatever order they came in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Graph {
+    /// The names, in order, each once.
+    pub names: Vec<String>,
+    /// The pairs by the positions of their names, the lower first, in order, each once.
+    pub pairs: Vec<(u32, u32, i64)>,
+}
+
+/// The best matching of a graph.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Optimum {
+    /// Who is matched: pairs of the graph.
+    pub pairs: Vec<(u32, u32, i64)>,
+    /// The proof.
+    pub certificate: Certificate,
+}
+
+impl Graph {
+    /// A graph of these names, and of pairs by their positions. Each name stands once, each pair once, in whatever order.
+    pub fn new(names: Vec<String>, pairs: Vec<(u32, u32, i64)>) -> Self {
+        let mut order: Vec<u32> = (0..names.len() as u32).collect();
+        order.sort_unstable_by(|&one, &other| names[one as usize].cmp(&names[other as usize]));
+        let mut rank = vec![0; names.len()];
+        for (position, &old) in (0..).zip(&order) {
+            rank[old as usize] = position;
+        }
+        let renamed = |(a, b, w): (u32, u32, i64)| {
+            let (a, b) = (rank[a as usize], rank[b as usize]);
+            (a.min(b), a.max(b), w)
+        };
+        let mut pairs: Vec<(u32, u32, i64)> = pairs.into_iter().map(renamed).collect();
+        pairs.sort_unstable();
+        let mut names = names;
+        names.sort_unstable();
+        Self { names, pairs }
+    }
+
+    /// Reads a graph, a JSON line for each pair.
+    ///
+    /// # Errors
+    /// The first line that is no pair, joins a name with itself, or repeats a pair.
+    pub fn read(text: &str) -> Result<Self, BadLine> {
+        let (mut names, mut pairs, mut positions, mut lines) = (Vec::new(), Vec::new(), HashMap::new(), HashMap::new());
+        for (line, pair) in read_lines::<WeightedPair>(text)? {
+            if pair.a == pair.b {
+                return Err(BadLine { line, problem: "a pair is two, and this is one".to_owned() });
+            }
+            let mut position = |name: String| {
+                *positions.entry(name).or_insert_with_key(|name| {
+                    names.push(name.clone());
+                    names.len() as u32 - 1
+                })
+            };
+            let (a, b) = (position(pair.a), position(pair.b));
+            if let Some(earlier) = lines.insert((a.min(b), a.max(b)), line) {
+                return Err(BadLine { line, problem: format!("this pair stands in line {earlier} already") });
+            }
+            pairs.push((a, b, pair.w));
+        }
+        Ok(Self::new(names, pairs))
+    }
+
+    /// What a pair is worth, by names.
+    pub fn named(&self, (a, b, w): (u32, u32, i64)) -> WeightedPair {
+        WeightedPair { a: self.names[a as usize].clone(), b: self.names[b as usize].clone(), w }
+    }
+
+    /// The best matching. Among several equally good ones a seeded number for each pair decides, so that neither the order of the
+    /// input nor the machine does.
+    ///
+    /// # Errors
+    /// Weights too large to be added up.
+    pub fn optimum(&self, seed: u64) -> Result<Optimum, GraphError> {
+        let constant = self.constant();
+        let weight = |w: i64| constant + Amount::from(w);
+        let edges: Vec<Edge> = self.pairs.iter().map(|&(a, b, w)| Edge { a, b, weight: weight(w) }).collect();
+        let proof = pricing::solve(self.names.len(), &edges)?;
+        // Every best matching is made of edges that are tight under these duals, so the others need not be looked at again.
+        let tight = edges.iter().zip(pricing::slacks(&proof, &edges)).filter(|&(_, slack)| slack == 0);
+        let most_ties = self.most_pairs() * (Amount::from(u32::MAX) + 1) + 1;
+        let with_tie = |&Edge { a, b, weight }: &Edge| {
+            let tie = Amount::from(seeded(seed, &[&self.names[a as usize], &self.names[b as usize]]) >> 32);
+            let weight = weight.checked_mul(most_ties).and_then(|weight| weight.checked_add(tie)).ok_or(GraphError::TooLarge)?;
+            Ok(Edge { a, b, weight })
+        };
+        let tied: Vec<Edge> = tight.map(|(edge, _)| with_tie(edge)).collect::<Result<_, _>>()?;
+        let chosen = blossom::solve(self.names.len(), &tied)?;
+        let is_chosen = |&&(a, b, _): &&(u32, u32, i64)| chosen.mate[a as usize] == Some(b);
+        let pairs: Vec<(u32, u32, i64)> = self.pairs.iter().filter(is_chosen).copied().collect();
+        Ok(Optimum { certificate: self.certificate(constant, &proof, &pairs), pairs })
+    }
+
+    fn most_pairs(&self) -> Amount {
+        (self.names.len() / 2) as Amount
+    }
+
+    /// What is added to each weight so that one pair more outweighs all that weights can differ: with k pairs at most k times the
+    /// largest weight is won, with k + 1 at least k + 1 times the smallest.
+    fn constant(&self) -> Amount {
+        let weights = || self.pairs.iter().map(|&(_, _, w)| Amount::from(w));
+        let (largest, smallest) = (weights().max().unwrap_or(0).max(0), weights().min().unwrap_or(0).min(0));
+        self.most_pairs() * (largest - smallest) + 1
+    }
+
+    fn certificate(&self, constant: Amount, proof: &Solution, pairs: &[(u32, u32, i64)]) -> Certificate {
+        let name = |&vertex: &u32| self.names[vertex as usize].clone();
+        let sets: Vec<OddSet> = proof.blossoms.iter().map(|blossom| OddSet { members: blossom.members.iter().map(name).collect(), z: blossom.z }).collect();
+        let dual = proof.y.iter().sum::<Amount>() + sets.iter().map(|set| set.z * (set.members.len() as Amount / 2)).sum::<Amount>();
+        let primal = pairs.iter().map(|&(_, _, w)| SCALE * (constant + Amount::from(w))).sum();
+        Certificate { scale: SCALE, constant, people: self.names.iter().cloned().zip(proof.y.iter().copied()).collect(), blossoms: sets, primal, dual }
+    }
+}
+
+/// A number that depends on the seed and the words alone, the same on every machine: FNV-1a, its bits mixed at the end.
+pub(super) fn seeded(seed: u64, words: &[&str]) -> u64 {
+    let mut hash = 0xCBF2_9CE4_8422_2325 ^ seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    // A byte that no UTF-8 text holds keeps words apart.
+    for byte in words.iter().flat_map(|word| word.bytes().chain([0xFF])) {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
+    }
+    hash = (hash ^ (hash >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    hash ^ (hash >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::certificate::examine;
+    use super::*;
+
+    fn graph(pairs: &[(&str, &str, i64)]) -> Graph {
+        let line = |&(a, b, w): &(&str, &str, i64)| format!("{{\"a\": \"{a}\", \"b\": \"{b}\", \"w\": {w}}}");
+        Graph::read(&pairs.iter().map(line).collect::<Vec<_>>().join("\n")).expect("a graph")
+    }
+
+    /// The best matching by names, after a look at its proof.
+    fn best(graph: &Graph, seed: u64) -> Vec<(String, String, i64)> {
+        let optimum = graph.optimum(seed).expect("solved");
+        examine(graph, &optimum.pairs, &optimum.certificate).expect("proven");
+        optimum.pairs.iter().map(|&pair| graph.named(pair)).map(|pair| (pair.a, pair.b, pair.w)).collect()
+    }
+
+    /// A graph of so many people who all suit each other by one of a few weights.
+    fn full(people: u64, different: u64, seed: u64) -> Graph {
+        let pairs = (0..people).flat_map(|a| (a + 1..people).map(move |b| (a, b)));
+        let weighted = pairs.map(|(a, b)| (a as u32, b as u32, (seeded(seed, &[&a.to_string(), &b.to_string()]) % different) as i64));
+        Graph::new((0..people).map(|number| format!("v{number}")).collect(), weighted.collect())
+    }
+
+    #[test]
+    fn more_pairs_outweigh_better_ones_even_where_weights_are_zero_or_less() {
+        let chain = graph(&[("a", "b", 0), ("b", "c", 1000), ("c", "d", -5)]);
+        assert_eq!(best(&chain, 1).iter().map(|pair| pair.2).collect::<Vec<_>>(), [0, -5]);
+        let triangle = graph(&[("a", "b", -3), ("b", "c", -1), ("a", "c", -2)]);
+        assert_eq!(best(&triangle, 1), [("b".into(), "c".into(), -1)]);
+        assert_eq!(best(&Graph::new(vec![], vec![]), 1), []);
+    }
+
+    #[test]
+    fn neither_the_order_of_lines_nor_of_ends_makes_a_difference() {
+        let there = graph(&[("a", "b", 1), ("b", "c", 1), ("c", "d", 1), ("d", "a", 1), ("e", "a", 1)]);
+        let back = graph(&[("a", "e", 1), ("a", "d", 1), ("d", "c", 1), ("c", "b", 1), ("b", "a", 1)]);
+        assert_eq!(there, back);
+        for seed in 0..20 {
+            assert_eq!(best(&there, seed), best(&back, seed));
+        }
+    }
+
+    #[test]
+    fn chance_chooses_among_equals_fairly_and_never_below_the_best() {
+        let equal = full(7, 1, 0);
+        let mut left_over = [0; 7];
+        for seed in 0..350 {
+            let pairs = best(&equal, seed);
+            assert_eq!(pairs.len(), 3);
+            let out = (0..7).find(|number| !pairs.iter().any(|(a, b, _)| *a == format!("v{number}") || *b == format!("v{number}"))).expect("one is left over");
+            left_over[out] += 1;
+        }
+        assert!(left_over.iter().all(|&times| (25..=80).contains(&times)), "{left_over:?}");
+        let few_values = full(40, 4, 1);
+        let worth: i64 = best(&few_values, 0).iter().map(|pair| pair.2).sum();
+        for seed in 1..10 {
+            assert_eq!(best(&few_values, seed).iter().map(|pair| pair.2).sum::<i64>(), worth);
+        }
+    }
+
+    #[test]
+    fn a_dense_graph_solved_by_parts_is_solved_for_good() {
+        // Large enough that not every pair takes part from the start; the examination looks at them all.
+        for (people, different) in [(60, 3), (75, 50), (90, 100_000), (121, 1)] {
+            let graph = full(people, different, people);
+            assert_eq!(best(&graph, 3).len() as u64, people / 2);
+        }
+        // Everybody's best are the same few people, so that the first part leaves most without a partner.
+        let courted = |a: u64, b: u64| if a < 20 || b < 20 { 1000 } else { 1 };
+        let pairs = (0..100).flat_map(|a| (a + 1..100).map(move |b| (a as u32, b as u32, courted(a, b))));
+        let graph = Graph::new((0..100).map(|number| format!("v{number:02}")).collect(), pairs.collect());
+        let pairs = best(&graph, 3);
+        assert_eq!((pairs.len(), pairs.iter().map(|pair| pair.2).sum::<i64>()), (50, 20 * 1000 + 30));
+    }
+
+    #[test]
+    fn weights_of_all_sizes_are_added_up_or_refused() {
+        let large = graph(&[("a", "b", i64::MAX), ("b", "c", i64::MIN), ("c", "d", i64::MAX), ("a", "d", 1)]);
+        assert_eq!(best(&large, 1).len(), 2);
+    }
+
+    #[test]
+    fn a_line_that_is_no_pair_is_named() {
+        let problem = |text: &str| Graph::read(text).expect_err("refused").to_string();
+        assert_eq!(problem("{\"a\": \"x\", \"b\": \"x\", \"w\": 1}"), "line 1: a pair is two, and this is one");
+        assert_eq!(problem("{\"a\": \"x\", \"b\": \"y\", \"w\": 1}\n{\"a\": \"y\", \"b\": \"x\", \"w\": 2}"), "line 2: this pair stands in line 1 already");
+        assert!(problem("\n{\"a\": \"x\", \"b\": \"y\", \"w\": 1.5}").starts_with("line 2: invalid type: floating point"));
+    }
+}

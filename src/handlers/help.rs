@@ -1,0 +1,49 @@
+//! Help, asked for or needed; and letters for the people who run the installation.
+use anyhow::Result;
+
+use super::{Context, Incoming, Outcome, Sending};
+use crate::{
+    domain::{address::OwnAddress, command},
+    mail::markdown,
+    store::people,
+    templates::letters::{ForOperator, Help, HelpLine},
+};
+
+/// Tells what can be done by mail.
+pub async fn help(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<Outcome> {
+    write(ctx, incoming, false).await?;
+    Ok("help sent".into())
+}
+
+/// We could not tell what they wanted: says so, and what can be done.
+pub async fn puzzled(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<Outcome> {
+    write(ctx, incoming, true).await?;
+    Ok("not understood; help sent".into())
+}
+
+async fn write(ctx: &mut Context<'_>, incoming: &Incoming<'_>, puzzled: bool) -> Result<()> {
+    let commands = command::by_mail().map(|(word, does)| HelpLine { word: word.to_owned(), does: does.to_owned() }).collect();
+    let letter = Help { puzzled, commands };
+    let person = people::person_of(ctx.conn, incoming.writer_id).await?;
+    let (called, language) = person.as_ref().map_or(("friend", "en"), |person| (person.called(), person.language.as_str()));
+    ctx.write_to(incoming.writer_id, incoming.writer, called, language, &letter, Sending::answering(incoming)).await?;
+    Ok(())
+}
+
+/// A letter to `postmaster@` or `abuse@` (RFC 2142): passed on to the operator where one is named, else kept and listed in the inbox.
+pub async fn for_operator(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mailbox: &OwnAddress) -> Result<Outcome> {
+    let Some(operator) = ctx.site.operator.clone().filter(|operator| operator != incoming.writer) else {
+        return Ok("kept for the operator".into());
+    };
+    let letter = ForOperator {
+        mailbox: mailbox.local(),
+        subject: markdown::escape(&incoming.message.subject),
+        writer: markdown::escape(incoming.writer.as_str()),
+        words: incoming.message.text().lines().map(str::to_owned).collect(),
+        inbox: incoming.claimed.id.to_string(),
+    };
+    let address = people::address_id(ctx.conn, &operator, ctx.now).await?;
+    let sending = Sending { reply_to: Some(incoming.writer.clone()), ..Sending::about(incoming.claimed.id.to_string()) };
+    ctx.write_to(address, &operator, "operator", "en", &letter, sending).await?;
+    Ok("passed on to the operator".into())
+}

@@ -1,0 +1,126 @@
+//! One-word letters: pause, resume, leave, status, help; and what can't be done by mail yet, said in words.
+use anyhow::Result;
+
+use super::{Context, Incoming, Outcome, Sending, help, rounds, sign_up, topics};
+use crate::{
+    domain::{
+        command::Command,
+        round,
+    },
+    mail::markdown,
+    store::{
+        applications::{self, State},
+        partnerships,
+        people::{self, Person},
+        subscriptions,
+    },
+    templates::letters::{Left, NotYet, NothingToDo, PartnerLeft, Paused, Resumed, Status},
+};
+
+/// A letter to `help@`, or a reply to a letter of ours that asked nothing in particular.
+pub async fn told(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<Outcome> {
+    let words = &incoming.reply.text;
+    match Command::read(&incoming.message.subject, words, ctx.now.date_naive()) {
+        Some(command) => obey(ctx, incoming, command).await,
+        // A line of the form is a correction, wherever it is sent to.
+        None => match sign_up::replied(ctx, incoming).await? {
+            Some(outcome) => Ok(outcome),
+            None => help::puzzled(ctx, incoming).await,
+        },
+    }
+}
+
+/// Does what a command says.
+pub async fn obey(ctx: &mut Context<'_>, incoming: &Incoming<'_>, command: Command) -> Result<Outcome> {
+    let person = people::person_of(ctx.conn, incoming.writer_id).await?;
+    match (&command, person) {
+        (Command::Help, _) => help::help(ctx, incoming).await,
+        (Command::Join, _) => sign_up::applied(ctx, incoming).await,
+        (Command::Subscribe, _) => topics::wants(ctx, incoming, true).await,
+        (Command::Unsubscribe { .. }, _) => topics::wants(ctx, incoming, false).await,
+        (Command::Topics { on }, _) => topics::wants(ctx, incoming, *on).await,
+        (_, None) => nothing_to_do(ctx, incoming, &command).await,
+        (Command::Status, Some(person)) => status(ctx, incoming, &person).await,
+        (Command::Pause { until }, Some(person)) => pause(ctx, incoming, &person, *until).await,
+        (Command::Resume, Some(person)) => resume(ctx, incoming, &person).await,
+        (Command::Leave, Some(person)) => leave(ctx, incoming, &person).await,
+        (Command::Confirm | Command::Change { .. }, Some(_)) => match sign_up::replied(ctx, incoming).await? {
+            Some(outcome) => Ok(outcome),
+            None => help::puzzled(ctx, incoming).await,
+        },
+        (_, Some(person)) => not_yet(ctx, incoming, &person, &command).await,
+    }
+}
+
+async fn nothing_to_do(ctx: &mut Context<'_>, incoming: &Incoming<'_>, command: &Command) -> Result<Outcome> {
+    let letter = NothingToDo { word: command.word().to_owned() };
+    ctx.write_to(incoming.writer_id, incoming.writer, "", "en", &letter, Sending::answering(incoming)).await?;
+    Ok(format!("{}: nobody we know", command.word()))
+}
+
+async fn not_yet(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person, command: &Command) -> Result<Outcome> {
+    let letter = NotYet { word: command.word().to_owned(), does: command.does().to_owned() };
+    ctx.write(person, &letter, Sending::answering(incoming)).await?;
+    Ok(format!("{}: not by mail yet", command.word()))
+}
+
+async fn status(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person) -> Result<Outcome> {
+    let mut lines = Vec::new();
+    let application = applications::find_live(ctx.conn, person.id).await?;
+    lines.push(match application.as_ref().map(|application| application.state) {
+        Some(State::Confirmed) => "Your application is confirmed.".to_owned(),
+        Some(State::Draft) => "Your application is not confirmed yet: reply “yes” to the letter that told you what we understood.".to_owned(),
+        Some(State::Withdrawn | State::Done) | None => "You have no application for a coming round.".to_owned(),
+    });
+    for partner in partnerships::current(ctx.conn, person.id).await? {
+        lines.push(format!("You write with {}, at {}@{}.", markdown::escape(&partner.name), partner.alias, ctx.site.domain));
+    }
+    if person.paused_at.is_some() {
+        lines.push(match person.paused_until {
+            Some(until) => format!("You are paused until {}.", round::day(until)),
+            None => "You are paused until you write “resume”.".to_owned(),
+        });
+    }
+    lines.push(if subscriptions::is_subscribed(ctx.conn, person.id).await? { "You get the topic of each month.".to_owned() } else { "You don't get the topics of each month.".to_owned() });
+    lines.push(rounds::sentence(ctx).await?);
+    let known = match &application {
+        Some(application) => sign_up::known(&ctx.site.programme, &application.answers),
+        None => applications::latest_answers(ctx.conn, person.id).await?.map(|answers| sign_up::known(&ctx.site.programme, &answers)).unwrap_or_default(),
+    };
+    ctx.write(person, &Status { lines, known }, Sending::answering(incoming)).await?;
+    Ok("status sent".into())
+}
+
+async fn pause(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person, until: Option<chrono::NaiveDate>) -> Result<Outcome> {
+    let until = until.filter(|day| *day > ctx.now.date_naive());
+    people::pause(ctx.conn, person.id, until, ctx.now).await?;
+    let letter = Paused { until: until.map(round::day).unwrap_or_default() };
+    ctx.write(person, &letter, Sending::answering(incoming)).await?;
+    Ok("paused".into())
+}
+
+async fn resume(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person) -> Result<Outcome> {
+    let was_paused = people::resume(ctx.conn, person.id).await?;
+    let letter = Resumed { was_paused, round: rounds::sentence(ctx).await? };
+    ctx.write(person, &letter, Sending::answering(incoming)).await?;
+    Ok(if was_paused { "resumed" } else { "was not paused" }.into())
+}
+
+/// Leaving ends everything at once: application, partnerships, topics. Partners are told, without a reason.
+async fn leave(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person) -> Result<Outcome> {
+    people::set_left(ctx.conn, person.id, Some(ctx.now)).await?;
+    applications::withdraw(ctx.conn, person.id, ctx.now).await?;
+    let had_topics = topics::leave(ctx, person.id).await?;
+    let partners = partnerships::end_all(ctx.conn, person.id, ctx.now).await?;
+    let round = rounds::sentence(ctx).await?;
+    for partner in &partners {
+        if let Some(partner) = people::find(ctx.conn, *partner).await? {
+            let letter = PartnerLeft { partner: markdown::escape(person.called()), round: round.clone() };
+            ctx.write(&partner, &letter, Sending::about(incoming.claimed.id.to_string())).await?;
+        }
+    }
+    let letter = Left { had_partner: !partners.is_empty(), had_topics };
+    ctx.write(person, &letter, Sending::answering(incoming)).await?;
+    Ok("left".into())
+}
+

@@ -1,0 +1,257 @@
+//! What the service does: a file per happening. A handler loads, decides, records and writes, inside the one transaction it is given; it reaches no socket.
+use anyhow::{Context as _, Result};
+use chrono::{DateTime, TimeDelta, Utc};
+use ring::rand::{SecureRandom, SystemRandom};
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        address::{EmailAddress, OwnAddress, Token},
+        command::Command,
+        programme::Programme,
+        secret::Secret,
+    },
+    mail::{
+        draft::{Draft, ListFields},
+        message::Message,
+        reply::Reply,
+    },
+    route::Route,
+    store::{
+        Connection,
+        inbox::Claimed,
+        outbox::{self, NewLetter, Priority},
+        people::Person,
+        recipients::Recipient,
+        tokens::{self, Purpose},
+    },
+    templates::{Letter, Templates},
+};
+
+pub mod bounces;
+pub mod help;
+pub mod introductions;
+pub mod membership;
+pub mod relay;
+pub mod rounds;
+pub mod sign_up;
+pub mod topics;
+pub mod unproven;
+
+/// Days that a token in a letter of ours may be answered.
+const TOKEN_DAYS: i64 = 90;
+
+/// What does not change while the program runs: the programme, its words, its secret, its limits.
+#[derive(Debug)]
+pub struct Site {
+    /// The mail domain.
+    pub domain: String,
+    /// Where people reach the pages, without a slash at the end.
+    pub url: String,
+    /// The programme file.
+    pub programme: Programme,
+    /// The master secret.
+    pub secret: Secret,
+    /// The words.
+    pub templates: Templates,
+    /// Where letters to `postmaster@` and `abuse@` are passed on to.
+    pub operator: Option<EmailAddress>,
+    /// Letters in an hour that ask strangers whether a letter was theirs.
+    pub asks_per_hour: i64,
+    /// Letters that one person may send to one partner in a day; `None`: no limit.
+    pub letters_per_day: Option<i64>,
+}
+
+impl Site {
+    /// One of our mailboxes.
+    pub fn own(&self, own: &OwnAddress) -> Result<EmailAddress> {
+        EmailAddress::parse(&own.at(&self.domain)).with_context(|| format!("{} is not an address at {}", own.local(), self.domain))
+    }
+}
+
+/// What a handler works with.
+pub struct Context<'a> {
+    /// The transaction; the entrance commits it.
+    pub conn: &'a mut Connection,
+    /// The moment at which everything in this transaction happens.
+    pub now: DateTime<Utc>,
+    /// See [`Site`].
+    pub site: &'a Site,
+    /// The exchange row of the letter that caused all this.
+    pub cause: Option<Uuid>,
+}
+
+/// A letter that came in, read.
+pub struct Incoming<'a> {
+    /// Its row.
+    pub claimed: &'a Claimed,
+    /// What stands in it.
+    pub message: &'a Message,
+    /// Its words, apart from quotes and signature.
+    pub reply: &'a Reply,
+    /// Its header From.
+    pub writer: &'a EmailAddress,
+    /// The address row of that.
+    pub writer_id: Uuid,
+}
+
+/// What became of a letter that a handler took: a few words for the record.
+pub type Outcome = String;
+
+/// To whom a letter of ours goes, and how.
+#[derive(Debug, Default)]
+pub struct Sending<'a> {
+    /// Goes first or last; answers by default.
+    pub priority: Option<Priority>,
+    /// What makes this letter the only one of its kind to this person: a round, a topic, the inbox row that it answers.
+    pub occasion: String,
+    /// What a reply to it may do; without, a reply may do what any letter from a proven mailbox may.
+    pub purpose: Option<(Purpose, Option<Uuid>)>,
+    /// The letter that it answers.
+    pub answers: Option<&'a Message>,
+    /// The list it belongs to.
+    pub list: Option<ListFields>,
+    /// The sending it belongs to.
+    pub sending: Option<Uuid>,
+    /// Not before then.
+    pub not_before: Option<DateTime<Utc>>,
+    /// Where an answer goes, where that is neither us nor a token.
+    pub reply_to: Option<EmailAddress>,
+    /// The local part it comes from; `help` by default.
+    pub from: Option<OwnAddress>,
+}
+
+impl<'a> Sending<'a> {
+    /// An answer to a letter, unique per letter answered.
+    pub fn answering(incoming: &Incoming<'a>) -> Self {
+        Self { occasion: incoming.claimed.id.to_string(), answers: Some(incoming.message), ..Self::default() }
+    }
+
+    /// A letter of our own accord, unique per occasion.
+    pub fn about(occasion: impl Into<String>) -> Self {
+        Self { priority: Some(Priority::Notice), occasion: occasion.into(), ..Self::default() }
+    }
+
+    /// A reply to it may do this.
+    pub fn asking(mut self, purpose: Purpose, subject: Option<Uuid>) -> Self {
+        self.purpose = Some((purpose, subject));
+        self
+    }
+}
+
+impl Context<'_> {
+    /// Writes a letter of ours to a person's primary mailbox; false when it was written before, or their mailbox is known to be dead.
+    pub async fn write<L: Letter>(&mut self, to: &Person, letter: &L, sending: Sending<'_>) -> Result<bool> {
+        match &to.email {
+            Some(email) => self.write_to(to.address_id, email, to.called(), &to.language, letter, sending).await,
+            None => Ok(false),
+        }
+    }
+
+    /// Writes a letter of ours to a mailbox, whoever reads it.
+    pub async fn write_to<L: Letter>(&mut self, address_id: Uuid, to: &EmailAddress, called: &str, language: &str, letter: &L, sending: Sending<'_>) -> Result<bool> {
+        let site = self.site;
+        let words = site.templates.letter(letter, called, language)?;
+        let id = Uuid::now_v7();
+        let (purpose, subject) = sending.purpose.unwrap_or((Purpose::Service, None));
+        let reply_to = match sending.reply_to {
+            Some(elsewhere) => elsewhere,
+            None => {
+                let token = Token::from_random(random()?);
+                tokens::insert(self.conn, &token, purpose, address_id, subject, self.now, self.now + TimeDelta::days(TOKEN_DAYS)).await?;
+                site.own(&OwnAddress::Reply(token))?
+            }
+        };
+        let from = sending.from.unwrap_or(OwnAddress::Help);
+        let thread = sending.answers.and_then(|message| message.message_id.clone());
+        let draft = Draft {
+            from: (site.programme.name.clone(), site.own(&from)?),
+            to: (None, to.clone()),
+            reply_to: Some(reply_to),
+            subject: words.subject,
+            text: words.text,
+            html: Some(words.html),
+            message_id: format!("{}@{}", site.secret.word("message-id", id.as_bytes()), site.domain),
+            references: sending.answers.map(|m| m.references.iter().cloned().chain(thread.clone()).collect()).unwrap_or_default(),
+            in_reply_to: thread,
+            date: self.now,
+            auto_submitted: Some(if sending.answers.is_some() { "auto-replied" } else { "auto-generated" }),
+            bulk: sending.list.is_some(),
+            list: sending.list,
+            extra: Vec::new(),
+        };
+        let occasion = format!("{}:{address_id}:{}", L::NAME, sending.occasion);
+        let raw = draft.to_bytes();
+        let letter = NewLetter {
+            id,
+            address_id,
+            to,
+            mailbox: &from.local(),
+            kind: L::NAME,
+            priority: sending.priority.unwrap_or(Priority::Answer),
+            occasion: Some(&occasion),
+            reverse_path: &self.reverse_path(id),
+            message_id: &draft.message_id,
+            raw: &raw,
+            cause: self.cause,
+            sending: sending.sending,
+            not_before: sending.not_before.unwrap_or(self.now),
+        };
+        outbox::enqueue(self.conn, &letter, self.now).await
+    }
+
+    /// The return path of the letter `id` of ours: it comes back only to say that this letter failed (VERP).
+    pub fn reverse_path(&self, id: Uuid) -> String {
+        OwnAddress::Bounce(self.site.secret.signed_id("bounce", id)).at(&self.site.domain)
+    }
+}
+
+/// Does with a letter what its route says.
+pub async fn handle(ctx: &mut Context<'_>, route: &Route, incoming: &Incoming<'_>) -> Result<Outcome> {
+    if let Recipient::Reply { token, .. } = &incoming.claimed.recipient {
+        tokens::mark_used(ctx.conn, token, ctx.now).await?;
+    }
+    match route {
+        Route::Bounce { .. } | Route::Quiet(_) => handle_unsigned(ctx, route, incoming.claimed, incoming.message).await,
+        Route::Operator(mailbox) => help::for_operator(ctx, incoming, mailbox).await,
+        Route::AskWriter => unproven::ask(ctx, incoming).await,
+        Route::Relay { partnership, reader } => relay::forward(ctx, incoming, *partnership, *reader).await,
+        Route::Vouch { mailbox } => unproven::answered(ctx, incoming, *mailbox).await,
+        Route::SignUpReply => match sign_up::replied(ctx, incoming).await? {
+            Some(outcome) => Ok(outcome),
+            None => membership::told(ctx, incoming).await,
+        },
+        Route::TopicsReply => topics::answered(ctx, incoming).await,
+        Route::Reply | Route::Help => membership::told(ctx, incoming).await,
+        Route::SignUp => match Command::read(&incoming.message.subject, &incoming.reply.text, ctx.now.date_naive()) {
+            Some(command) if !matches!(command, Command::Join | Command::Confirm | Command::Change { .. }) => membership::obey(ctx, incoming, command).await,
+            Some(_) | None => sign_up::applied(ctx, incoming).await,
+        },
+        Route::Topics(address) => topics::written_to(ctx, incoming, address).await,
+    }
+}
+
+/// The same for a letter whose header names no writer, as bounces may: such a letter is never answered.
+pub async fn handle_unsigned(ctx: &mut Context<'_>, route: &Route, claimed: &Claimed, message: &Message) -> Result<Outcome> {
+    match route {
+        Route::Bounce { outbox } => bounces::returned(ctx, *outbox, message).await,
+        Route::Quiet(why) => Ok(format!("not answered: {why}")),
+        Route::Operator(_) => Ok("kept for the operator".into()),
+        Route::AskWriter
+        | Route::Relay { .. }
+        | Route::Vouch { .. }
+        | Route::SignUpReply
+        | Route::TopicsReply
+        | Route::Reply
+        | Route::SignUp
+        | Route::Topics(_)
+        | Route::Help => anyhow::bail!("a letter without a writer was admitted to {}", claimed.recipient.mailbox()),
+    }
+}
+
+/// Random bytes for a token or an alias.
+pub fn random<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0; N];
+    SystemRandom::new().fill(&mut bytes).map_err(|_| anyhow::anyhow!("the system gives no random bytes"))?;
+    Ok(bytes)
+}

@@ -1,0 +1,142 @@
+//! A partner's letter to the other: passed on without a trace of who wrote it but the name they chose, or sent back with words that say why not.
+use anyhow::{Context as _, Result};
+use chrono::TimeDelta;
+use uuid::Uuid;
+
+use super::{Context, Incoming, Outcome, Sending};
+use crate::{
+    domain::address::{EmailAddress, OwnAddress},
+    mail::{
+        anonymize::{self, Parties, RelayRefusal, Threading},
+        markdown,
+    },
+    store::{
+        outbox::{self, NewLetter, Priority},
+        people::{self, Person},
+        relays,
+    },
+    templates::letters::RelayRefused,
+};
+
+/// Passes a letter on to `reader`, in their partnership.
+pub async fn forward(ctx: &mut Context<'_>, incoming: &Incoming<'_>, partnership: Uuid, reader: Uuid) -> Result<Outcome> {
+    let Some(writer) = people::person_of(ctx.conn, incoming.writer_id).await? else { return Ok("dropped: the writer is nobody's partner any more".into()) };
+    let Some(reader) = people::find(ctx.conn, reader).await? else { return Ok("dropped: the reader is gone".into()) };
+    if let Some(limit) = ctx.site.letters_per_day {
+        let mailbox = incoming.claimed.recipient.mailbox();
+        if relays::letters_since(ctx.conn, incoming.writer_id, &mailbox, ctx.now - TimeDelta::days(1)).await? > limit {
+            return refuse(ctx, incoming, &reader, &format!("you have written more than {limit} letters to this partner within a day, and we stop there"), "Please go on tomorrow.").await;
+        }
+    }
+    let Some(to) = reader.email.clone().filter(|_| reader.left_at.is_none()) else {
+        return refuse(ctx, incoming, &reader, "your partner is no longer in the programme", "Reply with “help” to see what you can do now.").await;
+    };
+    let parties = parties(ctx, partnership, &writer, &reader, &to).await?;
+    let (threading, original) = threading(ctx, incoming, partnership).await?;
+    match anonymize::relay(&incoming.claimed.raw, &parties, &threading, &ctx.site.domain) {
+        Ok(raw) => pass_on(ctx, incoming, partnership, &reader, &parties, &threading.message_id, original.as_deref(), &raw).await,
+        Err(refusal) => {
+            let (why, what_to_do) = words(&refusal);
+            refuse(ctx, incoming, &reader, &why, what_to_do).await
+        }
+    }
+}
+
+async fn parties(ctx: &mut Context<'_>, partnership: Uuid, writer: &Person, reader: &Person, to: &EmailAddress) -> Result<Parties> {
+    let all = relays::parties(ctx.conn, partnership).await?;
+    let alias = |person: Uuid| -> Result<EmailAddress> {
+        let party = all.iter().find(|party| party.person_id == person).context("a partner without an alias")?;
+        ctx.site.own(&OwnAddress::Alias(party.alias.clone()))
+    };
+    let (writer_alias, reader_alias) = (alias(writer.id)?, alias(reader.id)?);
+    let third = match all.iter().find(|party| party.person_id != writer.id && party.person_id != reader.id) {
+        Some(third) => {
+            let name = people::find(ctx.conn, third.person_id).await?.map(|person| person.called().to_owned()).unwrap_or_default();
+            Some((name, ctx.site.own(&OwnAddress::Alias(third.alias.clone()))?))
+        }
+        None => None,
+    };
+    Ok(Parties {
+        writer_name: writer.called().to_owned(),
+        writer_addresses: people::addresses(ctx.conn, writer.id).await?,
+        writer_alias,
+        reader_address: to.clone(),
+        reader_alias,
+        third,
+    })
+}
+
+/// The letter's new identity, and the letters it follows as the reader knows them. The second is its own identifier, as the writer knows it.
+async fn threading(ctx: &mut Context<'_>, incoming: &Incoming<'_>, partnership: Uuid) -> Result<(Threading, Option<String>)> {
+    let mentioned = anonymize::mentioned_ids(&incoming.claimed.raw);
+    let ids: Vec<String> = mentioned.in_reply_to.iter().chain(&mentioned.references).cloned().collect();
+    let known = relays::translate(ctx.conn, partnership, &ids).await?;
+    let threading = Threading {
+        message_id: format!("{}@{}", ctx.site.secret.word("relay", incoming.claimed.id.as_bytes()), ctx.site.domain),
+        in_reply_to: mentioned.in_reply_to.iter().find_map(|id| known.get(id).cloned()),
+        references: mentioned.references.iter().filter_map(|id| known.get(id).cloned()).collect(),
+        received: incoming.claimed.received_at.timestamp(),
+    };
+    Ok((threading, mentioned.message_id))
+}
+
+#[allow(clippy::too_many_arguments)]
+async fn pass_on(
+    ctx: &mut Context<'_>,
+    incoming: &Incoming<'_>,
+    partnership: Uuid,
+    reader: &Person,
+    parties: &Parties,
+    message_id: &str,
+    original: Option<&str>,
+    raw: &[u8],
+) -> Result<Outcome> {
+    if let Some(original) = original {
+        relays::remember(ctx.conn, partnership, original, message_id).await?;
+    }
+    let id = Uuid::now_v7();
+    let letter = NewLetter {
+        id,
+        address_id: reader.address_id,
+        to: &parties.reader_address,
+        mailbox: parties.writer_alias.local(),
+        kind: "relay",
+        priority: Priority::Relay,
+        occasion: Some(&format!("relay:{}:{}", incoming.claimed.id, reader.id)),
+        reverse_path: &ctx.reverse_path(id),
+        message_id,
+        raw,
+        cause: ctx.cause,
+        sending: None,
+        not_before: ctx.now,
+    };
+    if outbox::enqueue(ctx.conn, &letter, ctx.now).await? {
+        return Ok("relayed".into());
+    }
+    let why = "letters to your partner's mailbox have come back as undeliverable";
+    refuse(ctx, incoming, reader, why, "We look after it. Your partner may have a new address; they can write to us from it at any time.").await
+}
+
+async fn refuse(ctx: &mut Context<'_>, incoming: &Incoming<'_>, reader: &Person, why: &str, what_to_do: &str) -> Result<Outcome> {
+    let Some(writer) = people::person_of(ctx.conn, incoming.writer_id).await? else { return Ok("dropped: nobody to tell".into()) };
+    let letter = RelayRefused { partner: markdown::escape(reader.called()), subject: markdown::escape(&incoming.message.subject), why: markdown::escape(why), what_to_do: what_to_do.to_owned() };
+    ctx.write(&writer, &letter, Sending::answering(incoming)).await?;
+    Ok(format!("not passed on: {why}"))
+}
+
+/// Why, as the end of "we could not pass it on, because …", and what the writer can do.
+fn words(refusal: &RelayRefusal) -> (String, &'static str) {
+    let again = "Please send it again as a plain letter, without the part we could not read.";
+    let unsigned = "Please switch signing and encryption off for this letter and send it again. What you and your partner write passes only through this service.";
+    match refusal {
+        RelayRefusal::Unparsable | RelayRefusal::TooNested | RelayRefusal::UnreadableText => (refusal.to_string(), again),
+        RelayRefusal::NothingLeft => (refusal.to_string(), "Please send it again with a few words in it."),
+        RelayRefusal::Signed | RelayRefusal::Encrypted | RelayRefusal::Key => (refusal.to_string(), unsigned),
+        RelayRefusal::EnclosedMessage => (refusal.to_string(), "Please copy the words you want to show into a new letter, or forward it within the letter's text."),
+        RelayRefusal::Report => (refusal.to_string(), "Only letters between people pass here."),
+        RelayRefusal::Calendar | RelayRefusal::ContactCard => (refusal.to_string(), "Please write the date, or what you would like to share, into the letter itself."),
+        RelayRefusal::Picture { .. } => (refusal.to_string(), "Please save the picture as JPEG or PNG and send it again."),
+        RelayRefusal::Attachment { .. } => (refusal.to_string(), "Please put the words into the letter itself, or send a link. Pictures in the letter (JPEG, PNG, GIF, WebP) pass."),
+        RelayRefusal::AddressStays => (refusal.to_string(), "Please take your address out of the letter and send it again."),
+    }
+}

@@ -1,0 +1,134 @@
+//! The entrance behind the entrance: claims letters that were kept, reads, routes and handles each in one transaction, and commits all that it caused.
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result};
+use chrono::{DateTime, TimeDelta, Utc};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    handlers::{self, Context, Incoming, Site},
+    mail::{classify, envelope::Envelope, message::Message, reply},
+    route,
+    store::{
+        Store, exchanges,
+        inbox::{self, Claimed},
+        ownership::{self, Owner},
+        people,
+    },
+};
+
+/// Letters claimed at once.
+const BATCH: i64 = 20;
+/// How long a worker sleeps when nothing wakes it.
+const POLL: Duration = Duration::from_secs(5);
+
+/// Works letters off.
+#[derive(Debug, Clone)]
+pub struct Inbox {
+    /// The database.
+    pub store: Store,
+    /// Who we are, for claims.
+    pub owner: Owner,
+    /// The programme.
+    pub site: Arc<Site>,
+    /// Woken after letters of ours were queued.
+    pub outbox: Arc<Notify>,
+}
+
+impl Inbox {
+    /// Claims one batch and handles it; gives how many letters that were. Different writers' letters are independent, so one that fails stops no other.
+    pub async fn step(&self, now: DateTime<Utc>) -> Result<usize> {
+        let claimed = {
+            let mut conn = self.store.connection().await?;
+            inbox::claim(&mut conn, self.owner.id(), BATCH, now).await?
+        };
+        let count = claimed.len();
+        for letter in claimed {
+            self.work(letter, now).await?;
+        }
+        if count > 0 {
+            self.outbox.notify_one();
+        }
+        Ok(count)
+    }
+
+    /// Handles one letter. What it causes is committed with it, or not at all; an error or a panic is noted, and the letter tried again later.
+    async fn work(&self, letter: Claimed, now: DateTime<Utc>) -> Result<()> {
+        let (id, attempts, this) = (letter.id, letter.attempts, self.clone());
+        let error = match tokio::spawn(async move { this.handle(&letter, now).await }).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => format!("{error:#}"),
+            Err(died) => format!("the handler panicked: {died}"),
+        };
+        let again = (attempts < inbox::ATTEMPTS).then(|| now + back_off(attempts));
+        tracing::error!(inbox = %id, attempts, error, again = again.is_some(), "a letter could not be handled");
+        let mut tx = self.store.begin().await?;
+        inbox::fail(&mut tx, id, &error, again, now).await?;
+        tx.commit().await.context("cannot note a failed attempt")
+    }
+
+    /// Transaction 2.
+    async fn handle(&self, claimed: &Claimed, now: DateTime<Utc>) -> Result<()> {
+        let message = Message::parse(&claimed.raw);
+        let envelope = Envelope { peer: std::net::Ipv4Addr::UNSPECIFIED.into(), helo: String::new(), reverse_path: claimed.reverse_path.clone() };
+        let class = classify::classify(Some(&envelope), &message, &self.site.domain);
+        let route = route::route(&claimed.recipient, class, claimed.held);
+        let words = reply::split(message.text());
+
+        let mut tx = self.store.begin().await?;
+        exchanges::decide(&mut tx, claimed.exchange_id, route.kind(), &format!("{class:?}")).await?;
+        let writer = match claimed.writer_id {
+            Some(id) => people::email(&mut tx, id).await?.map(|email| (id, email)),
+            None => None,
+        };
+        let mut context = Context { conn: &mut tx, now, site: &self.site, cause: Some(claimed.exchange_id) };
+        let outcome = match &writer {
+            Some((writer_id, writer)) => {
+                let incoming = Incoming { claimed, message: &message, reply: &words, writer, writer_id: *writer_id };
+                handlers::handle(&mut context, &route, &incoming).await?
+            }
+            None => handlers::handle_unsigned(&mut context, &route, claimed, &message).await?,
+        };
+        // A letter on hold waits; its row says so already.
+        if route != route::Route::AskWriter {
+            inbox::finish(&mut tx, claimed.id, &outcome, now).await?;
+        }
+        tx.commit().await.context("cannot commit what a letter caused")
+    }
+
+    /// Works until stopped: woken in this process, by a timer where another process or a retry is the reason.
+    pub async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let worked = if self.owner.is_held() { self.step(Utc::now()).await } else { Ok(0) };
+            match worked {
+                Ok(0) => {
+                    tokio::select! {
+                        () = wake.notified() => {}
+                        () = stop.cancelled() => {}
+                        () = tokio::time::sleep(POLL) => self.release_orphans().await,
+                    }
+                }
+                Ok(_) => {}
+                Err(error) => {
+                    tracing::error!(error = format!("{error:#}"), "the inbox can't be worked off; trying again in a second");
+                    tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
+                }
+            }
+        }
+    }
+
+    async fn release_orphans(&self) {
+        let released = async { ownership::release_orphans(&mut *self.store.connection().await?).await };
+        match released.await {
+            Ok(0) => {}
+            Ok(rows) => tracing::warn!(rows, "rows of a process that is gone are free again"),
+            Err(error) => tracing::warn!(error = format!("{error:#}"), "cannot look for rows of processes that are gone"),
+        }
+    }
+}
+
+/// Seconds to hours: 10 s, 40 s, 90 s, … so that a passing trouble costs little and a lasting one is not hammered.
+fn back_off(attempts: i16) -> TimeDelta {
+    TimeDelta::seconds(10 * i64::from(attempts) * i64::from(attempts))
+}

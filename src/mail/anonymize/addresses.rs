@@ -1,0 +1,373 @@
+//! Finds addresses that must not be seen, in whatever spelling, and puts others in their place.
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Range;
+
+use md5::Digest;
+
+use super::RelayRefusal;
+use super::spellings::{Folded, Spelled, fold, unbase64};
+use crate::domain::address::EmailAddress;
+
+/// How often a text is gone through until nothing is found in it; an address that is still there stands in something we don't understand.
+const ROUNDS: usize = 4;
+/// Long texts are looked at in stretches of this many bytes …
+const STRETCH: usize = 1 << 16;
+/// … with so many of the text before …
+const BEFORE: usize = 256;
+/// … and so many behind: no address is longer, however it is spelled.
+const BEHIND: usize = 4096;
+/// Base 64 shorter than this holds no address.
+const BASE64_AT_LEAST: usize = 16;
+/// A full stop and one of these behind an address ends a file's name and doesn't belong to the domain.
+const FILE_ENDINGS: [&str; 27] = [
+    "asc", "css", "csv", "doc", "docx", "eml", "gif", "gz", "htm", "html", "ics", "jpg", "jpeg", "json", "md", "odt", "pdf", "png", "ppt", "pptx", "rtf",
+    "tif", "tiff", "txt", "vcf", "webp", "xml",
+];
+
+/// Addresses and what to write for each; made once per letter.
+#[derive(Debug)]
+pub(super) struct Replacer {
+    known: Vec<Known>,
+    /// Each domain in each of its forms, and who is at home there.
+    domains: BTreeMap<String, Vec<usize>>,
+    /// Hashes in hexadecimal digits, as avatar services use them, and those of the alias.
+    hashes: HashMap<String, String>,
+}
+
+#[derive(Debug)]
+struct Known {
+    /// Before the `@` and before any tag (RFC 5233), folded.
+    local: String,
+    /// The host takes the local part with or without dots.
+    dots_vary: bool,
+    alias: String,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Edit {
+    from: usize,
+    to: usize,
+    with: Vec<u8>,
+}
+
+impl Replacer {
+    /// Takes pairs of an address to hide and the one to write instead.
+    pub fn new<'a>(pairs: impl Iterator<Item = (&'a EmailAddress, &'a EmailAddress)>) -> Self {
+        let mut all = Self { known: Vec::new(), domains: BTreeMap::new(), hashes: HashMap::new() };
+        for (real, alias) in pairs.filter(|(real, alias)| real != alias) {
+            let (local, domain) = (fold(real.local()), fold(real.domain()));
+            let base = local.split('+').next().filter(|base| !base.is_empty()).unwrap_or(&local);
+            let dots_vary = matches!(domain.as_str(), "gmail.com" | "googlemail.com");
+            let local = if dots_vary { base.replace('.', "") } else { base.to_owned() };
+            for form in domain_forms(&domain) {
+                all.domains.entry(form).or_default().push(all.known.len());
+            }
+            for written in [real.as_str().to_lowercase(), real.as_str().to_owned()] {
+                for (hash, instead) in hashes(&written).into_iter().zip(hashes(&alias.key())) {
+                    all.hashes.insert(hash, instead);
+                }
+            }
+            all.known.push(Known { local, dots_vary, alias: alias.as_str().to_owned() });
+        }
+        all
+    }
+
+    /// A plain text without the addresses.
+    pub fn plain<'t>(&self, text: &'t str) -> Result<Cow<'t, str>, RelayRefusal> {
+        self.rewritten(text, |text, stretch| Spelled::plain(text.as_bytes(), stretch), |alias| alias.as_bytes().to_vec())
+    }
+
+    /// Well-formed HTML, in which `<` is nothing but the start of a tag, without the addresses in its words, also where tags split them.
+    /// Attributes are not looked at.
+    pub fn page<'t>(&self, html: &'t str) -> Result<Cow<'t, str>, RelayRefusal> {
+        self.rewritten(html, Spelled::page, |alias| alias.replace('&', "&amp;").replace('<', "&lt;").into_bytes())
+    }
+
+    fn rewritten<'t>(
+        &self,
+        text: &'t str,
+        spell: impl Fn(&str, Range<usize>) -> Spelled,
+        write: impl Fn(&str) -> Vec<u8>,
+    ) -> Result<Cow<'t, str>, RelayRefusal> {
+        let mut text = Cow::Borrowed(text);
+        for _ in 0..ROUNDS {
+            let mut edits = Vec::new();
+            for (stretch, counts) in stretches(&text) {
+                let spelled = spell(&text, stretch);
+                self.in_base64(&spelled, &mut edits);
+                self.found(spelled, text.as_bytes(), &write, &counts, &mut edits);
+            }
+            if edits.is_empty() {
+                return Ok(text);
+            }
+            let bytes = applied(text.as_bytes(), edits);
+            text = Cow::Owned(String::from_utf8(bytes).map_err(|_| RelayRefusal::AddressStays)?);
+        }
+        Err(RelayRefusal::AddressStays)
+    }
+
+    /// Adds what to change in `source` so that no reading of it shows an address that begins where it counts.
+    fn found(&self, spelled: Spelled, source: &[u8], write: &impl Fn(&str) -> Vec<u8>, counts: &Range<usize>, edits: &mut Vec<Edit>) {
+        spelled.each_reading(|folded| {
+            for (domain, people) in &self.domains {
+                for (at, _) in folded.text.match_indices(domain.as_str()) {
+                    if let Some((start, alias)) = people.iter().find_map(|&i| self.match_before(&folded, at, at + domain.len(), &self.known[i], source)) {
+                        let sources = folded.sources(start, at + domain.len());
+                        if sources.first().is_some_and(|(from, _)| counts.contains(from)) {
+                            push_edits(edits, sources, &write(&alias));
+                        }
+                    }
+                }
+            }
+            self.in_hexadecimal(&folded, edits);
+        });
+    }
+
+    /// Where the address begins whose domain stands at `at..end`, and what to write instead.
+    fn match_before(&self, folded: &Folded, at: usize, end: usize, known: &Known, source: &[u8]) -> Option<(usize, String)> {
+        let text = folded.text.as_bytes();
+        let sign = sign_before(folded, at, known)?;
+        let start = local_before(text, sign, known)?;
+        if !begins_at(folded, start) || !ends_at(folded, end) || !is_together(folded, start, sign, at, end) {
+            return None;
+        }
+        let alias = match text[sign] {
+            b'=' => known.alias.replace('@', "="),
+            _ => match folded.sources(sign, sign + 1).first() {
+                Some(&(from, _)) if source.get(from) == Some(&b'%') => known.alias.replace('@', "%40"),
+                _ => known.alias.clone(),
+            },
+        };
+        Some((start, alias))
+    }
+
+    fn in_hexadecimal(&self, folded: &Folded, edits: &mut Vec<Edit>) {
+        let text = folded.text.as_bytes();
+        let mut at = 0;
+        while at < text.len() {
+            let run = text[at..].iter().take_while(|b| b.is_ascii_hexdigit()).count();
+            for size in [64, 40, 32] {
+                for start in at..=(at + run).saturating_sub(size) {
+                    let hash = folded.text.get(start..start + size).filter(|_| start + size <= at + run);
+                    if let Some(instead) = hash.and_then(|hash| self.hashes.get(hash)) {
+                        push_edits(edits, folded.sources(start, start + size), instead.as_bytes());
+                    }
+                }
+            }
+            at += run + 1;
+        }
+    }
+
+    /// Adds what to change in the runs of base 64 of a text: tracking tokens, encoded words, keys.
+    fn in_base64(&self, spelled: &Spelled, edits: &mut Vec<Edit>) {
+        let bytes = spelled.bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            let (run, end) = base64_run(bytes, at);
+            if run.len() >= BASE64_AT_LEAST {
+                // A run may begin with a word that only looks like base 64.
+                if let Some(instead) = (0..4).find_map(|skip| self.base64_instead(&run, skip)) {
+                    push_edits(edits, spelled.sources(at, end), &instead);
+                }
+            }
+            at = end.max(at + 1);
+        }
+    }
+
+    /// The run with the address in it replaced, if one is there when `skip` characters are left out.
+    fn base64_instead(&self, run: &[u8], skip: usize) -> Option<Vec<u8>> {
+        let data = unbase64(&run[skip..])?;
+        let lower: Vec<u8> = data.iter().filter(|b| **b != 0).map(u8::to_ascii_lowercase).collect();
+        if !self.domains.keys().any(|domain| lower.windows(domain.len()).any(|w| w == domain.as_bytes())) {
+            return None;
+        }
+        let wide = lower.len() != data.len();
+        let data: Vec<u8> = if wide { data.into_iter().filter(|b| *b != 0).collect() } else { data };
+        let mut edits = Vec::new();
+        self.found(Spelled::plain(&data, 0..data.len()), &data, &|alias: &str| alias.as_bytes().to_vec(), &(0..data.len()), &mut edits);
+        if edits.is_empty() {
+            return None;
+        }
+        let written = mail_builder::encoders::Base64Encoder::new().encode(&applied(&data, edits)).ok()?;
+        let for_web = run.iter().any(|b| matches!(b, b'-' | b'_'));
+        let written = written.into_iter().filter(|b| *b != b'=').map(|b| match b {
+            b'+' if for_web => b'-',
+            b'/' if for_web => b'_',
+            b => b,
+        });
+        Some(run[..skip].iter().copied().chain(written).collect())
+    }
+}
+
+/// A text in stretches that overlap, so that a large one needs little memory, each with the part of it in which what is found counts: what stands
+/// before that was seen with the stretch before, what stands behind it is there to see how an address goes on.
+fn stretches(text: &str) -> impl Iterator<Item = (Range<usize>, Range<usize>)> + '_ {
+    // Not within a character, and in a page not within a tag.
+    let boundary = |near: usize| {
+        let at = (near..text.len()).find(|&i| text.is_char_boundary(i)).unwrap_or(text.len());
+        let before = &text.as_bytes()[at.saturating_sub(STRETCH / 2)..at];
+        let last = before.iter().rposition(|b| matches!(b, b'<' | b'>'));
+        last.filter(|&i| before[i] == b'<').map_or(at, |i| at - (before.len() - i))
+    };
+    (0..text.len()).step_by(STRETCH).map(move |start| {
+        let end = (start + STRETCH).min(text.len());
+        let before = if start == 0 { 0 } else { boundary(start - BEFORE) };
+        (before..boundary((end + BEHIND).min(text.len())).max(end), start..end)
+    })
+}
+
+/// The base 64 that begins at `at`, without the line breaks inside, and where it ends.
+fn base64_run(bytes: &[u8], at: usize) -> (Vec<u8>, usize) {
+    let is_base64 = |b: &u8| b.is_ascii_alphanumeric() || b"+/-_".contains(b);
+    let (mut run, mut end) = (Vec::new(), at);
+    loop {
+        let line = bytes[end..].iter().take_while(|b| is_base64(b)).count();
+        run.extend_from_slice(&bytes[end..end + line]);
+        end += line;
+        let rest = &bytes[end..];
+        let broken = rest.strip_prefix(b"\r\n").or_else(|| rest.strip_prefix(b"\n"));
+        let Some(next) = broken.filter(|_| line > 0).map(|next| next.trim_ascii_start()).filter(|next| next.first().is_some_and(is_base64)) else {
+            return (run, end);
+        };
+        end = bytes.len() - next.len();
+    }
+}
+
+fn push_edits(edits: &mut Vec<Edit>, ranges: Vec<(usize, usize)>, with: &[u8]) {
+    edits.extend(ranges.into_iter().enumerate().map(|(i, (from, to))| Edit { from, to, with: if i == 0 { with.to_vec() } else { Vec::new() } }));
+}
+
+/// The source with the edits made; of those that overlap the first and longest counts, the next round sees to the others.
+fn applied(source: &[u8], mut edits: Vec<Edit>) -> Vec<u8> {
+    edits.sort_by_key(|edit| (edit.from, std::cmp::Reverse(edit.to), std::cmp::Reverse(edit.with.len())));
+    let mut out = Vec::with_capacity(source.len() + 64);
+    let mut at = 0;
+    for edit in edits {
+        if edit.from < at || (edit.from == at && edit.to == at) {
+            continue;
+        }
+        out.extend_from_slice(&source[at..edit.from]);
+        out.extend_from_slice(&edit.with);
+        at = edit.to;
+    }
+    out.extend_from_slice(&source[at..]);
+    out
+}
+
+/// Where the sign begins that stands before the domain at `at`: `@`, `=` as in return paths, or a word for it.
+fn sign_before(folded: &Folded, at: usize, known: &Known) -> Option<usize> {
+    let before = &folded.text.as_bytes()[..at];
+    match before.last()? {
+        b'@' => Some(at - 1),
+        b'=' => Some(at - 1),
+        b')' if before.ends_with(b"(at)") => Some(at - 4),
+        b']' if before.ends_with(b"[at]") => Some(at - 4),
+        b't' if before.ends_with(b"at") && known.local.len() > 2 && !folded.gap[at].is_none() && !folded.gap[at - 2].is_none() => Some(at - 2),
+        _ => None,
+    }
+}
+
+/// Where the local part begins that ends at `end`, a tag behind it included (RFC 5233).
+fn local_before(text: &[u8], end: usize, known: &Known) -> Option<usize> {
+    if let Some(start) = ends_with_local(&text[..end], known) {
+        return Some(start);
+    }
+    let tag = text[..end].iter().rev().take(128).take_while(|b| b.is_ascii_alphanumeric() || !b.is_ascii() || b"_.+=-".contains(b)).count();
+    (end - tag..end).rev().filter(|&i| text[i] == b'+').find_map(|plus| ends_with_local(&text[..plus], known))
+}
+
+fn ends_with_local(text: &[u8], known: &Known) -> Option<usize> {
+    let mut at = text.len();
+    for byte in known.local.bytes().rev() {
+        if known.dots_vary && at < text.len() && at > 0 && text[at - 1] == b'.' {
+            at -= 1;
+        }
+        at = at.checked_sub(1)?;
+        if text[at] != byte {
+            return None;
+        }
+    }
+    Some(at)
+}
+
+/// Whether a word can begin there.
+fn begins_at(folded: &Folded, start: usize) -> bool {
+    let text = folded.text.as_bytes();
+    if start == 0 || !folded.gap[start].is_none() {
+        return true;
+    }
+    match text[start - 1] {
+        b if b.is_ascii_alphanumeric() => false,
+        b'.' | b'_' | b'~' | b'-' => start < 2 || !folded.gap[start - 1].is_none() || !text[start - 2].is_ascii_alphanumeric(),
+        _ => true,
+    }
+}
+
+/// Whether a domain can end there.
+fn ends_at(folded: &Folded, end: usize) -> bool {
+    let rest = &folded.text.as_bytes()[end..];
+    let gap = |i: usize| folded.gap.get(end + i).is_none_or(|gap| !gap.is_none());
+    // A letter with an accent is folded to the letter and the accent; it belongs to no ASCII name.
+    let is_plain = |i: usize| rest.get(i).is_some_and(u8::is_ascii_alphanumeric) && !matches!(rest.get(i + 1), Some(0xcc | 0xcd));
+    if gap(0) {
+        return true;
+    }
+    match rest[0] {
+        b'-' => {
+            let dashes = rest.iter().take_while(|b| **b == b'-').count();
+            (1..=dashes).any(gap) || !is_plain(dashes)
+        }
+        b'.' => {
+            if gap(1) || !is_plain(1) {
+                return true;
+            }
+            let word: usize = (1..rest.len()).take_while(|&i| rest[i].is_ascii_alphanumeric() && (i == 1 || gap_is_none(folded, end + i))).count();
+            std::str::from_utf8(&rest[1..=word]).is_ok_and(|word| FILE_ENDINGS.contains(&word) || word == "zip" || word.starts_with("xls") && word.len() < 5)
+        }
+        _ => !is_plain(0),
+    }
+}
+
+fn gap_is_none(folded: &Folded, at: usize) -> bool {
+    folded.gap.get(at).is_some_and(|gap| gap.is_none())
+}
+
+/// Whether what was left out inside of an address may stand there: tags and line breaks anywhere, blanks around its signs.
+fn is_together(folded: &Folded, start: usize, sign: usize, domain: usize, end: usize) -> bool {
+    let text = folded.text.as_bytes();
+    (start + 1..end).all(|i| {
+        let gap = folded.gap[i];
+        if !gap.blank || gap.line || gap.tag {
+            return true;
+        }
+        let at_sign = (i == sign || i == domain) && text[sign] != b'=';
+        at_sign || matches!(text[i - 1], b'@' | b'.') || matches!(text[i], b'@' | b'.')
+    })
+}
+
+/// A domain as it is, in Punycode and in Unicode; Gmail has two names.
+fn domain_forms(domain: &str) -> Vec<String> {
+    let mut forms = vec![domain.to_owned()];
+    forms.extend(idna::domain_to_ascii(domain).ok());
+    forms.push(fold(&idna::domain_to_unicode(domain).0));
+    match domain {
+        "gmail.com" => forms.push("googlemail.com".into()),
+        "googlemail.com" => forms.push("gmail.com".into()),
+        _ => {}
+    }
+    forms.sort();
+    forms.dedup();
+    forms.retain(|form| !form.is_empty());
+    forms
+}
+
+/// MD5, SHA-1 and SHA-256 in hexadecimal digits.
+fn hashes(text: &str) -> [String; 3] {
+    let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+    [
+        hex(&md5::Md5::digest(text.as_bytes())),
+        hex(ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()).as_ref()),
+        hex(ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref()),
+    ]
+}

@@ -1,0 +1,226 @@
+//! The structure of a letter built anew: each part that may pass, made safe, in the order and nesting that readers' programs show.
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use mail_builder::headers::content_type::ContentType;
+use mail_builder::mime::{BodyPart, MimePart};
+use mail_parser::{Message, MessagePart, MimeHeaders, PartType};
+
+use super::addresses::Replacer;
+use super::images::Picture;
+use super::{RelayRefusal, html, text};
+
+/// Parts inside of parts deeper than this are no letter.
+const DEEPEST: usize = 20;
+/// A longer file name is cut (255 bytes is what file systems take).
+const LONGEST_NAME: usize = 120;
+
+/// Builds the body of the relayed letter.
+pub(super) struct Rebuilding<'m> {
+    message: &'m Message<'m>,
+    replacer: &'m Replacer,
+    /// What boundaries and Content-IDs begin with.
+    seed: &'m str,
+    pictures: HashMap<String, String>,
+    boundaries: usize,
+}
+
+impl<'m> Rebuilding<'m> {
+    /// `seed` makes boundaries and identifiers; it has only letters and digits. `our_domain` ends the Content-IDs.
+    pub fn new(message: &'m Message<'m>, replacer: &'m Replacer, seed: &'m str, our_domain: &str) -> Self {
+        let ids = message.parts.iter().filter(|part| binary(part).is_some()).filter_map(|part| part.content_id());
+        let pictures = ids.enumerate().map(|(n, id)| (id.to_owned(), format!("picture{}.{seed}@{our_domain}", n + 1))).collect();
+        Self { message, replacer, seed, pictures, boundaries: 0 }
+    }
+
+    /// The whole body.
+    pub fn body(&mut self) -> Result<MimePart<'m>, RelayRefusal> {
+        self.part(0, 0)?.ok_or(RelayRefusal::NothingLeft)
+    }
+
+    /// A part made safe; `None` where it says again what others say and is left out.
+    fn part(&mut self, id: u32, depth: usize) -> Result<Option<MimePart<'m>>, RelayRefusal> {
+        let part = self.message.parts.get(id as usize).ok_or(RelayRefusal::Unparsable)?;
+        if depth > DEEPEST {
+            return Err(RelayRefusal::TooNested);
+        }
+        match &part.body {
+            PartType::Multipart(children) => self.multipart(part, children, depth),
+            PartType::Message(_) => Err(RelayRefusal::EnclosedMessage),
+            PartType::Text(_) | PartType::Html(_) | PartType::Binary(_) | PartType::InlineBinary(_) => self.leaf(part).map(Some),
+        }
+    }
+
+    fn multipart(&mut self, part: &MessagePart<'_>, children: &[u32], depth: usize) -> Result<Option<MimePart<'m>>, RelayRefusal> {
+        let subtype = media_type(part).1;
+        let kind = match subtype.as_str() {
+            "signed" => return Err(RelayRefusal::Signed),
+            "encrypted" => return Err(RelayRefusal::Encrypted),
+            "report" => return Err(RelayRefusal::Report),
+            "digest" => return Err(RelayRefusal::EnclosedMessage),
+            "alternative" => "multipart/alternative",
+            "related" => "multipart/related",
+            _ => "multipart/mixed",
+        };
+        let mut built = Vec::with_capacity(children.len());
+        for &child in children {
+            let is_spare = subtype == "alternative" && self.message.parts.get(child as usize).is_some_and(is_another_form);
+            if !is_spare && let Some(child) = self.part(child, depth + 1)? {
+                built.push(child);
+            }
+        }
+        if built.len() < 2 {
+            return Ok(built.pop());
+        }
+        self.boundaries += 1;
+        let boundary = format!("=_{}_{}", self.seed, self.boundaries);
+        Ok(Some(MimePart::new(ContentType::new(kind).attribute("boundary", boundary), BodyPart::Multipart(built))))
+    }
+
+    fn leaf(&self, part: &'m MessagePart<'m>) -> Result<MimePart<'m>, RelayRefusal> {
+        let (kind, subtype) = media_type(part);
+        if let Some(picture) = binary(part).and_then(|data| Picture::sniff(data).map(|kind| (kind, data))) {
+            return self.picture(part, picture.0, picture.1);
+        }
+        match (kind.as_str(), subtype.as_str()) {
+            ("text", "plain") => self.text(part, "text/plain"),
+            ("text", "html") => self.page(part),
+            ("text", "csv") => self.text(part, "text/csv"),
+            ("text", "tab-separated-values") => self.text(part, "text/tab-separated-values"),
+            ("text", "markdown" | "x-markdown") => self.text(part, "text/markdown"),
+            ("text", "calendar") | ("application", "ics") => Err(RelayRefusal::Calendar),
+            ("text", "vcard" | "x-vcard" | "directory") => Err(RelayRefusal::ContactCard),
+            ("text", "rfc822-headers") | ("message", "delivery-status" | "disposition-notification" | "feedback-report") => Err(RelayRefusal::Report),
+            ("application", "pkcs7-mime" | "x-pkcs7-mime") if parameter(part, "smime-type").is_some_and(|t| t.eq_ignore_ascii_case("signed-data")) => {
+                Err(RelayRefusal::Signed)
+            }
+            ("application", "pkcs7-mime" | "x-pkcs7-mime" | "pgp-encrypted") => Err(RelayRefusal::Encrypted),
+            ("application", "pkcs7-signature" | "x-pkcs7-signature" | "pgp-signature") => Err(RelayRefusal::Signed),
+            ("application", "pgp-keys") => Err(RelayRefusal::Key),
+            ("message", _) => Err(RelayRefusal::EnclosedMessage),
+            ("multipart", _) => Err(RelayRefusal::Unparsable),
+            ("image", _) => Err(RelayRefusal::Picture { name: given_name(part) }),
+            _ => Err(RelayRefusal::Attachment { name: given_name(part) }),
+        }
+    }
+
+    fn text(&self, part: &'m MessagePart<'m>, kind: &'static str) -> Result<MimePart<'m>, RelayRefusal> {
+        let words = text::words(part, self.message.raw_message())?;
+        if let Some(refusal) = text::hidden_cargo(&words) {
+            return Err(refusal);
+        }
+        let words = match self.replacer.plain(&words)? {
+            Cow::Borrowed(_) => words,
+            Cow::Owned(words) => Cow::Owned(words),
+        };
+        let words = match text::clean_lines(&words) {
+            Cow::Borrowed(_) => words,
+            Cow::Owned(words) => Cow::Owned(words),
+        };
+        let mut content_type = ContentType::new(kind).attribute("charset", "utf-8");
+        let said = |name: &str, value: &str| parameter(part, name).is_some_and(|v| v.eq_ignore_ascii_case(value));
+        if said("format", "flowed") {
+            content_type = content_type.attribute("format", "flowed");
+            if said("delsp", "yes") {
+                content_type = content_type.attribute("delsp", "yes");
+            }
+        }
+        self.attached(part, MimePart::new(content_type, BodyPart::Text(words)), "txt")
+    }
+
+    fn page(&self, part: &'m MessagePart<'m>) -> Result<MimePart<'m>, RelayRefusal> {
+        let words = text::words(part, self.message.raw_message())?;
+        let page = html::cleaned(&words, self.replacer, &self.pictures)?;
+        let page = match text::clean_lines(&page) {
+            Cow::Borrowed(_) => None,
+            Cow::Owned(page) => Some(page),
+        }
+        .unwrap_or(page);
+        self.attached(part, MimePart::new(ContentType::new("text/html").attribute("charset", "utf-8"), BodyPart::Text(page.into())), "html")
+    }
+
+    fn picture(&self, part: &'m MessagePart<'m>, kind: Picture, data: &[u8]) -> Result<MimePart<'m>, RelayRefusal> {
+        let stripped = kind.stripped(data).ok_or_else(|| RelayRefusal::Picture { name: given_name(part) })?;
+        let mut built = MimePart::new(kind.media_type(), BodyPart::Binary(stripped.into()));
+        if let Some(id) = part.content_id().and_then(|id| self.pictures.get(id)) {
+            built = built.cid(id.clone());
+        }
+        let is_attached = part.content_disposition().is_some_and(|d| d.is_attachment());
+        let name = self.file_name(part, kind.ending())?.unwrap_or_else(|| format!("picture.{}", kind.ending()));
+        Ok(disposed(built, if is_attached { "attachment" } else { "inline" }, Some(name)))
+    }
+
+    /// A text part that was a file stays one.
+    fn attached(&self, part: &MessagePart<'_>, built: MimePart<'m>, ending: &str) -> Result<MimePart<'m>, RelayRefusal> {
+        let disposition = part.content_disposition();
+        let name = self.file_name(part, ending)?;
+        match (disposition.is_some_and(|d| d.is_attachment()), name) {
+            (false, None) => Ok(built),
+            (true, name) => Ok(disposed(built, "attachment", name)),
+            (false, name) => Ok(disposed(built, "inline", name)),
+        }
+    }
+
+    /// The file's name without folders and addresses.
+    fn file_name(&self, part: &MessagePart<'_>, ending: &str) -> Result<Option<String>, RelayRefusal> {
+        let Some(given) = part.attachment_name() else { return Ok(None) };
+        let given = self.replacer.plain(given)?;
+        let base = given.rsplit(['/', '\\']).next().unwrap_or_default();
+        let clean: String = base.chars().filter(|c| !c.is_control() && !super::spellings::is_unseen(*c)).collect();
+        let clean = clean.trim();
+        if clean.is_empty() {
+            return Ok(Some(format!("file.{ending}")));
+        }
+        if clean.len() <= LONGEST_NAME {
+            return Ok(Some(clean.to_owned()));
+        }
+        let end = clean.rfind('.').filter(|dot| clean.len() - dot <= 10).map_or("", |dot| &clean[dot..]);
+        let cut = (0..=LONGEST_NAME - end.len()).rev().find(|&i| clean.is_char_boundary(i)).unwrap_or_default();
+        Ok(Some(format!("{}{end}", &clean[..cut])))
+    }
+}
+
+fn disposed<'x>(built: MimePart<'x>, how: &'static str, name: Option<String>) -> MimePart<'x> {
+    let disposition = ContentType::new(how);
+    built.header(
+        "Content-Disposition",
+        match name {
+            Some(name) => disposition.attribute("filename", name),
+            None => disposition,
+        },
+    )
+}
+
+/// The media type in lower case; `text/plain` where none is given (RFC 2045 5.2).
+fn media_type(part: &MessagePart<'_>) -> (String, String) {
+    match part.content_type() {
+        Some(given) => (given.ctype().to_ascii_lowercase(), given.subtype().unwrap_or_default().to_ascii_lowercase()),
+        None => ("text".into(), "plain".into()),
+    }
+}
+
+fn parameter<'x>(part: &'x MessagePart<'_>, name: &str) -> Option<&'x str> {
+    part.content_type()?.attribute(name)
+}
+
+/// Of alternatives: a form that few programs show and that says what text and HTML say.
+fn is_another_form(part: &MessagePart<'_>) -> bool {
+    let (kind, subtype) = media_type(part);
+    kind == "text" && matches!(subtype.as_str(), "x-amp-html" | "amp-html" | "watch-html" | "x-watch-html" | "enriched" | "richtext")
+}
+
+fn binary<'x>(part: &'x MessagePart<'_>) -> Option<&'x [u8]> {
+    match &part.body {
+        PartType::Binary(data) | PartType::InlineBinary(data) => Some(data.as_ref()),
+        PartType::Text(_) | PartType::Html(_) | PartType::Message(_) | PartType::Multipart(_) => None,
+    }
+}
+
+/// How the writer knows a file: its name, or its type.
+fn given_name(part: &MessagePart<'_>) -> String {
+    let name = part.attachment_name().map(|name| name.chars().filter(|c| !c.is_control()).take(80).collect::<String>()).filter(|name| !name.trim().is_empty());
+    name.unwrap_or_else(|| {
+        let (kind, subtype) = media_type(part);
+        format!("{kind}/{subtype}")
+    })
+}

@@ -1,0 +1,75 @@
+//! The record: one row for every letter in or out. Written with the letter, ended when it is known what became of it.
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::Connection;
+
+/// A letter that came in.
+#[derive(Debug, Clone, Copy)]
+pub struct In<'a> {
+    /// The mailbox of its header From; `None` where there is none.
+    pub writer: Option<Uuid>,
+    /// Ours that it came to.
+    pub mailbox: &'a str,
+    /// Why it came, as far as the mailbox tells.
+    pub kind: &'a str,
+    /// Octets.
+    pub size: i32,
+    /// Its Message-ID.
+    pub message_id: Option<&'a str>,
+    /// How it was admitted.
+    pub decision: &'a str,
+}
+
+/// Records a letter that is kept; gives the row.
+pub async fn insert_in(conn: &mut Connection, letter: In<'_>, now: DateTime<Utc>) -> Result<Uuid> {
+    let id = Uuid::now_v7();
+    sqlx::query!(
+        "insert into exchange (id, at, direction, address_id, mailbox, kind, size, message_id, decision) values ($1, $2, 'in', $3, $4, $5, $6, $7, $8)",
+        id,
+        now,
+        letter.writer,
+        letter.mailbox,
+        letter.kind,
+        letter.size,
+        letter.message_id,
+        letter.decision
+    )
+    .execute(conn)
+    .await?;
+    Ok(id)
+}
+
+/// Records a letter that we read and refused with `reply`: it is the record's only trace.
+pub async fn insert_refused(conn: &mut Connection, letter: In<'_>, reply: &str, now: DateTime<Utc>) -> Result<Uuid> {
+    let id = insert_in(conn, letter, now).await?;
+    end(conn, id, "refused", Some(reply), now).await?;
+    Ok(id)
+}
+
+/// Says what became of a letter; a later word replaces an earlier one, as a bounce does after "sent".
+pub async fn end(conn: &mut Connection, id: Uuid, outcome: &str, reply: Option<&str>, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!("update exchange set outcome = $2, reply = coalesce($3, reply), ended_at = $4 where id = $1", id, outcome, reply, now).execute(conn).await?;
+    Ok(())
+}
+
+/// Says why a letter came and how it was understood, once it was read.
+pub async fn decide(conn: &mut Connection, id: Uuid, kind: &str, decision: &str) -> Result<()> {
+    sqlx::query!("update exchange set kind = $2, decision = decision || '; ' || $3 where id = $1", id, kind, decision).execute(conn).await?;
+    Ok(())
+}
+
+/// Letters by queue (`inbox`, `outbox`, and the record by direction) and state.
+pub async fn counts(conn: &mut Connection) -> Result<Vec<(String, String, i64)>> {
+    let rows = sqlx::query!(
+        "select 'inbox' as \"queue!\", state as \"state!\", count(*) as \"n!\" from inbox group by state
+         union all select 'outbox', state, count(*) from outbox group by state
+         union all select 'record-' || direction, coalesce(outcome, 'under way'), count(*) from exchange
+             where outcome is null or outcome in ('sent', 'refused', 'bounced', 'failed') group by direction, outcome
+         order by 1, 2"
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.queue, row.state, row.n)).collect())
+}

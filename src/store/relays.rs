@@ -1,0 +1,63 @@
+//! What the relay needs: who stands on both sides of an alias, and which identifiers of letters the two know them by.
+use std::collections::HashMap;
+
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::Connection;
+
+/// One of the partners, as the relay sees them.
+#[derive(Debug, Clone)]
+pub struct Party {
+    /// The person.
+    pub person_id: Uuid,
+    /// The local part under which the others write to them.
+    pub alias: String,
+}
+
+/// Everybody in a partnership.
+pub async fn parties(conn: &mut Connection, partnership: Uuid) -> Result<Vec<Party>> {
+    Ok(sqlx::query_as!(Party, "select person_id, alias from partner where partnership_id = $1 order by person_id", partnership).fetch_all(conn).await?)
+}
+
+/// Letters of `writer` that came in for `mailbox` since `since`.
+pub async fn letters_since(conn: &mut Connection, writer: Uuid, mailbox: &str, since: DateTime<Utc>) -> Result<i64> {
+    Ok(sqlx::query_scalar!(
+        "select count(*) as \"n!\" from exchange where address_id = $1 and direction = 'in' and mailbox = $2 and at > $3",
+        writer,
+        mailbox,
+        since
+    )
+    .fetch_one(conn)
+    .await?)
+}
+
+/// How the other side knows these letters: a writer's own as we passed them on, the other's own as they wrote them. Unknown ones are absent.
+pub async fn translate(conn: &mut Connection, partnership: Uuid, ids: &[String]) -> Result<HashMap<String, String>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = sqlx::query!(
+        "select original_id as \"known!\", relayed_id as \"other!\" from relayed where partnership_id = $1 and original_id = any($2)
+         union all select relayed_id, original_id from relayed where partnership_id = $1 and relayed_id = any($2)",
+        partnership,
+        ids
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.known, row.other)).collect())
+}
+
+/// Remembers under which identifier a letter was passed on.
+pub async fn remember(conn: &mut Connection, partnership: Uuid, original_id: &str, relayed_id: &str) -> Result<()> {
+    sqlx::query!(
+        "insert into relayed (partnership_id, original_id, relayed_id) values ($1, $2, $3) on conflict do nothing",
+        partnership,
+        original_id,
+        relayed_id
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! The few pages: leaving the topics by one click, the mailboxes of captured mail, health and figures.
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::{Context, Result};
+use axum::{
+    Router,
+    extract::State,
+    http::{HeaderMap, HeaderName, StatusCode, header},
+    response::{Html, IntoResponse, Response},
+    routing::get,
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{config::Config, handlers::Site, store::Store};
+
+mod figures;
+mod leave;
+mod mailboxes;
+
+/// What every page works with.
+#[derive(Debug, Clone)]
+pub struct Pages {
+    /// The database.
+    pub store: Store,
+    /// The programme.
+    pub site: Arc<Site>,
+    /// Where captured mail lies, while it is captured: only then are there mailboxes to look at.
+    pub capture: Option<PathBuf>,
+}
+
+/// Binds `http.listen`; port 0 takes a free one.
+pub async fn bind(config: &Config) -> Result<TcpListener> {
+    TcpListener::bind(config.http.listen).await.with_context(|| format!("cannot show pages at {} (http.listen)", config.http.listen))
+}
+
+/// Shows pages until `stop`.
+pub async fn serve(listener: TcpListener, pages: Pages, stop: CancellationToken) {
+    let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    let served = axum::serve(listener, router(pages, loopback)).with_graceful_shutdown(stop.cancelled_owned());
+    if let Err(error) = served.await {
+        tracing::error!(%error, "the pages can't be shown any more");
+    }
+}
+
+fn router(pages: Pages, loopback: bool) -> Router {
+    let mut router = Router::new()
+        .route("/", get(home))
+        .route("/leave/{id}", get(leave::show).post(leave::leave))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(figures::ready))
+        .route("/metrics", get(figures::metrics));
+    // Other people's letters: on this machine alone, and only while no letter leaves it.
+    if loopback && pages.capture.is_some() {
+        router = router
+            .route("/mailboxes", get(mailboxes::list))
+            .route("/mailboxes/{mailbox}", get(mailboxes::mailbox))
+            .route("/mailboxes/{mailbox}/{letter}", get(mailboxes::letter))
+            .route("/mailboxes/{mailbox}/{letter}/html", get(mailboxes::html));
+    }
+    router.fallback(|| async { (StatusCode::NOT_FOUND, "There is no such page.\n") }).with_state(pages)
+}
+
+#[derive(serde::Serialize)]
+struct Home {
+    mailboxes: bool,
+}
+
+async fn home(State(pages): State<Pages>) -> Result<Response, Fault> {
+    page(&pages, "home", &Home { mailboxes: pages.capture.is_some() })
+}
+
+/// A page of ours: no scripts, nothing from elsewhere, in nobody's frame.
+fn page<P: serde::Serialize>(pages: &Pages, name: &str, content: &P) -> Result<Response, Fault> {
+    let html = pages.site.templates.page(name, content)?;
+    let mut headers = HeaderMap::new();
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, policy),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::CACHE_CONTROL, "no-store"),
+        (HeaderName::from_static("x-robots-tag"), "noindex"),
+    ] {
+        headers.insert(name, header::HeaderValue::from_static(value));
+    }
+    Ok((headers, Html(html)).into_response())
+}
+
+/// A page that could not be made: logged, and said in words.
+struct Fault(anyhow::Error);
+
+impl From<anyhow::Error> for Fault {
+    fn from(error: anyhow::Error) -> Self {
+        Self(error)
+    }
+}
+
+impl IntoResponse for Fault {
+    fn into_response(self) -> Response {
+        tracing::error!(error = format!("{:#}", self.0), "a page could not be shown");
+        (StatusCode::SERVICE_UNAVAILABLE, "Something went wrong on our side. Please try again in a minute.\n").into_response()
+    }
+}
