@@ -4,6 +4,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use super::fold::fold;
+use super::matching::Weights;
 
 mod file;
 
@@ -21,8 +22,8 @@ pub struct Programme {
     pub rules: Vec<String>,
     /// How long the parts of a round last, where nobody says otherwise.
     pub calendar: Calendar,
-    /// The section `[matching]`: how much each wish and each thing in common counts, as matching reads it.
-    pub matching: toml::Table,
+    /// How much each wish and each thing in common counts.
+    pub matching: Weights,
     /// In the order of the form.
     pub questions: Vec<Question>,
 }
@@ -56,8 +57,8 @@ pub struct Question {
     pub key: String,
     /// The label on the form.
     pub ask: String,
-    /// What to write, shown where there is no answer yet.
-    pub hint: Option<String>,
+    /// What to write, shown where there is no answer yet; may be empty.
+    pub hint: String,
     /// Other labels that are understood.
     pub also: Vec<String>,
     /// What sort of answer it wants.
@@ -234,6 +235,11 @@ impl fmt::Display for Fault {
 }
 
 impl Programme {
+    /// The librarians' exchange, which ships.
+    pub fn librarians() -> Self {
+        Self::parse(LIBRARIANS).expect("the embedded programme is valid: a test reads it")
+    }
+
     /// Reads a programme file and proves it usable.
     ///
     /// # Errors

@@ -27,6 +27,8 @@ pub struct Unread {
     pub value: String,
     /// Why, in words for the writer, to follow "because" or a colon.
     pub why: String,
+    /// The line is quoted: it may be one that we could not read before.
+    pub quoted: bool,
 }
 
 /// Reads the form in a letter's plain text. What the writer wrote themselves counts more than what is quoted, and a later line
@@ -55,7 +57,7 @@ pub fn read_form_knowing(text: &str, programme: &Programme, known: &Answers) -> 
             }
         }
         derived.extend(worded.derived);
-        reading.unread.extend(worded.unread.into_iter().map(|(value, why)| Unread { label: question.ask.clone(), value, why }));
+        reading.unread.extend(worded.unread.into_iter().map(|(value, why)| Unread { label: question.ask.clone(), value, why, quoted: field.depth > 0 }));
     }
     for (key, answer) in derived {
         if reading.answers.get(&key).is_none() {
@@ -66,16 +68,18 @@ pub fn read_form_knowing(text: &str, programme: &Programme, known: &Answers) -> 
     reading
 }
 
-/// The form with what is known filled in and hints where nothing is. [`read_form`] reads the same answers back.
+/// The form with what is known filled in and hints where nothing is; a star marks what is needed. [`read_form`] reads the same answers back.
 pub fn blank_form(programme: &Programme, answers: &Answers) -> String {
     let mut form = String::new();
     for question in &programme.questions {
         let said = wording::say(programme, question, answers).filter(|_| question.on_form || !is_told_elsewhere(programme, question, answers));
-        let line = match (said, &question.hint) {
-            (Some(said), _) => format!("{}: {said}\n", question.ask),
-            (None, Some(hint)) if question.on_form => format!("{}: [{hint}]\n", question.ask),
-            (None, None) if question.on_form => format!("{}:\n", question.ask),
-            (None, _) => continue,
+        // The star says that it is needed; reading passes over it.
+        let label = format!("{}{}", question.ask, if question.required { "*" } else { "" });
+        let line = match said {
+            Some(said) => format!("{label}: {said}\n"),
+            None if question.on_form && question.hint.is_empty() => format!("{label}:\n"),
+            None if question.on_form => format!("{label}: [{}]\n", question.hint),
+            None => continue,
         };
         form.push_str(&line);
     }
@@ -200,7 +204,7 @@ fn fields(text: &str, programme: &Programme) -> Vec<Field> {
 /// Ends a line of the form: without the hint; nothing where nothing was written.
 fn close(programme: &Programme, open: Option<Open>, found: &mut Vec<Field>) {
     if let Some(Open { question, depth, value, .. }) = open {
-        let value = without_hint(&value, programme.questions[question].hint.as_deref());
+        let value = without_hint(&value, &programme.questions[question].hint);
         if !wording::is_blank(&value) {
             found.push(Field { question, depth, value });
         }
@@ -210,7 +214,7 @@ fn close(programme: &Programme, open: Option<Open>, found: &mut Vec<Field>) {
 /// Whether a line without a label belongs to the line of the form above it.
 fn goes_on(programme: &Programme, field: &Open, line: &Line, rest: &[Line], labels: &Labels) -> bool {
     let question = &programme.questions[field.question];
-    let empty = wording::is_blank(&without_hint(&field.value, question.hint.as_deref()));
+    let empty = wording::is_blank(&without_hint(&field.value, &question.hint));
     if is_farewell(line.text) || (is_greeting(line.text) && !empty) {
         return false;
     }
@@ -239,7 +243,7 @@ fn goes_on(programme: &Programme, field: &Open, line: &Line, rest: &[Line], labe
 
 fn append(programme: &Programme, field: &mut Open, line: &Line) {
     let question = &programme.questions[field.question];
-    let empty = wording::is_blank(&without_hint(&field.value, question.hint.as_deref()));
+    let empty = wording::is_blank(&without_hint(&field.value, &question.hint));
     field.last = line.text.chars().count();
     if line.depth < field.depth && empty && !hint_goes_on(&field.value, line.text, question) {
         // The answer under a quoted line is the writer's own.
@@ -261,14 +265,16 @@ fn is_bullet(text: &str) -> bool {
 /// Whether a line goes on with the hint in brackets that the value has begun: a mail client has wrapped it.
 fn hint_goes_on(value: &str, line: &str, question: &Question) -> bool {
     let begun = value.rsplit_once('[').map(|(_, begun)| begun).filter(|begun| !begun.contains(']'));
-    let (Some(begun), Some(hint)) = (begun, question.hint.as_deref()) else { return false };
+    let Some(begun) = begun.filter(|_| !question.hint.is_empty()) else { return false };
     let piece = line.split(']').next().unwrap_or_default();
-    fold(hint).starts_with(&fold(&format!("{begun} {piece}")))
+    fold(&question.hint).starts_with(&fold(&format!("{begun} {piece}")))
 }
 
 /// What was written before or behind the hint, within its brackets, or instead of it.
-fn without_hint(value: &str, hint: Option<&str>) -> String {
-    let Some(hint) = hint else { return value.to_owned() };
+fn without_hint(value: &str, hint: &str) -> String {
+    if hint.is_empty() {
+        return value.to_owned();
+    }
     let hint_key = fold(hint);
     if fold(value) == hint_key {
         return String::new();
@@ -387,7 +393,7 @@ fn lines(text: &str) -> Vec<Line<'_>> {
     for (at, line) in raw.iter().enumerate() {
         let (depth, body) = unquoted(line);
         let text = body.trim();
-        if depth == 0 && is_separator(text, raw[at.saturating_sub(1)]) {
+        if depth == 0 && (is_separator(text, raw[at.saturating_sub(1)]) || is_head(&raw[at..])) {
             let next = raw[at + 1..].iter().find(|next| !next.trim().is_empty());
             below = usize::from(next.is_some_and(|next| unquoted(next).0 == 0));
         }
@@ -404,6 +410,17 @@ fn unquoted(line: &str) -> (usize, &str) {
         rest = inner;
     }
     (depth, if depth > 0 { rest.strip_prefix(' ').unwrap_or(rest) } else { rest })
+}
+
+/// Whether the head of a quoted letter begins here, as Outlook shows it: From, Sent, To, Subject, in the reader's language.
+fn is_head(lines: &[&str]) -> bool {
+    const FROM: &str = "from von de da van fra fran od lahettaja от expediteur remitente";
+    const REST: &str = "sent date to cc subject gesendet datum an betreff enviado fecha para asunto envoye a objet inviato data oggetto verzonden aan onderwerp sendt til emne \
+        skickat till amne wyslano do temat отправлено дата кому тема assunto enviada";
+    let label = |line: &str| line.split_once([':', '：']).map(|(label, _)| fold(label)).unwrap_or_default();
+    let is = |list: &str, line: &str| list.split_whitespace().any(|word| word == label(line));
+    let mut shown = lines.iter().filter(|line| !line.trim().is_empty());
+    shown.next().is_some_and(|first| is(FROM, first)) && shown.take(4).filter(|line| is(REST, line)).count() >= 2
 }
 
 /// The line that mail clients put above a letter they quote; the first half of it may stand on the line before.

@@ -7,7 +7,7 @@ use crate::domain::courtesy::{is_courtesy, is_farewell, yes_no};
 use crate::domain::fold::fold;
 use crate::domain::{dates, languages};
 
-/// See [`Command::read`].
+/// See [`Command::read_from`].
 pub(super) fn command(subject: &str, reply_text: &str, who: Audience, today: NaiveDate) -> Option<Command> {
     let lines = contents(reply_text);
     let (subject, is_reply) = without_prefixes(subject);
@@ -28,7 +28,7 @@ pub(super) fn command(subject: &str, reply_text: &str, who: Audience, today: Nai
     Some(command).filter(|command| stands_alone(command, "", &lines))
 }
 
-/// See [`Command::read_yes_no`].
+/// See [`super::read_yes_no`].
 pub(super) fn yes_no_of(reply_text: &str) -> Option<bool> {
     let lines = contents(reply_text);
     let first = lines.first()?;
@@ -209,11 +209,15 @@ fn word(key: &str, who: Audience) -> Option<Command> {
         "help" | "info" | "commands" | "ayuda" | "aide" | "hilfe" | "ajuda" | "aiuto" | "hulp" | "instructions" => Command::Help,
         "join" | "sign up" | "signup" | "apply" | "register" | "take part" | "participate" | "join the programme" | "join the exchange" | "inscribirme"
         | "participer" => Command::Join,
-        "subscribe" | "subscribe to the topics" | "subscribe to the list" | "suscribir" | "suscribirme" | "abonnieren" | "s abonner" => {
-            Command::Subscribe { list: None }
-        }
-        "subscribe topics" | "topics subscribe" => Command::Subscribe { list: Some("topics".into()) },
-        "subscribe discussion" | "discussion subscribe" => Command::Subscribe { list: Some("discussion".into()) },
+        "subscribe"
+        | "subscribe topics"
+        | "topics subscribe"
+        | "subscribe to the topics"
+        | "subscribe to the list"
+        | "suscribir"
+        | "suscribirme"
+        | "abonnieren"
+        | "s abonner" => Command::Subscribe,
         "unsubscribe"
         | "unsubscribe from the topics"
         | "unsubscribe from the list"

@@ -456,6 +456,18 @@ fn the_partner_sees_what_is_shared_and_not_private() {
 }
 
 #[test]
+fn a_yes_above_the_quoted_answers_changes_nothing() {
+    let programme = librarians();
+    let known = read_form("Name: Ana\nCountry: Peru\nLanguages: Spanish, learning English\nPartner from: Brazil\nYears in the field: 4", &programme).answers;
+    let told: String = show(&programme, &known).iter().map(|(label, words)| format!("> {label}: {words}\n")).collect();
+    let reading = read_form(&format!("yes\n\nOn Monday 1 March 2027 Pairpost wrote:\n{told}> Town: \n> Time zone: UTC+2\n"), &programme);
+    assert_eq!(reading.answers.differing_from(&known), Answers::default());
+    assert!(reading.unread.iter().all(|unread| unread.quoted) && reading.unread.len() == 1);
+    let corrected = read_form(&format!("Country: Chile\n{told}"), &programme).answers.differing_from(&known);
+    assert_eq!(understood(&FormReading { answers: corrected, ..FormReading::default() }), json!({"country": "CL"}));
+}
+
+#[test]
 fn a_later_letter_may_speak_of_the_country_known_before() {
     let programme = librarians();
     let mut known = Answers::default();
@@ -463,4 +475,41 @@ fn a_later_letter_may_speak_of_the_country_known_before() {
     let reading = read_form_knowing("Not with: my own country\nTime zone: CET", &programme, &known);
     assert_eq!(understood(&reading), json!({"excludes": {"countries": ["PE"]}}));
     assert_eq!(read_form("Years in the field: 20", &programme).inferred, ["stage"]);
+}
+
+/// Whole messages, bytes as they arrive, with what the form in them says.
+fn messages() -> Vec<(&'static str, Vec<u8>, Value)> {
+    let html = |body: &str| {
+        format!("From: ana@example.org\r\nSubject: Re: The form\r\nMIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{body}\r\n").into_bytes()
+    };
+    let plain = |kind: &str, body: &[u8]| {
+        [format!("From: ana@example.org\r\nSubject: form\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; {kind}\r\n\r\n").as_bytes(), body].concat()
+    };
+    let quoted = "Content-Transfer-Encoding: quoted-printable";
+    vec![
+        ("Gmail", html("<div dir=\"ltr\"><div>Name: Ana Flores</div><div>Country:&nbsp;Peru</div><div>Languages: <b>Spanish</b>, English</div></div><br><div class=\"gmail_quote\"><div dir=\"ltr\" class=\"gmail_attr\">On Mon, 1 Mar 2027 at 09:00, Pairpost &lt;<a href=\"mailto:join@pairs.test\">join@pairs.test</a>&gt; wrote:<br></div><blockquote class=\"gmail_quote\">Name*: [as your partner should see it]<br>Country*: Chile<br></blockquote></div>"), json!({"name": "Ana Flores", "country": "PE", "languages": ["es", "en"]})),
+        ("Gmail, filled in within the quotation", html("<div dir=\"ltr\">Here it is</div><br><div class=\"gmail_quote\"><div class=\"gmail_attr\">On Mon, 1 Mar 2027 at 09:00, Pairpost &lt;join@pairs.test&gt; wrote:<br></div><blockquote class=\"gmail_quote\"><div>Name*: Ana Flores<br>Country*: Peru<br>Town:<br>Role: [what you do, in your own words]</div></blockquote></div>"), json!({"name": "Ana Flores", "country": "PE"})),
+        ("Outlook", html("<html><body lang=\"EN-GB\"><div class=\"WordSection1\"><p class=\"MsoNormal\">Country: Peru<o:p></o:p></p><p class=\"MsoNormal\">Town: Lima<o:p></o:p></p><p class=\"MsoNormal\"><o:p>&nbsp;</o:p></p><div style=\"border:none;border-top:solid #E1E1E1 1.0pt\"><p class=\"MsoNormal\"><b>From:</b> Pairpost &lt;join@pairs.test&gt;<br><b>Sent:</b> 01 March 2027 09:00<br><b>To:</b> Ana<br><b>Subject:</b> The form</p></div><p class=\"MsoNormal\">Name: Ana<o:p></o:p></p><p class=\"MsoNormal\">Country: Chile<o:p></o:p></p></div></body></html>"), json!({"name": "Ana", "country": "PE", "town": "Lima"})),
+        ("a table", html("<table><tr><td>Name</td><td>Ana</td></tr><tr><td>Country:</td><td>Peru</td></tr></table>"), json!({"name": "Ana", "country": "PE"})),
+        ("a list with bold labels", html("<ul><li><strong>Name:</strong> Ana</li><li><strong>Country</strong>: Peru</li></ul>"), json!({"name": "Ana", "country": "PE"})),
+        ("paragraphs", html("<p>Name:</p><p>Ana</p><p>Country:</p><p>Peru</p><p>Town:</p>"), json!({"name": "Ana", "country": "PE"})),
+        ("Latin-1", plain("charset=iso-8859-1\r\nContent-Transfer-Encoding: 8bit", b"Nombre: Jos\xe9 N\xfa\xf1ez\r\nPa\xeds: M\xe9xico\r\n"), json!({"name": "José Núñez", "country": "MX"})),
+        ("quoted-printable", plain(&format!("charset=utf-8\r\n{quoted}"), "Name: Jos=C3=A9\r\nHopes: to hear how a small library in another country works with schools,=\r\n and to write\r\nCountry: C=C3=B4te d=E2=80=99Ivoire\r\n".as_bytes()), json!({"name": "José", "hopes": "to hear how a small library in another country works with schools, and to write", "country": "CI"})),
+        ("format=flowed", plain("charset=utf-8; format=flowed", b"> Name: Ana\r\n> Interests: rare books, open access, \r\n> poetry\r\nCountry: Peru\r\n"), json!({"name": "Ana", "interests": ["rare books", "open access", "poetry"], "country": "PE"})),
+        ("Shift_JIS", plain("charset=shift_jis\r\nContent-Transfer-Encoding: 8bit", b"Name: Yuki\r\nCountry\x81F\x93\xfa\x96{\r\n"), json!({"name": "Yuki", "country": "JP"})),
+    ]
+}
+
+#[test]
+fn forms_are_read_from_whole_messages() {
+    let programme = librarians();
+    let mut wrong = Vec::new();
+    for (what, raw, expected) in messages() {
+        let message = crate::mail::message::Message::parse(&raw);
+        let reading = read_form(message.text(), &programme);
+        if understood(&reading) != expected || !reading.unread.is_empty() {
+            wrong.push(format!("{what}:\n{}\n  read {}\n  want {expected}\n  {:?}", message.text(), understood(&reading), reading.unread));
+        }
+    }
+    assert!(wrong.is_empty(), "{} messages:\n{}", wrong.len(), wrong.join("\n\n"));
 }
