@@ -250,6 +250,9 @@ fn choose<'a>(values: &'a [Choice], words: &str) -> Vec<&'a str> {
             hits.extend(padded.match_indices(&format!(" {name} ")).map(|(at, _)| (at, at + name.len(), choice.value.as_str())));
         }
     }
+    // "letters only, no calls" names one way.
+    let negated = |at: usize| ["no", "not", "without", "never", "sin", "ohne", "sans", "sem"].iter().any(|not| padded[..=at].ends_with(&format!(" {not} ")));
+    hits.retain(|(at, _, _)| !negated(*at));
     // "public school" is a school: a name inside a longer one does not count.
     let covered = |hit: &(usize, usize, &str)| hits.iter().any(|other| other.1 - other.0 > hit.1 - hit.0 && other.0 <= hit.0 && other.1 >= hit.1);
     let mut kept: Vec<_> = hits.iter().filter(|hit| !covered(hit)).collect();
@@ -270,10 +273,12 @@ fn terms(words: &str) -> Vec<String> {
     {
         return Vec::new();
     }
-    let mut parts: Vec<String> = if words.contains([';', '•', '；']) {
+    // A list that ends in a semicolon is one of ours, whose terms may hold commas.
+    let ours = words.trim_end().ends_with([';', '；']);
+    let mut parts: Vec<String> = if ours || words.contains(['•', ';', '；']) && !words.contains([',', '、', '，', '،']) {
         words.split([';', '•', '；']).map(str::to_owned).collect()
     } else {
-        let mut parts: Vec<String> = words.split([',', '、', '，', '،']).map(str::to_owned).collect();
+        let mut parts: Vec<String> = words.split([',', ';', '•', '；', '、', '，', '،']).map(str::to_owned).collect();
         if let Some(last) = parts.pop() {
             parts.extend(split_last(&last));
         }
@@ -303,9 +308,56 @@ fn split_last(last: &str) -> Vec<String> {
     }
 }
 
-/// The one whole number that is written in digits or as an English word up to twenty; parts of a year are left out.
+/// The one whole number that is written in digits or in English words: of years where it says so, parts of a year left out.
 fn number(words: &str) -> Option<u32> {
-    const WORDS: [&str; 21] = [
+    let whole = without_decimals(words);
+    let key = fold(&whole);
+    let tokens: Vec<&str> = key.split(' ').filter(|token| !token.is_empty()).collect();
+    let is_range =
+        words.split(|c: char| !c.is_ascii_digit() && c != '-' && c != '–').any(|run| run.split(['-', '–']).filter(|part| !part.is_empty()).count() > 1);
+    let has = |unit: &str| tokens.iter().any(|token| token.starts_with(unit));
+    let number = |token: &str| token.bytes().all(|b| b.is_ascii_digit());
+    let between = tokens.windows(3).any(|three| number(three[0]) && number(three[2]) && ["a", "to", "or", "o", "ou", "bis", "oder", "tot"].contains(&three[1]));
+    if is_range || between || has("since") {
+        return None;
+    }
+    if has("less") || has("under") || has("half") && !has("and") {
+        // "Less than a year", "half a year": no whole one; less than more is not one number.
+        return (has("year") && numbers(&tokens).iter().all(|(number, _)| *number <= 1)).then_some(0);
+    }
+    let found = numbers(&tokens);
+    let of_years: Vec<u32> = found
+        .iter()
+        .filter(|(_, unit)| ["year", "yr", "ano", "an", "jahr", "jaar"].iter().any(|year| unit.trim_end_matches(['s', 'e', 'n', 'i']) == *year))
+        .map(|(number, _)| *number)
+        .collect();
+    match (&of_years[..], &found[..]) {
+        ([years], _) => Some(*years),
+        ([], [(number, unit)]) if unit.starts_with("month") => Some(number / 12),
+        ([], [(_, unit)]) if unit.starts_with("week") => Some(0),
+        ([], [(number, _)]) => Some(*number),
+        _ => None,
+    }
+}
+
+/// "2.5 years" are "2 years".
+fn without_decimals(words: &str) -> String {
+    let mut out = String::new();
+    let mut chars = words.chars().peekable();
+    while let Some(c) = chars.next() {
+        let decimal = matches!(c, '.' | ',') && out.ends_with(|c: char| c.is_ascii_digit()) && chars.peek().is_some_and(char::is_ascii_digit);
+        if decimal {
+            while chars.next_if(char::is_ascii_digit).is_some() {}
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// All numbers with the word behind each.
+fn numbers<'a>(tokens: &[&'a str]) -> Vec<(u32, &'a str)> {
+    const UNITS: [&str; 20] = [
         "zero",
         "one",
         "two",
@@ -326,28 +378,29 @@ fn number(words: &str) -> Option<u32> {
         "seventeen",
         "eighteen",
         "nineteen",
-        "twenty",
     ];
-    let key = words.to_lowercase();
-    let tokens: Vec<&str> = key.split(|c: char| !c.is_alphanumeric() && c != '.').filter(|token| !token.is_empty()).collect();
-    let mut found = None;
-    for token in tokens.iter().map(|token| token.trim_matches('.')) {
-        let digits = token.trim_end_matches(|c: char| c.is_alphabetic());
-        let value = match digits.split_once('.') {
-            // "2.5 years" are two whole ones.
-            Some((whole, part)) if part.bytes().all(|b| b.is_ascii_digit()) => whole.parse().ok(),
-            Some(_) => None,
-            None => digits.parse().ok().or_else(|| WORDS.iter().position(|word| *word == token).and_then(|at| u32::try_from(at).ok())),
-        };
-        match (value, found) {
-            (Some(_), Some(_)) => return None,
-            (Some(value), None) => found = Some(value),
-            (None, _) => {}
+    const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+    let place = |list: &[&str], token: &str| list.iter().position(|word| *word == token).and_then(|at| u32::try_from(at).ok());
+    let behind = |at: usize| tokens[at..].iter().find(|token| **token != "+" && **token != "full" && **token != "whole").copied().unwrap_or_default();
+    let (mut out, mut at) = (Vec::new(), 0);
+    while at < tokens.len() {
+        let token = tokens[at];
+        let digits = token.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let glued = &token[digits.len()..];
+        at += 1;
+        if let (false, Ok(number)) = (digits.is_empty(), digits.parse()) {
+            out.push((number, if glued.starts_with(char::is_alphabetic) { glued } else { behind(at) }));
+        } else if let Some(tens) = place(&TENS, token) {
+            let unit = tokens.get(at).and_then(|next| place(&UNITS, next)).filter(|unit| (1..10).contains(unit));
+            at += usize::from(unit.is_some());
+            out.push((20 + 10 * tens + unit.unwrap_or(0), behind(at)));
+        } else if let Some(unit) = place(&UNITS, token) {
+            out.push((unit, behind(at)));
+        } else if token == "a" && tokens.get(at) == Some(&"year") {
+            out.push((1, "year"));
         }
     }
-    // Months are no years, and what lies between two bounds is no one number.
-    let months = tokens.iter().any(|token| token.starts_with("month") || token.starts_with("week") || *token == "since");
-    if months { None } else { found }
+    out
 }
 
 fn place_name(code: &str) -> String {

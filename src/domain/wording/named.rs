@@ -17,7 +17,8 @@ pub(super) struct Named {
 /// Words between places that change nothing.
 const AROUND_PLACES: &str = "in from the or and a an any somebody someone somewhere country countries region regions of with people person partner librarian librarians \
     anyone anybody everyone preferably ideally maybe perhaps possibly either e y o et ou und oder i like would also please living who lives is not no one nobody none all whole de my me to be matched ideally \
-    else especially";
+    else especially would be lovely nice great good fine if possible best first second choice other another different colleague colleagues works working based love open \
+    interested world part go am im prefer anything everywhere anybody";
 
 /// Small words within people's names.
 const PARTICLES: [&str; 22] =
@@ -67,7 +68,7 @@ impl Named {
         }
         let words: Vec<&str> = item.split_whitespace().collect();
         let left = self.places(item, &words);
-        self.rest(&left, people && left.len() == words.len())
+        self.rest(&left, people)
     }
 
     /// Takes over the places that the words name, the longest names first, and gives the words that are left.

@@ -94,6 +94,9 @@ fn close(programme: &Programme, open: Option<Open>, found: &mut Vec<Field>) {
 /// Whether a line without a label belongs to the line of the form above it.
 fn goes_on(programme: &Programme, field: &Open, line: &Line, rest: &[Line], labels: &Labels) -> bool {
     let question = &programme.questions[field.question];
+    if field.value.len() > MOST_OF_A_VALUE {
+        return false;
+    }
     let empty = wording::is_blank(&without_hint(&field.value, &question.hint));
     if is_farewell(line.text) || (is_greeting(line.text) && !empty) {
         return false;
@@ -111,6 +114,11 @@ fn goes_on(programme: &Programme, field: &Open, line: &Line, rest: &[Line], labe
         return false;
     }
     let prose = matches!(question.kind, Kind::Prose);
+    if field.gap && prose && !empty {
+        // Prose has paragraphs; but the last of a letter is a farewell, or what is quoted below it.
+        let block = rest.iter().take(100).take_while(|next| next.depth == line.depth && !is_farewell(next.text));
+        return block.into_iter().any(|next| labels.read(next.text).is_some());
+    }
     if field.gap {
         // An answer in a paragraph of its own, as HTML makes it: only between two labels, or it might be the farewell.
         let next = rest.iter().find(|next| !next.text.is_empty());
@@ -178,6 +186,9 @@ fn without_hint(value: &str, hint: &str) -> String {
     kept.trim().to_owned()
 }
 
+/// Octets after which nothing more is added to a value: far above what any question takes, so that it is told to be too long.
+const MOST_OF_A_VALUE: usize = 20_000;
+
 /// Characters of a label with what may stand beside it; a longer run of words before a colon is none.
 const MOST_OF_A_LABEL: usize = 100;
 
@@ -204,6 +215,8 @@ impl Labels {
         }
         let key = fold(label);
         let key = key.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start();
+        // "a) Name"
+        let key = key.split_once(' ').filter(|(letter, _)| letter.len() == 1 && label.contains(')')).map_or(key, |(_, rest)| rest);
         let look = |key: &str| self.by_key.get(key).copied();
         let bare = || ["my ", "your ", "the "].iter().find_map(|word| look(key.strip_prefix(word)?));
         look(key).or_else(bare).or_else(|| {
@@ -235,7 +248,28 @@ impl Labels {
         if let Some(last) = pairs.last_mut() {
             last.1 = value.trim();
         }
-        Some(pairs)
+        Some(pairs.into_iter().flat_map(|(question, value)| self.unglued(question, value)).collect())
+    }
+
+    /// "Ana Country: Peru", which was two lines or cells: a label in the midst, with a capital, ends the value before it.
+    fn unglued<'a>(&self, question: usize, value: &'a str) -> Vec<(usize, &'a str)> {
+        // A whole form in one cell is no longer than this.
+        let colons = if value.len() > 4000 { 0 } else { 20 };
+        for (colon, _) in value.match_indices([':', '：']).take(colons) {
+            let starts =
+                value[..colon].char_indices().rev().filter(|(at, c)| c.is_uppercase() && value[..*at].ends_with(char::is_whitespace)).map(|(at, _)| at);
+            let longest = starts.take(6).filter(|&at| self.find_exactly(&value[at..colon]).is_some()).last();
+            if let Some((at, (next, rest))) = longest.and_then(|at| Some((at, self.split_at(&value[at..], colon - at)?))) {
+                let mut pairs = vec![(question, value[..at].trim())];
+                pairs.extend(self.unglued(next, rest));
+                return pairs;
+            }
+        }
+        vec![(question, value)]
+    }
+
+    fn find_exactly(&self, label: &str) -> Option<usize> {
+        self.by_key.get(&fold(label)).copied()
     }
 
     fn first<'a>(&self, line: &'a str) -> Option<(usize, &'a str)> {

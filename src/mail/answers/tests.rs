@@ -220,6 +220,55 @@ fn letters() -> Vec<(&'static str, &'static str, Value, &'static [&'static str])
         ("both ways", "Ways: both\nHow often: once a month please\n", json!({"ways": ["letters", "calls"], "rhythm": "monthly"}), &[]),
         ("kinds of library in a sentence", "Kind of library: I work in a public school library\n", json!({"sector": "school"}), &[]),
         ("a language of letters", "Preferred language: español\n", json!({"language": "es"}), &[]),
+        ("years in many words", "Years in the field: 12 years, 5 of them here\nCareer stage: senior\n", json!({"years": 12, "stage": "senior"}), &[]),
+        ("less than a year", "Years in the field: less than a year\n", json!({"years": 0, "stage": "new"}), &[]),
+        ("months", "Years in the field: 18 months\n", json!({"years": 1, "stage": "new"}), &[]),
+        ("half years", "Years in the field: 2.5\n", json!({"years": 2, "stage": "new"}), &[]),
+        ("twenty-five", "Years in the field: nearly twenty-five\n", json!({"years": 25, "stage": "senior"}), &[]),
+        ("between two bounds", "Years in the field: 3-4\n", json!({}), &["Years in the field"]),
+        ("between two bounds in words", "Years in the field: 5 a 6 años\n", json!({}), &["Years in the field"]),
+        ("a year, not a number of years", "Years in the field: since 2009\n", json!({}), &["Years in the field"]),
+        ("one way and not the other", "Ways: letters only, no calls\n", json!({"ways": ["letters"]}), &[]),
+        (
+            "a cell that ran into the next",
+            "Name: Ana Flores Country: Peru Time zone: America/Lima\n",
+            json!({"name": "Ana Flores", "country": "PE", "timezone": "America/Lima"}),
+            &[],
+        ),
+        (
+            "a colon of one's own",
+            "Role: Head of Unit: Cataloguing\nOrganisation: Library: Main Branch\n",
+            json!({"role": "Head of Unit: Cataloguing", "organisation": "Library: Main Branch"}),
+            &[],
+        ),
+        ("numbered with letters", "a) Town: Lima\n(2) Country: Peru\n", json!({"town": "Lima", "country": "PE"}), &[]),
+        (
+            "prose in paragraphs",
+            "Hopes:\nI want to learn.\n\nAnd to teach as well.\n\nCountry: Peru\n",
+            json!({"hopes": "I want to learn. And to teach as well.", "country": "PE"}),
+            &[],
+        ),
+        ("prose at the end, and the farewell", "Hopes: I want to learn.\n\nBest wishes,\nAna\n", json!({"hopes": "I want to learn."}), &[]),
+        (
+            "people and places in one line",
+            "Not with: people from Spain and María José de la Cruz\n",
+            json!({"excludes": {"countries": ["ES"], "people": ["María José de la Cruz"]}}),
+            &[],
+        ),
+        (
+            "wishes with kind words",
+            "Partner from: Someone from Kenya, Uganda or Tanzania would be lovely\n",
+            json!({"prefers": {"countries": ["KE", "UG", "TZ"]}}),
+            &[],
+        ),
+        ("what one does not want among the wishes", "Partner from: no preference, but not the US\n", json!({}), &["Partner from"]),
+        (
+            "keys as labels",
+            "prefers.countries: Brazil\nsector: public\ntimezone: Europe/Lisbon\n",
+            json!({"prefers": {"countries": ["BR"]}, "sector": "public", "timezone": "Europe/Lisbon"}),
+            &[],
+        ),
+        ("a time zone's letters in a country of one clock", "Country: Germany\nTime zone: CET\n", json!({"country": "DE", "timezone": "Europe/Berlin"}), &[]),
         ("nothing at all", "", json!({}), &[]),
     ]
 }
@@ -429,6 +478,10 @@ fn no_letter_makes_the_reader_fall() {
     }
     let long = format!("Hopes: {}\nInterests: {}", "word ".repeat(50_000), "a, ".repeat(50_000));
     assert_eq!(read_form(&long, &programme).unread.len(), 2, "both are too long to keep");
+    let lines = format!("Hopes:\n{}", "word\n".repeat(50_000));
+    assert_eq!(read_form(&lines, &programme).unread.len(), 1);
+    let row = "Name: a ".repeat(20_000);
+    assert_eq!(read_form(&row, &programme).unread.len(), 1);
 }
 
 #[test]
