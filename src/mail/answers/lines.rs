@@ -97,7 +97,7 @@ fn goes_on(programme: &Programme, field: &Open, line: &Line, rest: &[Line], labe
     if field.value.len() > MOST_OF_A_VALUE {
         return false;
     }
-    let empty = wording::is_blank(&without_hint(&field.value, &question.hint));
+    let empty = is_empty(&field.value, question);
     if is_farewell(line.text) || (is_greeting(line.text) && !empty) {
         return false;
     }
@@ -131,7 +131,7 @@ fn goes_on(programme: &Programme, field: &Open, line: &Line, rest: &[Line], labe
 
 fn append(programme: &Programme, field: &mut Open, line: &Line) {
     let question = &programme.questions[field.question];
-    let empty = wording::is_blank(&without_hint(&field.value, &question.hint));
+    let empty = is_empty(&field.value, question);
     field.last = line.text.chars().count();
     if line.depth < field.depth && empty && !hint_goes_on(&field.value, line.text, question) {
         // The answer under a quoted line is the writer's own.
@@ -146,6 +146,12 @@ fn append(programme: &Programme, field: &mut Open, line: &Line) {
     field.gap = false;
 }
 
+/// Whether a value holds nothing, or nothing but the hint.
+fn is_empty(value: &str, question: &Question) -> bool {
+    // What is much longer than the hint holds more; looking closely at each line of a long value would take long.
+    value.len() <= 2 * question.hint.len() + 100 && wording::is_blank(&without_hint(value, &question.hint))
+}
+
 fn is_bullet(text: &str) -> bool {
     ["- ", "* ", "• ", "· ", "– "].iter().any(|bullet| text.starts_with(bullet))
 }
@@ -153,7 +159,7 @@ fn is_bullet(text: &str) -> bool {
 /// Whether a line goes on with the hint in brackets that the value has begun: a mail client has wrapped it.
 fn hint_goes_on(value: &str, line: &str, question: &Question) -> bool {
     let begun = value.rsplit_once('[').map(|(_, begun)| begun).filter(|begun| !begun.contains(']'));
-    let Some(begun) = begun.filter(|_| !question.hint.is_empty()) else { return false };
+    let Some(begun) = begun.filter(|begun| begun.len() <= 2 * question.hint.len()) else { return false };
     let piece = line.split(']').next().unwrap_or_default();
     fold(&question.hint).starts_with(&fold(&format!("{begun} {piece}")))
 }
