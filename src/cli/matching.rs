@@ -295,8 +295,9 @@ fn summary(out: &mut Vec<u8>, people: usize, matching: &Matching, rows: &[Vec<(S
         writeln!(out, "  {:>3} to {:<4} {:>4} {}", step * 100, if step == 9 { 1000 } else { step * 100 + 99 }, count, "#".repeat(length))?;
     }
     let Objective { matched, requests, requests_met, .. } = &matching.objective;
-    let (pairs, trios) = (matching.pairs.len(), matching.trios.len());
-    writeln!(out, "\n{matched} of {people} people have a partner ({pairs} pairs, {trios} trios). {requests_met} of {requests} wishes are met.")?;
+    let counted = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let (pairs, trios) = (counted(matching.pairs.len(), "pair"), counted(matching.trios.len(), "trio"));
+    writeln!(out, "\nWith a partner: {matched} of {}, in {pairs} and {trios}. Wishes met: {requests_met} of {requests}.", counted(people, "applicant"))?;
     writeln!(out, "No other match has more pairs, and none with as many is better: this was proven.")?;
     Ok(())
 }
@@ -464,7 +465,7 @@ mod tests {
     fn a_table_is_for_people_and_csv_for_spreadsheets() {
         let desk = Desk::with(&[("people.jsonl", PEOPLE)]);
         let table = desk.answers("--applicants people.jsonl --format table").expect("an answer");
-        for part in ["a Ana, PE", "=Ben", "  c Cai, GB", "2 of 3 people have a partner (1 pairs, 0 trios). 1 of 1 wishes are met."] {
+        for part in ["a Ana, PE", "=Ben", "  c Cai, GB", "With a partner: 2 of 3 applicants, in 1 pair and 0 trios. Wishes met: 1 of 1."] {
             assert!(table.contains(part), "{part} is in {table}");
         }
         let csv = desk.answers("--applicants people.jsonl --format csv").expect("an answer");

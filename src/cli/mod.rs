@@ -1,15 +1,30 @@
 //! The command line: what a person types, a file per group of commands.
 use std::{path::PathBuf, process::ExitCode};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
+use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 
-use crate::config::Config;
+use crate::{
+    app::{self, Opened},
+    config::Config,
+    handlers::Site,
+    store::Store,
+    telemetry,
+};
 
+pub mod exchange;
+pub mod inbox;
 pub mod inspect;
 pub mod matching;
+pub mod print;
 pub mod programme;
+pub mod queue;
 pub mod relay_preview;
+
+pub mod seed;
+pub mod serve;
+pub mod topic;
 
 /// What was typed.
 #[derive(Debug, Parser)]
@@ -24,10 +39,32 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Shows how raw letters are understood, a line of JSON each
-    Inspect(inspect::Inspect),
+    /// Runs everything: mail in, workers, calendar, mail out, pages
+    Serve,
+    /// Rounds: create, open, close, propose, approve, end
+
+    /// Topics of the months: add, schedule, send
+    Topic(topic::Topic),
+    /// Letters on their way out: look, retry, hold, release, drop
+    Queue(queue::Queue),
+    /// Letters that came in and are not done
+    Inbox(inbox::Inbox),
+    /// The record: one row for every letter in or out
+    Exchange(exchange::Exchange),
+    /// Does now whatever the calendar would do at a moment (for tests and rehearsals)
+    Tick {
+        /// The moment, such as 2027-03-01T09:00:00Z.
+        #[arg(long)]
+        at: DateTime<Utc>,
+    },
+    /// Fills an empty database with people for load tests
+    Seed(seed::Seed),
+    /// Checks a programme file
+    Programme(programme::ProgrammeArgs),
     /// Matches applicants from a file, and proves that no better match exists
     Match(matching::Args),
+    /// Shows how raw letters are understood, a line of JSON each
+    Inspect(inspect::Inspect),
     /// Shows a letter as the relay would send it
     RelayPreview(relay_preview::RelayPreview),
 }
@@ -35,11 +72,51 @@ enum Command {
 impl Cli {
     /// Does what was typed. An error is one line for the person who typed it.
     pub fn run(self) -> Result<ExitCode> {
-        let config = Config::load(self.config.as_deref(), std::env::vars())?;
         match self.command {
-            Command::Inspect(command) => command.run(&config.domain).map(|()| ExitCode::SUCCESS),
-            Command::Match(args) => matching::run(&args).map(|()| ExitCode::SUCCESS),
-            Command::RelayPreview(command) => command.run(),
+            // These need neither database nor network.
+            Command::Programme(args) => return programme::run(&args).map(|()| ExitCode::SUCCESS),
+            Command::Match(args) => return matching::run(&args).map(|()| ExitCode::SUCCESS),
+            Command::RelayPreview(command) => return command.run(),
+            _ => {}
+        }
+        let config = Config::load(self.config.as_deref(), std::env::vars())?;
+        if let Command::Inspect(command) = self.command {
+            let programme = app::programme(config.programme.as_deref())?;
+            return command.run(&config.domain, &programme).map(|()| ExitCode::SUCCESS);
+        }
+        telemetry::start();
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
+        runtime.block_on(with_database(self.command, config)).map(|()| ExitCode::SUCCESS)
+    }
+}
+
+async fn with_database(command: Command, config: Config) -> Result<()> {
+    if let Command::Serve = command {
+        return serve::run(config).await;
+    }
+    let opened = Opened::join(&config).await?;
+    let done = command.on(&opened.store, &opened.site, Utc::now()).await;
+    opened.close().await?;
+    done
+}
+
+impl Cli {
+    /// Does what was typed on a database that is open already: for the demonstration, and for stories.
+    pub async fn on(self, store: &Store, site: &Site, now: DateTime<Utc>) -> Result<()> {
+        self.command.on(store, site, now).await
+    }
+}
+
+impl Command {
+    async fn on(self, store: &Store, site: &Site, now: DateTime<Utc>) -> Result<()> {
+        match self {
+            Command::Topic(command) => command.run(store, site, now).await,
+            Command::Queue(command) => command.run(store, now).await,
+            Command::Inbox(command) => command.run(store, now).await,
+            Command::Exchange(command) => command.run(store).await,
+            Command::Tick { at } => serve::tick(store, site, at).await,
+            Command::Seed(command) => command.run(store, now).await,
+            Command::Serve | Command::Programme(_) | Command::Match(_) | Command::Inspect(_) | Command::RelayPreview(_) => Ok(()),
         }
     }
 }

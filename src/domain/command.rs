@@ -18,21 +18,6 @@ pub enum Audience {
     Coordinator,
 }
 
-/// Reads yes or no from the answer to a letter of ours that asked. `None` where it says neither, both, or "yes, but".
-pub fn read_yes_no(reply_text: &str) -> Option<bool> {
-    read::yes_no_of(reply_text)
-}
-
-/// What somebody of an audience can write and what it does, in the order of help letters.
-pub fn explained(who: Audience) -> impl Iterator<Item = (&'static str, &'static str)> {
-    Command::all().into_iter().filter(move |command| command.audience() <= who).map(|command| (command.usage(), command.does()))
-}
-
-/// [`explained`] for everybody who takes part.
-pub fn by_mail() -> impl Iterator<Item = (&'static str, &'static str)> {
-    explained(Audience::Member)
-}
-
 /// What a letter asks the service to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Command {
@@ -41,7 +26,10 @@ pub enum Command {
     /// The form, to take part.
     Join,
     /// To get letters of a list.
-    Subscribe,
+    Subscribe {
+        /// Which; the usual one where not said.
+        list: Option<String>,
+    },
     /// To get them no more.
     Unsubscribe {
         /// Which; the usual one where not said.
@@ -155,22 +143,22 @@ pub enum Command {
 }
 
 impl Command {
-    /// Reads a command of anybody who takes part from a letter's subject and the new words of its body. One word or one polite line
-    /// is a command, in the body's first line or in the subject; a longer text that mentions the word is not. `today` gives days
-    /// without a year their year.
-    pub fn read(subject: &str, reply_text: &str, today: NaiveDate) -> Option<Self> {
-        Self::read_from(Audience::Member, subject, reply_text, today)
+    /// Reads a command from a letter's subject and the new words of its body. One word or one polite line is a command, in the
+    /// body's first line or in the subject; a longer text that mentions the word is not. `who` is who wrote: commands that they may
+    /// not use are not seen. `today` gives days without a year their year.
+    pub fn read(subject: &str, reply_text: &str, who: Audience, today: NaiveDate) -> Option<Self> {
+        read::command(subject, reply_text, who, today).filter(|command| command.audience() <= who)
     }
 
-    /// [`Command::read`] for somebody of a certain audience: commands that they may not use are not seen.
-    pub fn read_from(who: Audience, subject: &str, reply_text: &str, today: NaiveDate) -> Option<Self> {
-        read::command(subject, reply_text, who, today).filter(|command| command.audience() <= who)
+    /// Reads yes or no from the answer to a letter of ours that asked. `None` where it says neither, both, or "yes, but".
+    pub fn read_yes_no(reply_text: &str) -> Option<bool> {
+        read::yes_no_of(reply_text)
     }
 
     /// One of each, in the order of help letters; their arguments are examples.
     pub fn all() -> Vec<Self> {
         let (a, b) = ("Ana Flores".to_owned(), "Ben Otter".to_owned());
-        let mut all = vec![Self::Help, Self::Join, Self::Subscribe, Self::Unsubscribe { list: None }, Self::Status, Self::Confirm, Self::Change];
+        let mut all = vec![Self::Help, Self::Join, Self::Subscribe { list: None }, Self::Unsubscribe { list: None }, Self::Status, Self::Confirm, Self::Change];
         all.extend([Self::Pause { until: None }, Self::Resume, Self::Leave, Self::NewPartner, Self::AllWell, Self::MyData, Self::ForgetMe]);
         // An address that cannot be read is no reason to leave a command out of the list: this one can.
         all.extend(EmailAddress::parse("ana@example.org").ok().map(|address| Self::AddAddress { address }));
@@ -194,6 +182,11 @@ impl Command {
         all
     }
 
+    /// The commands that somebody may use, in the order of help letters.
+    pub fn for_audience(who: Audience) -> Vec<Self> {
+        Self::all().into_iter().filter(|command| command.audience() <= who).collect()
+    }
+
     /// Its name outside: in `inspect` and in the record.
     pub fn name(&self) -> &'static str {
         self.card().0
@@ -209,13 +202,8 @@ impl Command {
         self.card().2
     }
 
-    /// The word for it, as people write it: "new partner".
-    pub fn word(&self) -> String {
-        self.name().replace('-', " ")
-    }
-
     /// What it does, in one sentence for the person who writes it.
-    pub fn does(&self) -> &'static str {
+    pub fn help(&self) -> &'static str {
         self.card().3
     }
 
@@ -226,7 +214,7 @@ impl Command {
             Self::Confirm | Self::AddAddress { .. } | Self::ShareAddress | Self::MyData | Self::ForgetMe => true,
             Self::Help
             | Self::Join
-            | Self::Subscribe
+            | Self::Subscribe { .. }
             | Self::Unsubscribe { .. }
             | Self::Status
             | Self::Change
@@ -265,7 +253,7 @@ impl Command {
 
     fn arguments(&self) -> Map<String, Value> {
         let pairs = match self {
-            Self::Unsubscribe { list } => vec![("list", json!(list))],
+            Self::Subscribe { list } | Self::Unsubscribe { list } => vec![("list", json!(list))],
             Self::Pause { until } => vec![("until", json!(until))],
             Self::AddAddress { address } => vec![("address", json!(address.as_str()))],
             Self::Language { language } => vec![("language", json!(language))],
@@ -277,7 +265,7 @@ impl Command {
             Self::Note { text } => vec![("text", json!(text))],
             Self::Help
             | Self::Join
-            | Self::Subscribe
+            | Self::Subscribe { .. }
             | Self::Status
             | Self::Confirm
             | Self::Change
@@ -297,7 +285,7 @@ impl Command {
         match self {
             Self::Help => ("help", Anybody, "help", "Tells you what you can write here."),
             Self::Join => ("join", Anybody, "join", "Sends you the form to take part in the programme."),
-            Self::Subscribe => ("subscribe", Anybody, "subscribe", "Sends you the monthly topics, whether or not you take part."),
+            Self::Subscribe { .. } => ("subscribe", Anybody, "subscribe", "Sends you the monthly topics, whether or not you take part."),
             Self::Unsubscribe { .. } => ("unsubscribe", Anybody, "unsubscribe", "Stops the monthly topics."),
             Self::Status => ("status", Member, "status", "Tells you how things stand: your answers, your round, your partner."),
             Self::Confirm => ("confirm", Member, "yes", "Confirms what our letter asked; write it in reply to that letter."),

@@ -57,8 +57,8 @@ pub struct Question {
     pub key: String,
     /// The label on the form.
     pub ask: String,
-    /// What to write, shown where there is no answer yet; may be empty.
-    pub hint: String,
+    /// What to write, shown where there is no answer yet.
+    pub hint: Option<String>,
     /// Other labels that are understood.
     pub also: Vec<String>,
     /// What sort of answer it wants.
@@ -195,6 +195,11 @@ impl Question {
             | Kind::People
             | Kind::Questions => vec![self.key.clone()],
         }
+    }
+
+    /// The hint; empty where there is none.
+    pub fn hint(&self) -> &str {
+        self.hint.as_deref().unwrap_or_default()
     }
 
     /// The labels by which it is known, the one of the form first.

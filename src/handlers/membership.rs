@@ -3,10 +3,7 @@ use anyhow::Result;
 
 use super::{Context, Incoming, Outcome, Sending, help, rounds, sign_up, topics};
 use crate::{
-    domain::{
-        command::Command,
-        round,
-    },
+    domain::{command::Command, round},
     mail::markdown,
     store::{
         applications::{self, State},
@@ -19,8 +16,7 @@ use crate::{
 
 /// A letter to `help@`, or a reply to a letter of ours that asked nothing in particular.
 pub async fn told(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<Outcome> {
-    let words = &incoming.reply.text;
-    match Command::read(&incoming.message.subject, words, ctx.now.date_naive()) {
+    match ctx.command(incoming) {
         Some(command) => obey(ctx, incoming, command).await,
         // A line of the form is a correction, wherever it is sent to.
         None => match sign_up::replied(ctx, incoming).await? {
@@ -36,7 +32,7 @@ pub async fn obey(ctx: &mut Context<'_>, incoming: &Incoming<'_>, command: Comma
     match (&command, person) {
         (Command::Help, _) => help::help(ctx, incoming).await,
         (Command::Join, _) => sign_up::applied(ctx, incoming).await,
-        (Command::Subscribe, _) => topics::wants(ctx, incoming, true).await,
+        (Command::Subscribe { .. }, _) => topics::wants(ctx, incoming, true).await,
         (Command::Unsubscribe { .. }, _) => topics::wants(ctx, incoming, false).await,
         (Command::Topics { on }, _) => topics::wants(ctx, incoming, *on).await,
         (_, None) => nothing_to_do(ctx, incoming, &command).await,
@@ -44,24 +40,51 @@ pub async fn obey(ctx: &mut Context<'_>, incoming: &Incoming<'_>, command: Comma
         (Command::Pause { until }, Some(person)) => pause(ctx, incoming, &person, *until).await,
         (Command::Resume, Some(person)) => resume(ctx, incoming, &person).await,
         (Command::Leave, Some(person)) => leave(ctx, incoming, &person).await,
-        (Command::Confirm | Command::Change { .. }, Some(_)) => match sign_up::replied(ctx, incoming).await? {
+        (Command::Confirm | Command::Change, Some(_)) => match sign_up::replied(ctx, incoming).await? {
             Some(outcome) => Ok(outcome),
             None => help::puzzled(ctx, incoming).await,
         },
-        (_, Some(person)) => not_yet(ctx, incoming, &person, &command).await,
+        (
+            Command::NewPartner
+            | Command::AllWell
+            | Command::MyData
+            | Command::ForgetMe
+            | Command::AddAddress { .. }
+            | Command::Language { .. }
+            | Command::ShareAddress
+            | Command::Block
+            | Command::Report
+            | Command::Approve
+            | Command::Undo
+            | Command::Preview { .. }
+            | Command::Pin { .. }
+            | Command::Veto { .. }
+            | Command::Swap { .. }
+            | Command::Refuse { .. }
+            | Command::Note { .. }
+            | Command::Rematch
+            | Command::Accept
+            | Command::Reject { .. }
+            | Command::Discard
+            | Command::Ban
+            | Command::Done
+            | Command::Hold
+            | Command::Release,
+            Some(person),
+        ) => not_yet(ctx, incoming, &person, &command).await,
     }
 }
 
 async fn nothing_to_do(ctx: &mut Context<'_>, incoming: &Incoming<'_>, command: &Command) -> Result<Outcome> {
-    let letter = NothingToDo { word: command.word().to_owned() };
+    let letter = NothingToDo { word: command.usage().to_owned() };
     ctx.write_to(incoming.writer_id, incoming.writer, "", "en", &letter, Sending::answering(incoming)).await?;
-    Ok(format!("{}: nobody we know", command.word()))
+    Ok(format!("{}: nobody we know", command.name()))
 }
 
 async fn not_yet(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person, command: &Command) -> Result<Outcome> {
-    let letter = NotYet { word: command.word().to_owned(), does: command.does().to_owned() };
+    let letter = NotYet { word: command.usage().to_owned(), does: command.help().to_owned() };
     ctx.write(person, &letter, Sending::answering(incoming)).await?;
-    Ok(format!("{}: not by mail yet", command.word()))
+    Ok(format!("{}: not by mail yet", command.name()))
 }
 
 async fn status(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person) -> Result<Outcome> {
@@ -81,7 +104,11 @@ async fn status(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person)
             None => "You are paused until you write “resume”.".to_owned(),
         });
     }
-    lines.push(if subscriptions::is_subscribed(ctx.conn, person.id).await? { "You get the topic of each month.".to_owned() } else { "You don't get the topics of each month.".to_owned() });
+    lines.push(if subscriptions::is_subscribed(ctx.conn, person.id).await? {
+        "You get the topic of each month.".to_owned()
+    } else {
+        "You don't get the topics of each month.".to_owned()
+    });
     lines.push(rounds::sentence(ctx).await?);
     let known = match &application {
         Some(application) => sign_up::known(&ctx.site.programme, &application.answers),
@@ -123,4 +150,3 @@ async fn leave(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person) 
     ctx.write(person, &letter, Sending::answering(incoming)).await?;
     Ok("left".into())
 }
-

@@ -1,4 +1,6 @@
 //! What the service does: a file per happening. A handler loads, decides, records and writes, inside the one transaction it is given; it reaches no socket.
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -7,7 +9,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         address::{EmailAddress, OwnAddress, Token},
-        command::Command,
+        command::{Audience, Command},
         programme::Programme,
         secret::Secret,
     },
@@ -30,7 +32,7 @@ use crate::{
 
 pub mod bounces;
 pub mod help;
-pub mod introductions;
+
 pub mod membership;
 pub mod relay;
 pub mod rounds;
@@ -40,6 +42,9 @@ pub mod unproven;
 
 /// Days that a token in a letter of ours may be answered.
 const TOKEN_DAYS: i64 = 90;
+
+/// Where an entrance asks for the time: one moment per transaction, and a set clock in tests and rehearsals.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 /// What does not change while the program runs: the programme, its words, its secret, its limits.
 #[derive(Debug)]
@@ -149,7 +154,15 @@ impl Context<'_> {
     }
 
     /// Writes a letter of ours to a mailbox, whoever reads it.
-    pub async fn write_to<L: Letter>(&mut self, address_id: Uuid, to: &EmailAddress, called: &str, language: &str, letter: &L, sending: Sending<'_>) -> Result<bool> {
+    pub async fn write_to<L: Letter>(
+        &mut self,
+        address_id: Uuid,
+        to: &EmailAddress,
+        called: &str,
+        language: &str,
+        letter: &L,
+        sending: Sending<'_>,
+    ) -> Result<bool> {
         let site = self.site;
         let words = site.templates.letter(letter, called, language)?;
         let id = Uuid::now_v7();
@@ -200,6 +213,11 @@ impl Context<'_> {
         outbox::enqueue(self.conn, &letter, self.now).await
     }
 
+    /// The command that a letter is, if it is one.
+    pub fn command(&self, incoming: &Incoming<'_>) -> Option<Command> {
+        Command::read(&incoming.message.subject, &incoming.reply.text, Audience::Member, self.now.date_naive())
+    }
+
     /// The return path of the letter `id` of ours: it comes back only to say that this letter failed (VERP).
     pub fn reverse_path(&self, id: Uuid) -> String {
         OwnAddress::Bounce(self.site.secret.signed_id("bounce", id)).at(&self.site.domain)
@@ -223,8 +241,8 @@ pub async fn handle(ctx: &mut Context<'_>, route: &Route, incoming: &Incoming<'_
         },
         Route::TopicsReply => topics::answered(ctx, incoming).await,
         Route::Reply | Route::Help => membership::told(ctx, incoming).await,
-        Route::SignUp => match Command::read(&incoming.message.subject, &incoming.reply.text, ctx.now.date_naive()) {
-            Some(command) if !matches!(command, Command::Join | Command::Confirm | Command::Change { .. }) => membership::obey(ctx, incoming, command).await,
+        Route::SignUp => match ctx.command(incoming) {
+            Some(command) if !matches!(command, Command::Join | Command::Confirm | Command::Change) => membership::obey(ctx, incoming, command).await,
             Some(_) | None => sign_up::applied(ctx, incoming).await,
         },
         Route::Topics(address) => topics::written_to(ctx, incoming, address).await,

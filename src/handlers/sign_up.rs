@@ -3,11 +3,7 @@ use anyhow::Result;
 
 use super::{Context, Incoming, Outcome, Sending, rounds};
 use crate::{
-    domain::{
-        answers::Answers,
-        command,
-        programme::Programme,
-    },
+    domain::{answers::Answers, command::Command, programme::Programme},
     mail::{
         answers::{self, FormReading},
         markdown,
@@ -41,7 +37,7 @@ pub async fn replied(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<O
     let person = people::ensure(ctx.conn, incoming.writer_id, ctx.now).await?;
     let Some(application) = applications::find_live(ctx.conn, person.id).await? else { return Ok(None) };
     let reading = read(ctx, incoming);
-    let says_yes = command::read_yes_no(&incoming.reply.text) == Some(true);
+    let says_yes = Command::read_yes_no(&incoming.reply.text) == Some(true);
     let changes = !reading.answers.is_empty() || !reading.unread.is_empty();
     match (says_yes, changes) {
         (true, false) => confirmed(ctx, incoming, &person, application).await.map(Some),
@@ -130,7 +126,7 @@ pub fn known(programme: &Programme, answers: &Answers) -> Vec<Line> {
 }
 
 fn missing(programme: &Programme, answers: &Answers) -> Vec<Line> {
-    answers::missing(programme, answers).into_iter().map(|question| Line::new(question.ask.clone(), question.hint.clone())).collect()
+    answers::missing(programme, answers).into_iter().map(|question| Line::new(question.ask.clone(), question.hint.clone().unwrap_or_default())).collect()
 }
 
 fn unread(line: &answers::Unread) -> Unread {

@@ -4,15 +4,11 @@ use uuid::Uuid;
 
 use super::{Context, Incoming, Outcome, Sending, help, membership};
 use crate::{
-    domain::{
-        address::OwnAddress,
-        command::{self, Command},
-    },
+    domain::{address::OwnAddress, command::Command},
     mail::{draft::ListFields, markdown},
     store::{
         outbox::Priority,
-        people,
-        subscriptions,
+        people, subscriptions,
         tokens::Purpose,
         topics::{self, Topic},
     },
@@ -34,9 +30,9 @@ pub async fn written_to(ctx: &mut Context<'_>, incoming: &Incoming<'_>, address:
         | OwnAddress::Abuse
         | OwnAddress::Reply(_)
         | OwnAddress::Bounce(_)
-        | OwnAddress::Alias(_) => match Command::read(&incoming.message.subject, &incoming.reply.text, ctx.now.date_naive()) {
+        | OwnAddress::Alias(_) => match ctx.command(incoming) {
             // At this address, joining and leaving mean the topics.
-            Some(Command::Join | Command::Subscribe) => wants(ctx, incoming, true).await,
+            Some(Command::Join | Command::Subscribe { .. }) => wants(ctx, incoming, true).await,
             Some(Command::Leave | Command::Unsubscribe { .. }) => wants(ctx, incoming, false).await,
             Some(command) => membership::obey(ctx, incoming, command).await,
             None => help::puzzled(ctx, incoming).await,
@@ -62,7 +58,7 @@ pub async fn wants(ctx: &mut Context<'_>, incoming: &Incoming<'_>, topics: bool)
 
 /// An answer to "do you want the topics?".
 pub async fn answered(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<Outcome> {
-    match command::read_yes_no(&incoming.reply.text) {
+    match Command::read_yes_no(&incoming.reply.text) {
         Some(true) => {
             let person = people::ensure(ctx.conn, incoming.writer_id, ctx.now).await?;
             let new = subscriptions::subscribe(ctx.conn, person.id, ctx.now).await?;

@@ -5,12 +5,9 @@ use uuid::Uuid;
 
 use super::{Context, Incoming, Outcome, Sending};
 use crate::{
-    domain::command,
+    domain::command::Command,
     mail::markdown,
-    store::{
-        inbox, outbox, people,
-        tokens::Purpose,
-    },
+    store::{inbox, outbox, people, tokens::Purpose},
     templates::{
         Letter,
         letters::{NothingHeld, WasItYou},
@@ -38,7 +35,7 @@ pub async fn ask(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<Outco
 
 /// The mailbox answers: the letters held from it are handled now, or dropped.
 pub async fn answered(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mailbox: Uuid) -> Result<Outcome> {
-    let Some(own) = command::read_yes_no(&incoming.reply.text) else {
+    let Some(own) = Command::read_yes_no(&incoming.reply.text) else {
         super::help::puzzled(ctx, incoming).await?;
         return Ok("an answer that says neither yes nor no".into());
     };

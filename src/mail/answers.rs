@@ -75,8 +75,8 @@ pub fn blank_form(programme: &Programme, answers: &Answers) -> String {
         let label = format!("{}{}", question.ask, if question.required { "*" } else { "" });
         let line = match said {
             Some(said) => format!("{label}: {said}\n"),
-            None if question.on_form && question.hint.is_empty() => format!("{label}:\n"),
-            None if question.on_form => format!("{label}: [{}]\n", question.hint),
+            None if question.on_form && question.hint().is_empty() => format!("{label}:\n"),
+            None if question.on_form => format!("{label}: [{}]\n", question.hint()),
             None => continue,
         };
         form.push_str(&line);

@@ -3,7 +3,7 @@ use anyhow::{Result, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
-use super::{Connection, people};
+use super::Connection;
 use crate::domain::address::EmailAddress;
 
 /// What goes first when there is more than can go at once.
@@ -105,10 +105,215 @@ pub async fn count_since(conn: &mut Connection, kind: &str, since: DateTime<Utc>
     Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where kind = $1 and created_at >= $2", kind, since).fetch_one(conn).await?)
 }
 
-/// The mailbox and email behind a letter of ours, for the letter about its failure.
-pub async fn recipient(conn: &mut Connection, id: Uuid) -> Result<Option<(Uuid, Option<EmailAddress>)>> {
-    match sqlx::query_scalar!("select address_id from outbox where id = $1", id).fetch_optional(&mut *conn).await? {
-        Some(address) => Ok(Some((address, people::email(conn, address).await?))),
-        None => Ok(None),
-    }
+/// A letter that the exit works on.
+#[derive(Debug)]
+pub struct Claimed {
+    /// Its row.
+    pub id: Uuid,
+    /// Its mailbox; `None` once that was erased.
+    pub to: Option<EmailAddress>,
+    /// The envelope's sender.
+    pub reverse_path: String,
+    /// The bytes, unsigned.
+    pub raw: Vec<u8>,
+    /// Attempts, this one included.
+    pub attempts: i16,
+    /// When we give up.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Claims up to `limit` due letters for `owner`, the most urgent first, never more than `per_domain` on their way to one domain; none while everything is held.
+/// Committed by itself. The lock makes the limit hold over all processes: counted without it, concurrent claims exceed it.
+pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, per_domain: i64, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
+    use sqlx::Connection as _;
+    let mut tx = conn.begin().await?;
+    sqlx::query!("select pg_advisory_xact_lock(7725, -1)").execute(&mut *tx).await?;
+    let rows = sqlx::query!(
+        "with busy as (select domain, count(*) as n from outbox where owner is not null and state = 'queued' group by domain),
+         candidate as (
+             select id, domain, priority, next_at from outbox
+             where state = 'queued' and owner is null and next_at <= $4 and not (select hold_all from installation)
+             order by priority, next_at, id limit $2::bigint * 10 for update skip locked),
+         ranked as (
+             select c.*, row_number() over (partition by c.domain order by c.priority, c.next_at, c.id) + coalesce(b.n, 0) as place
+             from candidate c left join busy b using (domain)),
+         due as (select id from ranked where place <= $3 order by priority, next_at, id limit $2::bigint)
+         update outbox o set owner = $1, attempts = attempts + 1
+         from due, address a where o.id = due.id and a.id = o.address_id
+         returning o.id, a.email, o.reverse_path, o.raw, o.attempts, o.expires_at",
+        owner,
+        limit,
+        per_domain,
+        now
+    )
+    .fetch_all(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Claimed {
+            id: row.id,
+            to: row.email.and_then(|email| EmailAddress::parse(&email).ok()),
+            reverse_path: row.reverse_path,
+            raw: row.raw.unwrap_or_default(),
+            attempts: row.attempts,
+            expires_at: row.expires_at,
+        })
+        .collect())
+}
+
+/// The next hop took these letters, with these words.
+pub async fn mark_sent(conn: &mut Connection, ids: &[Uuid], replies: &[String], now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "with told as (select * from unnest($1::uuid[], $2::text[]) as t (id, reply)),
+         gone as (update outbox o set state = 'sent', owner = null, sent_at = $3 from told where o.id = told.id returning o.exchange_id, told.reply)
+         update exchange e set outcome = 'sent', reply = gone.reply, ended_at = $3 from gone where e.id = gone.exchange_id and e.outcome is distinct from 'bounced'",
+        ids,
+        replies,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Tried again at `next_at`.
+pub async fn reschedule(conn: &mut Connection, id: Uuid, reply: &str, next_at: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "with later as (update outbox set owner = null, next_at = $3 where id = $1 returning exchange_id)
+         update exchange e set reply = $2 from later where e.id = later.exchange_id",
+        id,
+        reply,
+        next_at
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Never tried again.
+pub async fn give_up(conn: &mut Connection, id: Uuid, reply: &str, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!(
+        "with failed as (update outbox set state = 'failed', owner = null where id = $1 returning exchange_id)
+         update exchange e set outcome = 'failed', reply = $2, ended_at = $3 from failed where e.id = failed.exchange_id",
+        id,
+        reply,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A claimed letter goes back untried: held (`review`), or free again.
+pub async fn put_back(conn: &mut Connection, ids: &[Uuid], held: bool) -> Result<()> {
+    sqlx::query!(
+        "update outbox set owner = null, attempts = greatest(attempts - 1, 0), state = case when $2 then 'held' else state end where id = any($1)",
+        ids,
+        held
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What a person at a shell may do with a letter that is not sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Try it at once; a failed one begins anew.
+    Retry,
+    /// Keep it back.
+    Hold,
+    /// Let a held one go.
+    Release,
+    /// Never send it.
+    Drop,
+}
+
+/// Does it; false when the letter is not in a state for it, or just on its way.
+pub async fn order(conn: &mut Connection, id: Uuid, order: Order, now: DateTime<Utc>) -> Result<bool> {
+    let (from, to): (&[&str], &str) = match order {
+        Order::Retry => (&["queued", "failed"], "queued"),
+        Order::Hold => (&["queued"], "held"),
+        Order::Release => (&["held"], "queued"),
+        Order::Drop => (&["queued", "held", "failed"], "dropped"),
+    };
+    let from: Vec<String> = from.iter().map(|state| (*state).to_owned()).collect();
+    let done = sqlx::query!(
+        "with changed as (
+             update outbox set state = $3, next_at = case when $3 = 'queued' then $4 else next_at end,
+                 expires_at = case when state = 'failed' then $4 + interval '5 days' else expires_at end
+             where id = $1 and state = any($2) and owner is null and raw is not null returning exchange_id)
+         update exchange e set outcome = case when $3 = 'dropped' then 'dropped' end, ended_at = case when $3 = 'dropped' then $4 end
+         from changed where e.id = changed.exchange_id",
+        id,
+        &from,
+        to,
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// Stops or starts everything that leaves.
+pub async fn hold_all(conn: &mut Connection, hold: bool) -> Result<()> {
+    sqlx::query!("update installation set hold_all = $1", hold).execute(conn).await?;
+    Ok(())
+}
+
+/// Whether everything is stopped.
+pub async fn is_all_held(conn: &mut Connection) -> Result<bool> {
+    Ok(sqlx::query_scalar!("select hold_all from installation").fetch_one(conn).await?)
+}
+
+/// Forgets the words of letters that were handled and delivered before `before`, and who brought them; the record stays. Gives how many.
+pub async fn drop_words(conn: &mut Connection, before: DateTime<Utc>) -> Result<u64> {
+    let out = sqlx::query!(
+        "update outbox set raw = null where raw is not null and state in ('sent', 'failed', 'dropped') and coalesce(sent_at, expires_at) < $1",
+        before
+    )
+    .execute(&mut *conn)
+    .await?;
+    let letters = sqlx::query!(
+        "update letter l set raw = null where raw is not null and received_at < $1
+           and not exists (select 1 from inbox i where i.letter_id = l.id and i.state <> 'done')",
+        before
+    )
+    .execute(&mut *conn)
+    .await?;
+    sqlx::query!(
+        "update inbox set reverse_path = null, peer = '', helo = '', fingerprint = null where state = 'done' and received_at < $1 and peer <> ''",
+        before
+    )
+    .execute(conn)
+    .await?;
+    Ok(out.rows_affected() + letters.rows_affected())
+}
+
+/// A letter of ours, as what comes back about it needs it.
+#[derive(Debug)]
+pub struct Sent {
+    /// Its row in the record.
+    pub exchange_id: Uuid,
+    /// The mailbox it went to.
+    pub address_id: Uuid,
+    /// What kind of letter.
+    pub kind: String,
+    /// The letter that caused it.
+    pub cause: Option<Uuid>,
+    /// Who wrote that one.
+    pub writer: Option<Uuid>,
+}
+
+/// Finds a letter of ours by its row.
+pub async fn sent(conn: &mut Connection, id: Uuid) -> Result<Option<Sent>> {
+    Ok(sqlx::query_as!(
+        Sent,
+        "select o.exchange_id, o.address_id, o.kind, e.cause_id as cause, c.address_id as \"writer?\"
+         from outbox o join exchange e on e.id = o.exchange_id left join exchange c on c.id = e.cause_id where o.id = $1",
+        id
+    )
+    .fetch_optional(conn)
+    .await?)
 }

@@ -70,7 +70,7 @@ pub async fn list(conn: &mut Connection, filter: &Filter<'_>) -> Result<Vec<Exch
 /// The rows that an id or a Message-ID names.
 pub async fn find(conn: &mut Connection, id: Option<Uuid>, message_id: &str) -> Result<Vec<Uuid>> {
     Ok(sqlx::query_scalar!(
-        "select id from exchange where id = $1 or message_id = $2
+        "select id as \"id!\" from exchange where id = $1 or message_id = $2
          union select exchange_id from inbox where id = $1 or letter_id = $1
          union select exchange_id from outbox where id = $1",
         id,
@@ -221,15 +221,19 @@ pub async fn received(conn: &mut Connection, id: Uuid) -> Result<Option<(Receive
     .fetch_optional(&mut *conn)
     .await?;
     match found {
-        Some(received) => Ok(Some((received, sqlx::query_scalar!("select l.raw from inbox i join letter l on l.id = i.letter_id where i.id = $1", id).fetch_one(conn).await?))),
+        Some(received) => Ok(Some((
+            received,
+            sqlx::query_scalar!("select l.raw from inbox i join letter l on l.id = i.letter_id where i.id = $1", id).fetch_one(conn).await?,
+        ))),
         None => Ok(None),
     }
 }
 
 /// Tries a failed letter of the inbox again, with a clean count; false when it is not failed.
 pub async fn retry(conn: &mut Connection, id: Uuid, now: DateTime<Utc>) -> Result<bool> {
-    let done = sqlx::query!("update inbox set state = 'pending', attempts = 0, deaths = 0, next_at = $2, owner = null where id = $1 and state = 'failed'", id, now)
-        .execute(conn)
-        .await?;
+    let done =
+        sqlx::query!("update inbox set state = 'pending', attempts = 0, deaths = 0, next_at = $2, owner = null where id = $1 and state = 'failed'", id, now)
+            .execute(conn)
+            .await?;
     Ok(done.rows_affected() > 0)
 }

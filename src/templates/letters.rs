@@ -22,6 +22,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("mail/en/subscribe.md.j2", include_str!("../../templates/mail/en/subscribe.md.j2")),
     ("mail/en/subscribed.md.j2", include_str!("../../templates/mail/en/subscribed.md.j2")),
     ("mail/en/topic.md.j2", include_str!("../../templates/mail/en/topic.md.j2")),
+    ("mail/en/undelivered.md.j2", include_str!("../../templates/mail/en/undelivered.md.j2")),
     ("mail/en/understood.md.j2", include_str!("../../templates/mail/en/understood.md.j2")),
     ("mail/en/unsubscribed.md.j2", include_str!("../../templates/mail/en/unsubscribed.md.j2")),
     ("mail/en/was_it_you.md.j2", include_str!("../../templates/mail/en/was_it_you.md.j2")),
@@ -300,7 +301,13 @@ pub struct ForOperator {
 impl Letter for ForOperator {
     const NAME: &'static str = "for_operator";
     fn sample() -> Self {
-        Self { mailbox: "abuse".into(), subject: "A complaint".into(), writer: "somebody@example.net".into(), words: vec!["Please look.".into()], inbox: "0190".into() }
+        Self {
+            mailbox: "abuse".into(),
+            subject: "A complaint".into(),
+            writer: "somebody@example.net".into(),
+            words: vec!["Please look.".into()],
+            inbox: "0190".into(),
+        }
     }
 }
 
@@ -325,6 +332,23 @@ impl Letter for RelayRefused {
             why: "the attachment “report.docx” may hold names and addresses".into(),
             what_to_do: "Please put the words into the letter itself.".into(),
         }
+    }
+}
+
+/// A partner's letter did not arrive.
+#[derive(Debug, Serialize)]
+pub struct Undelivered {
+    /// The partner's chosen name.
+    pub partner: String,
+    /// Why, as the end of a sentence.
+    pub why: String,
+    /// What happens, and what the writer can do.
+    pub what_next: String,
+}
+impl Letter for Undelivered {
+    const NAME: &'static str = "undelivered";
+    fn sample() -> Self {
+        Self { partner: "Ana".into(), why: "their mailbox is full".into(), what_next: "Please keep your letter and send it again in a few days.".into() }
     }
 }
 
@@ -377,7 +401,11 @@ pub struct TopicLetter {
 impl Letter for TopicLetter {
     const NAME: &'static str = "topic";
     fn sample() -> Self {
-        Self { title: "Getting started".into(), body: "Where do you work, and what does your role mean **day to day**?".into(), leave: "https://pairs.example/leave/abc".into() }
+        Self {
+            title: "Getting started".into(),
+            body: "Where do you work, and what does your role mean **day to day**?".into(),
+            leave: "https://pairs.example/leave/abc".into(),
+        }
     }
 }
 

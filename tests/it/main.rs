@@ -1,4 +1,9 @@
 //! What can only be seen from outside a room: the house's order, and whole ways through the program.
 #![allow(clippy::unwrap_used)]
+mod catcher;
 mod database;
+mod dns;
+mod scenarios;
+mod sessions;
 mod tidy;
+mod verification;

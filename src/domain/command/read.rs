@@ -8,7 +8,7 @@ use crate::domain::courtesy::{is_courtesy, is_farewell, yes_no};
 use crate::domain::fold::fold;
 use crate::domain::{dates, languages};
 
-/// See [`Command::read_from`].
+/// See [`Command::read`].
 pub(super) fn command(subject: &str, reply_text: &str, who: Audience, today: NaiveDate) -> Option<Command> {
     let lines = contents(reply_text);
     let (subject, is_reply) = without_prefixes(subject);
@@ -29,7 +29,7 @@ pub(super) fn command(subject: &str, reply_text: &str, who: Audience, today: Nai
     Some(command).filter(|command| stands_alone(command, "", &lines))
 }
 
-/// See [`super::read_yes_no`].
+/// See [`Command::read_yes_no`].
 pub(super) fn yes_no_of(reply_text: &str) -> Option<bool> {
     let lines = contents(reply_text);
     let first = lines.first()?;
@@ -94,9 +94,13 @@ fn stands_alone(command: &Command, line: &str, rest: &[&str]) -> bool {
     match command {
         Command::Help | Command::Confirm | Command::Join | Command::AllWell | Command::Change | Command::Done => few,
         Command::Block | Command::Report | Command::Refuse { .. } | Command::Note { .. } | Command::Reject { .. } => words <= 400,
-        Command::Subscribe | Command::Unsubscribe { .. } | Command::Status | Command::Pause { .. } | Command::Resume | Command::Leave | Command::NewPartner => {
-            explained
-        }
+        Command::Subscribe { .. }
+        | Command::Unsubscribe { .. }
+        | Command::Status
+        | Command::Pause { .. }
+        | Command::Resume
+        | Command::Leave
+        | Command::NewPartner => explained,
         Command::MyData | Command::ForgetMe | Command::AddAddress { .. } | Command::Language { .. } | Command::Topics { .. } | Command::ShareAddress => {
             explained
         }

@@ -7,15 +7,9 @@ pub(super) fn word(key: &str, who: Audience) -> Option<Command> {
         "help" | "info" | "commands" | "ayuda" | "aide" | "hilfe" | "ajuda" | "aiuto" | "hulp" | "instructions" => Command::Help,
         "join" | "sign up" | "signup" | "apply" | "register" | "take part" | "participate" | "join the programme" | "join the exchange" | "inscribirme"
         | "participer" => Command::Join,
-        "subscribe"
-        | "subscribe topics"
-        | "topics subscribe"
-        | "subscribe to the topics"
-        | "subscribe to the list"
-        | "suscribir"
-        | "suscribirme"
-        | "abonnieren"
-        | "s abonner" => Command::Subscribe,
+        "subscribe" | "subscribe to the topics" | "subscribe to the list" | "suscribir" | "suscribirme" | "abonnieren" | "s abonner" => {
+            Command::Subscribe { list: None }
+        }
         "unsubscribe"
         | "unsubscribe from the topics"
         | "unsubscribe from the list"
@@ -29,6 +23,8 @@ pub(super) fn word(key: &str, who: Audience) -> Option<Command> {
         | "abbestellen"
         | "desabonner"
         | "se desabonner" => Command::Unsubscribe { list: None },
+        "subscribe topics" | "topics subscribe" => Command::Subscribe { list: Some("topics".into()) },
+        "subscribe discussion" | "discussion subscribe" => Command::Subscribe { list: Some("discussion".into()) },
         "unsubscribe topics" | "topics unsubscribe" => Command::Unsubscribe { list: Some("topics".into()) },
         "unsubscribe discussion" | "discussion unsubscribe" => Command::Unsubscribe { list: Some("discussion".into()) },
         // Somebody who is in no programme can only mean a list.

@@ -51,7 +51,7 @@ struct Asked {
     key: Spanned<String>,
     ask: Spanned<String>,
     #[serde(default)]
-    hint: String,
+    hint: Option<String>,
     #[serde(default)]
     also: Vec<Spanned<String>>,
     kind: Spanned<KindName>,

@@ -84,7 +84,7 @@ fn all_fields(text: &str, programme: &Programme) -> Vec<Field> {
 /// Ends a line of the form: without the hint; nothing where nothing was written.
 fn close(programme: &Programme, open: Option<Open>, found: &mut Vec<Field>) {
     if let Some(Open { question, depth, value, .. }) = open {
-        let value = without_hint(&value, &programme.questions[question].hint);
+        let value = without_hint(&value, programme.questions[question].hint());
         if !wording::is_blank(&value) {
             found.push(Field { question, depth, value });
         }
@@ -149,7 +149,7 @@ fn append(programme: &Programme, field: &mut Open, line: &Line) {
 /// Whether a value holds nothing, or nothing but the hint.
 fn is_empty(value: &str, question: &Question) -> bool {
     // What is much longer than the hint holds more; looking closely at each line of a long value would take long.
-    value.len() <= 2 * question.hint.len() + 100 && wording::is_blank(&without_hint(value, &question.hint))
+    value.len() <= 2 * question.hint().len() + 100 && wording::is_blank(&without_hint(value, question.hint()))
 }
 
 fn is_bullet(text: &str) -> bool {
@@ -159,9 +159,9 @@ fn is_bullet(text: &str) -> bool {
 /// Whether a line goes on with the hint in brackets that the value has begun: a mail client has wrapped it.
 fn hint_goes_on(value: &str, line: &str, question: &Question) -> bool {
     let begun = value.rsplit_once('[').map(|(_, begun)| begun).filter(|begun| !begun.contains(']'));
-    let Some(begun) = begun.filter(|begun| begun.len() <= 2 * question.hint.len()) else { return false };
+    let Some(begun) = begun.filter(|begun| begun.len() <= 2 * question.hint().len()) else { return false };
     let piece = line.split(']').next().unwrap_or_default();
-    fold(&question.hint).starts_with(&fold(&format!("{begun} {piece}")))
+    fold(question.hint()).starts_with(&fold(&format!("{begun} {piece}")))
 }
 
 /// What was written before or behind the hint, within its brackets, or instead of it.

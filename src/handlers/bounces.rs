@@ -1,0 +1,91 @@
+//! A letter of ours that did not arrive: recorded, and told to the person whose words it carried, in our words and without the failing address.
+use anyhow::Result;
+use uuid::Uuid;
+
+use super::{Context, Outcome, Sending};
+use crate::{
+    mail::{
+        bounce::{self, Action, BounceRecipient, FailureClass},
+        markdown,
+        message::Message,
+    },
+    store::{
+        exchanges,
+        outbox::{self, Sent},
+        people,
+    },
+    templates::letters::Undelivered,
+};
+
+/// Something came back to the signed return path of the letter `id`: an RFC 3464 report, or the like of one.
+pub async fn returned(ctx: &mut Context<'_>, id: Uuid, message: &Message) -> Result<Outcome> {
+    let Some(sent) = outbox::sent(ctx.conn, id).await? else { return Ok("about a letter that we no longer know".into()) };
+    let report = bounce::read(message);
+    // The return path names one letter to one mailbox, so whatever the report lists is about that.
+    let Some(failure) = report.recipients.iter().find(|recipient| recipient.action == Action::Failed) else {
+        return Ok(match report.recipients.first() {
+            Some(other) => format!("a report that says {:?}", other.action).to_lowercase(),
+            None => "not a report of a failure".into(),
+        });
+    };
+    exchanges::end(ctx.conn, sent.exchange_id, "bounced", Some(&recorded(failure)), ctx.now).await?;
+    tell(ctx, &sent, failure.class).await?;
+    Ok("a bounce, recorded with the letter that failed".into())
+}
+
+/// The exit gave the letter `id` up, with the next hop's last words.
+pub async fn given_up(ctx: &mut Context<'_>, id: Uuid, reply: &str) -> Result<()> {
+    let Some(sent) = outbox::sent(ctx.conn, id).await? else { return Ok(()) };
+    tell(ctx, &sent, class_of(reply)).await
+}
+
+/// What a hop's last words mean: its enhanced code first (RFC 3463), else its code.
+fn class_of(reply: &str) -> FailureClass {
+    let mut words = reply.split_whitespace();
+    let (code, enhanced) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
+    bounce::class_of(Some(enhanced).filter(|word| word.contains('.')).unwrap_or(code), reply)
+}
+
+async fn tell(ctx: &mut Context<'_>, sent: &Sent, class: FailureClass) -> Result<()> {
+    match class {
+        FailureClass::Hard => people::suppress(ctx.conn, sent.address_id, ctx.now).await?,
+        FailureClass::Soft | FailureClass::Blocked | FailureClass::Full | FailureClass::Expired | FailureClass::Content | FailureClass::Other => {}
+    }
+    // Only a partner's letter carried somebody's words; our own letters have nobody to tell but the record.
+    let Some(writer) = sent.writer.filter(|_| sent.kind == "relay") else { return Ok(()) };
+    let Some(person) = people::person_of(ctx.conn, writer).await? else { return Ok(()) };
+    let partner = people::person_of(ctx.conn, sent.address_id).await?;
+    let letter = Undelivered {
+        partner: markdown::escape(partner.as_ref().map_or("your partner", |partner| partner.called())),
+        why: why(class).to_owned(),
+        what_next: what_next(class).to_owned(),
+    };
+    ctx.cause = ctx.cause.or(sent.cause);
+    ctx.write(&person, &letter, Sending::about(sent.exchange_id.to_string())).await?;
+    Ok(())
+}
+
+/// Status and class alone: a diagnostic text often names the address.
+fn recorded(failure: &BounceRecipient) -> String {
+    format!("{} {:?}", failure.status.as_deref().unwrap_or("no status"), failure.class).to_lowercase()
+}
+
+fn why(class: FailureClass) -> &'static str {
+    match class {
+        FailureClass::Hard => "their mailbox does not take letters any more",
+        FailureClass::Full => "their mailbox is full",
+        FailureClass::Expired => "their mail server could not be reached for five days",
+        FailureClass::Content => "their mail server did not like something in it, such as a picture or a link",
+        FailureClass::Blocked => "their mail server refuses letters from us at the moment",
+        FailureClass::Soft | FailureClass::Other => "their mail server sent it back",
+    }
+}
+
+fn what_next(class: FailureClass) -> &'static str {
+    match class {
+        FailureClass::Hard => "A person of the programme sees this and looks for another way to reach them. Please keep your letter.",
+        FailureClass::Full | FailureClass::Expired | FailureClass::Soft | FailureClass::Other => "Please keep your letter and send it again in a few days.",
+        FailureClass::Content => "Please send it again as plain text, without pictures and links.",
+        FailureClass::Blocked => "We look after it. Please keep your letter and send it again in a few days.",
+    }
+}

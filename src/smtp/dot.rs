@@ -1,0 +1,177 @@
+//! The dot: who wrote the letter, who admits it, and its rows committed before 250.
+use anyhow::{Context, Result};
+use samotop::smtp::SmtpSession;
+use tracing::{info, warn};
+use uuid::Uuid;
+
+use super::{Visit, body::Whole, grammar, guard::DATABASE_PATIENCE, replies};
+use crate::{
+    config::Verify,
+    domain::{
+        address::{EmailAddress, OwnAddress},
+        admission::{Admission, Door as Way, Question, admit},
+        refusal::Refusal,
+    },
+    mail::{
+        envelope::{AuthResult, Envelope, Policy, Verdict},
+        message::Message,
+    },
+    store::{
+        Connection,
+        inbox::{self, Arrival},
+        recipients::{self, Recipient},
+    },
+};
+
+/// What came of a letter.
+enum Outcome {
+    Kept(Uuid),
+    Refused(Refusal),
+}
+
+impl Visit {
+    /// Keeps the letter for every recipient that admits it; the reply to the dot.
+    pub(super) async fn receive(&self, letter: Whole, session: &SmtpSession) -> String {
+        let deliveries = std::mem::take(&mut *self.recipients()).0;
+        let envelope = Envelope {
+            peer: self.peer.ip().to_canonical(),
+            helo: session.peer_name.clone().unwrap_or_default(),
+            reverse_path: session.transaction.mail.as_ref().and_then(|mail| grammar::mailbox(mail.sender())),
+        };
+        let head = Message::parse(head(&letter.bytes));
+        let (from, verdict) = self.judge(&letter.bytes, head.from, &envelope, &deliveries).await;
+        let keeping = self.keep(&letter.bytes, &envelope, from.as_ref(), head.message_id.as_deref(), &verdict, deliveries);
+        let kept = tokio::time::timeout(DATABASE_PATIENCE, keeping).await.context("the database did not answer in time").flatten();
+        match kept {
+            Ok(Outcome::Kept(id)) => {
+                info!(letter = %id, size = letter.bytes.len(), "kept");
+                self.door.arrived.notify_one();
+                replies::kept(id)
+            }
+            Ok(Outcome::Refused(refusal)) => {
+                info!(refusal = refusal.name(), "refused");
+                refusal.smtp_reply(&self.door.domain)
+            }
+            // Also where the outcome of the commit is unknown: the letter comes again, and is known then or kept then.
+            Err(error) => {
+                warn!(error = format!("{error:#}"), "a letter could not be kept");
+                replies::AWAY.to_owned()
+            }
+        }
+    }
+
+    /// The writer and what was found out about them. A From field that two readers read differently names nobody.
+    async fn judge(&self, raw: &[u8], from: Option<EmailAddress>, envelope: &Envelope, deliveries: &[Recipient]) -> (Option<EmailAddress>, Verdict) {
+        let Some(verifier) = &self.door.verifier else { return (from, Verdict::UNCHECKED) };
+        // A bounce is judged by the signed address that it comes to.
+        let only_bounces = deliveries.iter().all(|recipient| matches!(recipient, Recipient::Bounce { .. }));
+        if envelope.reverse_path.is_none() && only_bounces {
+            return (from, Verdict::NOTHING);
+        }
+        match from {
+            Some(writer) => match verifier.verify(raw, &writer, envelope, &self.door.domain).await {
+                Some(verdict) => (Some(writer), verdict),
+                None => (None, Verdict::NOTHING),
+            },
+            None => (None, Verdict::NOTHING),
+        }
+    }
+
+    /// Transaction 1.
+    async fn keep(
+        &self,
+        raw: &[u8],
+        envelope: &Envelope,
+        from: Option<&EmailAddress>,
+        message_id: Option<&str>,
+        verdict: &Verdict,
+        recipients: Vec<Recipient>,
+    ) -> Result<Outcome> {
+        let now = (self.door.clock)();
+        let mut tx = self.door.store.begin().await?;
+        let mut deliveries = Vec::with_capacity(recipients.len());
+        for recipient in recipients {
+            let admission = admit(&self.question(&mut tx, &recipient, from, verdict).await?);
+            deliveries.push((recipient, admission));
+        }
+        let arrival = Arrival { raw, envelope, from, message_id, verdict, deliveries: &deliveries, domain: &self.door.domain };
+        let id = inbox::accept(&mut tx, &arrival, now).await?;
+        tx.commit().await.context("the outcome of the commit is unknown")?;
+        Ok(match refusal_of_all(&deliveries) {
+            Some(refusal) => Outcome::Refused(refusal),
+            None => Outcome::Kept(id),
+        })
+    }
+
+    async fn question<'a>(&self, conn: &mut Connection, recipient: &'a Recipient, from: Option<&'a EmailAddress>, verdict: &Verdict) -> Result<Question<'a>> {
+        let door = match recipient {
+            Recipient::Service(OwnAddress::Postmaster | OwnAddress::Abuse) => Way::Open,
+            Recipient::Service(_) => Way::Service,
+            Recipient::Bounce { .. } => Way::Bounce,
+            Recipient::Reply { asked, expired, .. } => Way::Reply { asked, expired: *expired },
+            Recipient::Alias { partnership, reader, over, .. } => {
+                let from_partner = match from {
+                    Some(from) => recipients::is_partner(conn, *partnership, *reader, from).await?,
+                    None => false,
+                };
+                Way::Alias { from_partner, over: *over }
+            }
+        };
+        // `report` looks, records, and trusts.
+        let trusting = self.door.verify != Verify::Enforce;
+        Ok(Question { door, from, aligned: trusting || verdict.is_aligned(), forged: !trusting && is_forged(verdict) })
+    }
+}
+
+/// DMARC fails under a policy that asks for consequences.
+fn is_forged(verdict: &Verdict) -> bool {
+    match (verdict.dmarc, verdict.policy) {
+        (AuthResult::Fail, Policy::Quarantine | Policy::Reject) => true,
+        (AuthResult::Fail, Policy::Absent | Policy::None) | (AuthResult::Pass | AuthResult::None | AuthResult::TempError, _) => false,
+    }
+}
+
+/// The first refusal, where nobody admits the letter: one reply stands for all recipients (RFC 5321 4.2.5).
+fn refusal_of_all(deliveries: &[(Recipient, Admission)]) -> Option<Refusal> {
+    let mut refusals = deliveries.iter().map(|(_, admission)| match admission {
+        Admission::Refuse(refusal) => Some(*refusal),
+        Admission::Take | Admission::Hold => None,
+    });
+    let first = refusals.next()??;
+    refusals.all(|one| one.is_some()).then_some(first)
+}
+
+/// The header, with its empty line.
+fn head(raw: &[u8]) -> &[u8] {
+    let end = raw.windows(4).position(|four| four == b"\r\n\r\n").map_or(raw.len(), |at| at + 4);
+    &raw[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_reply_refuses_only_where_all_refuse() {
+        let (service, no) = (Recipient::Service(OwnAddress::Help), Admission::Refuse(Refusal::Forged));
+        let to = |admissions: &[Admission]| refusal_of_all(&admissions.iter().map(|admission| (service.clone(), *admission)).collect::<Vec<_>>());
+        assert_eq!(to(&[no]), Some(Refusal::Forged));
+        assert_eq!(to(&[Admission::Refuse(Refusal::StrangerToAlias), no]), Some(Refusal::StrangerToAlias));
+        assert_eq!(to(&[no, Admission::Take]), None);
+        assert_eq!(to(&[Admission::Hold, no]), None);
+    }
+
+    #[test]
+    fn only_a_failure_under_quarantine_or_reject_is_forgery() {
+        for (dmarc, policy, forged) in [
+            (AuthResult::Fail, Policy::Reject, true),
+            (AuthResult::Fail, Policy::Quarantine, true),
+            (AuthResult::Fail, Policy::None, false),
+            (AuthResult::Fail, Policy::Absent, false),
+            (AuthResult::TempError, Policy::Reject, false),
+            (AuthResult::Pass, Policy::Reject, false),
+        ] {
+            assert_eq!(is_forged(&Verdict { dmarc, policy, ..Verdict::NOTHING }), forged, "{dmarc:?} {policy:?}");
+        }
+    }
+}

@@ -1,0 +1,249 @@
+//! The session's loop: reads with limits of length, time and number, and writes replies in batches, so that pipelining costs nothing.
+use std::{ops::ControlFlow, sync::Arc, time::Duration};
+
+use samotop::{
+    io::tls::MayBeTls,
+    smtp::{Drive, DriverControl, DriverError, Interpret, ParseError, SessionService, SmtpContext},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    time::Instant,
+};
+use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
+use tracing::debug;
+
+use super::{
+    Step, Visit,
+    grammar::{self, LONGEST_LINE},
+    replies,
+};
+
+/// Octets read, or replied, at a time.
+const BLOCK: usize = 16 << 10;
+/// A line beyond this is not waited for to end.
+const ENDLESS: usize = 1 << 20;
+/// Commands between two letters.
+const MOST_COMMANDS: usize = 1000;
+/// A letter has the time of one command, and a millisecond more for each so many octets: 4 kB in a second are enough.
+const OCTETS_PER_MILLISECOND: u64 = 4;
+/// How long, and how much, a client that was told goodbye is listened to, so that a reset does not overtake the reply.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// Drives a visit.
+#[derive(Debug)]
+pub(super) struct Driver(pub(super) Arc<Visit>);
+
+impl Drive for Driver {
+    fn drive<'a, 'i, 'x, 's, 'f>(
+        &'a self,
+        io: &'i mut Box<dyn MayBeTls>,
+        interpreter: &'x (dyn Interpret + Send + Sync),
+        state: &'s mut SmtpContext,
+    ) -> Step<'f, Result<(), DriverError>>
+    where
+        'a: 'f,
+        'i: 'f,
+        'x: 'f,
+        's: 'f,
+    {
+        Box::pin(async move {
+            state.service().prepare_session(io, state).await;
+            let patience = Duration::from_secs(self.0.door.limits.timeout_seconds);
+            let wire = Wire { io: io.compat(), out: Vec::new(), patience };
+            Talk { visit: &self.0, wire, errors: 0, commands: 0, swallowed: 0, deadline: Instant::now() + patience }.run(interpreter, state).await
+        })
+    }
+}
+
+/// The stream, and the replies that wait to be sent together.
+struct Wire<'i> {
+    io: Compat<&'i mut Box<dyn MayBeTls>>,
+    out: Vec<u8>,
+    patience: Duration,
+}
+
+impl Wire<'_> {
+    async fn flush(&mut self) -> Result<(), DriverError> {
+        if self.out.is_empty() {
+            return Ok(());
+        }
+        let write = async {
+            self.io.write_all(&self.out).await?;
+            self.io.flush().await
+        };
+        let written = tokio::time::timeout(self.patience, write).await.unwrap_or(Err(std::io::ErrorKind::TimedOut.into()));
+        self.out.clear();
+        written.map_err(DriverError::WriteFailed)
+    }
+
+    /// Says the last words and hangs up.
+    async fn close(mut self) -> Result<(), DriverError> {
+        self.flush().await?;
+        self.io.shutdown().await.map_err(DriverError::CloseFailed)?;
+        let mut rest = vec![0; BLOCK];
+        let listen = async {
+            for _ in 0..64 {
+                if !matches!(self.io.read(&mut rest).await, Ok(1..)) {
+                    break;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(LINGER, listen).await;
+        Ok(())
+    }
+}
+
+/// One session's loop.
+struct Talk<'v, 'i> {
+    visit: &'v Visit,
+    wire: Wire<'i>,
+    errors: usize,
+    commands: usize,
+    /// Octets dropped of a line that is too long.
+    swallowed: usize,
+    deadline: Instant,
+}
+
+/// What reading brought.
+enum Heard {
+    Octets,
+    End,
+    TooSlow,
+    Closing,
+}
+
+impl Talk<'_, '_> {
+    async fn run(mut self, interpreter: &(dyn Interpret + Send + Sync), state: &mut SmtpContext) -> Result<(), DriverError> {
+        loop {
+            if state.session.mode.is_none() {
+                self.drop_long_line(state);
+            }
+            if self.collect(state).is_break() {
+                return self.wire.close().await;
+            }
+            if self.wire.out.len() > BLOCK {
+                self.wire.flush().await?;
+            }
+            match interpreter.interpret(state).await {
+                Ok(consumed) => self.consumed(consumed.unwrap_or_default(), state),
+                Err(ParseError::Incomplete) => {
+                    self.wire.flush().await?;
+                    match self.read(state).await? {
+                        Heard::Octets => {}
+                        Heard::End => return Ok(()),
+                        Heard::TooSlow => state.session.say_shutdown_with(replies::TOO_SLOW),
+                        Heard::Closing => state.session.say_shutdown_with(replies::CLOSING),
+                    }
+                }
+                Err(ParseError::Failed(words) | ParseError::Mismatch(words)) => self.refuse_line(&words, state),
+            }
+        }
+    }
+
+    /// Takes what was said; `Break` when the session is over.
+    fn collect(&mut self, state: &mut SmtpContext) -> ControlFlow<()> {
+        for control in state.session.output.drain(..) {
+            match control {
+                DriverControl::Response(words) => {
+                    self.errors += usize::from(words.first() == Some(&b'5'));
+                    self.wire.out.extend(words);
+                }
+                // Nobody says StartTls here: the grammar refuses the command.
+                DriverControl::Shutdown | DriverControl::StartTls => return ControlFlow::Break(()),
+            }
+        }
+        let too_much = match (self.errors >= self.visit.door.limits.max_errors, self.commands > MOST_COMMANDS, self.swallowed > ENDLESS) {
+            (true, _, _) => replies::TOO_MANY_ERRORS,
+            (_, true, _) => replies::TOO_MANY_COMMANDS,
+            (_, _, true) => replies::TOO_MUCH,
+            (false, false, false) => return ControlFlow::Continue(()),
+        };
+        self.wire.out.extend(format!("{too_much}\r\n").bytes());
+        ControlFlow::Break(())
+    }
+
+    /// Input that was understood. A new command has its time anew; a letter that is through starts the count of commands again.
+    fn consumed(&mut self, octets: usize, state: &mut SmtpContext) {
+        let was_letter = state.session.input.get(..octets) == Some(b".\r\n") && state.session.mode.is_none();
+        state.session.input.drain(..octets);
+        if state.session.mode.is_some() {
+            return;
+        }
+        self.commands = if was_letter { 0 } else { self.commands + 1 };
+        self.deadline = Instant::now() + self.wire.patience;
+    }
+
+    /// Waits for more. While a letter is under way it may be finished, also when the program stops, and its time grows with it.
+    async fn read(&mut self, state: &mut SmtpContext) -> Result<Heard, DriverError> {
+        let in_letter = state.session.mode.is_some();
+        let input = &mut state.session.input;
+        input.reserve(BLOCK);
+        let read = self.wire.io.read_buf(input);
+        let heard = tokio::select! {
+            biased;
+            () = self.visit.stop.cancelled(), if !in_letter => return Ok(Heard::Closing),
+            heard = tokio::time::timeout_at(self.deadline, read) => heard,
+        };
+        match heard {
+            Err(_) => Ok(Heard::TooSlow),
+            Ok(Err(error)) => Err(DriverError::IoFailed(error)),
+            Ok(Ok(0)) => Ok(Heard::End),
+            Ok(Ok(octets)) => {
+                if in_letter {
+                    self.deadline += Duration::from_millis(octets as u64 / OCTETS_PER_MILLISECOND);
+                }
+                Ok(Heard::Octets)
+            }
+        }
+    }
+
+    /// Lets go of a line that is longer than a command may be, all but a CR at its end. Its tail is never read as a command.
+    fn drop_long_line(&mut self, state: &mut SmtpContext) {
+        let input = &mut state.session.input;
+        let end = grammar::end_of_line(input);
+        match end {
+            Some(end) if self.swallowed > 0 || end > LONGEST_LINE => {
+                input.drain(..end);
+                self.swallowed = 0;
+                self.commands += 1;
+                self.deadline = Instant::now() + self.wire.patience;
+                replies::say(&mut state.session, replies::LINE_TOO_LONG);
+            }
+            None if self.swallowed > 0 || input.len() > LONGEST_LINE => {
+                let keep = usize::from(input.ends_with(b"\r"));
+                self.swallowed += input.len() - keep;
+                input.drain(..input.len() - keep);
+            }
+            Some(_) | None => {}
+        }
+    }
+
+    /// A line that is no command: the whole reply came as the parser's words.
+    fn refuse_line(&mut self, words: &str, state: &mut SmtpContext) {
+        let end = grammar::end_of_line(&state.session.input).unwrap_or(state.session.input.len());
+        if is_http(&state.session.input[..end]) {
+            return state.session.say_shutdown_with(replies::NO_WEB);
+        }
+        debug!(words, "a line was refused");
+        let known = words.starts_with(|c: char| c.is_ascii_digit());
+        replies::say(&mut state.session, if known { words } else { replies::UNKNOWN_COMMAND });
+        self.consumed(end.max(1).min(state.session.input.len()), state);
+    }
+}
+
+/// A browser that was led here must not be led on into the lines of its form.
+fn is_http(line: &[u8]) -> bool {
+    [&b"GET "[..], b"POST ", b"PUT ", b"HEAD ", b"OPTIONS ", b"CONNECT "].iter().any(|method| line.starts_with(method))
+}
+
+/// Last words.
+trait SayShutdown {
+    fn say_shutdown_with(&mut self, words: &str);
+}
+
+impl SayShutdown for samotop::smtp::SmtpSession {
+    fn say_shutdown_with(&mut self, words: &str) {
+        replies::say(self, words);
+        self.shutdown();
+    }
+}

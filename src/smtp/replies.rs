@@ -1,0 +1,86 @@
+//! What the listener says: reply codes of RFC 5321 4.2.3 with enhanced codes of RFC 3463, in words that a person understands.
+use samotop::smtp::{DriverControl, SmtpSession};
+
+pub(super) const HELLO_FIRST: &str = "503 5.5.1 Please say EHLO or HELO first";
+pub(super) const MAIL_FIRST: &str = "503 5.5.1 Please say who the letter is from first: MAIL FROM";
+pub(super) const ONE_AT_A_TIME: &str = "503 5.5.1 A letter has been begun already; RSET drops it";
+pub(super) const NO_RECIPIENT: &str = "554 5.5.1 No recipient was taken, so there is nobody to give a letter to";
+
+pub(super) const SENDER_TAKEN: &str = "250 2.1.0 Sender noted";
+pub(super) const RECIPIENT_TAKEN: &str = "250 2.1.5 Recipient noted";
+pub(super) const RESET: &str = "250 2.0.0 Forgotten";
+pub(super) const NOTHING_DONE: &str = "250 2.0.0 Still here";
+pub(super) const GO_AHEAD: &str = "354 Go ahead; end with a dot on a line of its own";
+
+pub(super) const NO_VERIFY: &str = "252 2.1.5 We do not tell who is here; send the letter and it will be taken or refused";
+pub(super) const NO_EXPAND: &str = "502 5.5.1 We do not tell who is on a list";
+pub(super) const NO_TLS: &str = "502 5.5.1 STARTTLS is not offered here";
+pub(super) const NO_LOGIN: &str = "502 5.5.1 Nobody logs in here; mail for our own addresses is taken without";
+pub(super) const UNKNOWN_COMMAND: &str = "500 5.5.1 That is no command of ours";
+pub(super) const NOT_IMPLEMENTED: &str = "502 5.5.1 That command is not offered here";
+
+pub(super) const LINE_ENDS: &str = "500 5.5.2 A command ends in CR LF and has no other CR or LF in it";
+pub(super) const NO_TEXT: &str = "500 5.5.2 A command is text in ASCII or UTF-8";
+pub(super) const LINE_TOO_LONG: &str = "500 5.5.2 That line is longer than a command may be";
+pub(super) const NO_ARGUMENT: &str = "501 5.5.4 That command takes nothing behind it";
+pub(super) const HELLO_NAME: &str = "501 5.5.4 Please say the name of your host, or its address in brackets";
+pub(super) const MAIL_SYNTAX: &str = "501 5.5.4 The form is MAIL FROM:<name@domain>";
+pub(super) const RCPT_SYNTAX: &str = "501 5.5.4 The form is RCPT TO:<name@domain>";
+pub(super) const BAD_SENDER: &str = "501 5.1.7 The sender is not an address of the form name@domain";
+pub(super) const BAD_RECIPIENT: &str = "501 5.1.3 The recipient is not an address of the form name@domain";
+pub(super) const BAD_PARAMETER: &str = "501 5.5.4 That parameter is not of the form that its standard gives";
+pub(super) const UNKNOWN_PARAMETER: &str = "555 5.5.4 That parameter is not known here";
+pub(super) const UTF8_UNASKED: &str = "553 5.6.7 An address outside of ASCII needs the parameter SMTPUTF8";
+
+pub(super) const NO_RELAYING: &str = "550 5.7.1 Relaying denied: we take mail for our own addresses only";
+pub(super) const TOO_MANY_RECIPIENTS: &str = "452 4.5.3 That is enough recipients for one letter; please send it again to the others";
+pub(super) const AWAY: &str = "451 4.3.0 We cannot keep letters at this moment; please try again soon";
+pub(super) const OUT_OF_MEMORY: &str = "452 4.3.1 Too many letters are on their way at once; please try again soon";
+
+pub(super) const TOO_MANY_ERRORS: &str = "421 4.7.0 Too many errors; please look at what your program sends";
+pub(super) const TOO_MANY_COMMANDS: &str = "421 4.7.0 Too many commands without a letter";
+pub(super) const TOO_MUCH: &str = "421 4.7.0 That line does not end";
+pub(super) const TOO_SLOW: &str = "421 4.4.2 Waited too long; please come again";
+pub(super) const TOO_MANY_CLIENTS: &str = "421 4.3.2 Too many connections; please come again in a minute";
+pub(super) const CLOSING: &str = "421 4.3.2 We are restarting; please come again in a minute";
+pub(super) const NO_WEB: &str = "421 4.7.0 This is a mail server, not a web server";
+
+/// The first words of a session.
+pub(super) fn greeting(domain: &str) -> String {
+    format!("220 {domain} ESMTP Pairpost")
+}
+
+/// The last ones.
+pub(super) fn goodbye(domain: &str) -> String {
+    format!("221 2.0.0 {domain} says goodbye")
+}
+
+/// What a person at a terminal may want to know.
+pub(super) fn help(domain: &str) -> String {
+    format!("214 2.0.0 EHLO MAIL RCPT DATA RSET NOOP QUIT; for people: write to help@{domain}")
+}
+
+/// Nobody has this mailbox.
+pub(super) fn unknown_mailbox(domain: &str) -> String {
+    format!("550 5.1.1 Nobody has this address here; help@{domain} knows more")
+}
+
+/// The letter is, or says it is, larger than `limit` octets.
+pub(super) fn too_large(limit: usize) -> String {
+    format!("552 5.3.4 The letter is larger than the {limit} octets that are taken here")
+}
+
+/// The letter is ours now, under this id.
+pub(super) fn kept(id: impl std::fmt::Display) -> String {
+    format!("250 2.0.0 Kept as {id}")
+}
+
+/// Puts a reply among what the driver will send; `words` may have several lines, each with its code.
+pub(super) fn say(session: &mut SmtpSession, words: &str) {
+    session.say(control(words));
+}
+
+/// A reply as samotop's driver control.
+pub(super) fn control(words: &str) -> DriverControl {
+    DriverControl::Response(format!("{words}\r\n").into_bytes())
+}

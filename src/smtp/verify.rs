@@ -1,0 +1,222 @@
+//! SPF, DKIM and DMARC of a letter by mail-auth, folded to one verdict about the domain of the header From.
+use std::{borrow::Cow, net::SocketAddr, time::Duration};
+
+use anyhow::{Context, Result};
+use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
+use mail_auth::{
+    AuthenticatedMessage, DkimOutput, DkimResult, DmarcOutput, DmarcResult, MessageAuthenticator, SpfOutput, SpfResult,
+    common::to_a_label,
+    dmarc::{self, verify::DmarcParameters},
+    spf::verify::SpfParameters,
+};
+
+use crate::{
+    domain::address::EmailAddress,
+    mail::envelope::{AuthResult, Envelope, Policy, Verdict},
+};
+
+/// All questions about one letter are answered within this time, or it counts as a temporary error.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Signatures beyond these are not looked at: each costs a question, and may cost a walk over the whole letter.
+const MOST_SIGNATURES: usize = 8;
+
+/// Asks the DNS what speaks for a letter's writer.
+pub struct Verifier {
+    authenticator: MessageAuthenticator,
+}
+
+impl Verifier {
+    /// Over the resolver at `server`, else the system's. Fails where the system names none.
+    pub fn new(server: Option<SocketAddr>) -> Result<Self> {
+        let authenticator = match server {
+            None => MessageAuthenticator::new_system_conf().context("the system's resolver can't be used: set dns.server")?,
+            Some(server) => {
+                let mut name_server = NameServerConfig::udp_and_tcp(server.ip());
+                for connection in &mut name_server.connections {
+                    connection.port = server.port();
+                }
+                let mut options = ResolverOpts::default();
+                options.timeout = Duration::from_secs(3);
+                options.attempts = 2;
+                MessageAuthenticator::new(ResolverConfig::from_parts(None, vec![], vec![name_server]), options)
+                    .with_context(|| format!("the resolver at {server} (dns.server) can't be used"))?
+            }
+        };
+        Ok(Self { authenticator })
+    }
+
+    /// The verdict on a letter that says it is from `writer`. `None` where the letter's header, read for verification, names another or several:
+    /// then nobody can say whom the people who read it would see. `receiver` is our own name.
+    pub async fn verify(&self, raw: &[u8], writer: &EmailAddress, envelope: &Envelope, receiver: &str) -> Option<Verdict> {
+        let raw = without_surplus(raw);
+        let message = AuthenticatedMessage::parse(&raw)?;
+        match message.froms() {
+            [one] if one.to_lowercase() == writer.key() => {}
+            _ => return None,
+        }
+        let asking = self.ask(&message, writer, envelope, receiver);
+        let unanswered = Verdict { spf: AuthResult::TempError, dkim: AuthResult::TempError, dmarc: AuthResult::TempError, policy: Policy::Absent };
+        Some(tokio::time::timeout(PATIENCE, asking).await.unwrap_or(unanswered))
+    }
+
+    async fn ask(&self, message: &AuthenticatedMessage<'_>, writer: &EmailAddress, envelope: &Envelope, receiver: &str) -> Verdict {
+        // RFC 7208 2.4: for the null reverse-path it is postmaster at the name that the client gave.
+        let (spf_domain, question) = match &envelope.reverse_path {
+            Some(path) => (path.domain(), SpfParameters::verify_mail_from(envelope.peer, &envelope.helo, receiver, path.as_str())),
+            None => (envelope.helo.as_str(), SpfParameters::verify_ehlo(envelope.peer, &envelope.helo, receiver)),
+        };
+        let (spf, dkim) = tokio::join!(self.authenticator.verify_spf(question), self.authenticator.verify_dkim(message));
+        let dmarc = self.authenticator.verify_dmarc(DmarcParameters::new(message, &dkim, spf_domain, &spf)).await;
+        fold(writer.domain(), spf_domain, &spf, &dkim, &dmarc)
+    }
+}
+
+/// The letter without the signatures that are too many; reading it for verification already computes what each of them asks for.
+fn without_surplus(raw: &[u8]) -> Cow<'_, [u8]> {
+    let (mut signatures, mut dropping, mut at) = (0, false, 0);
+    let mut kept: Option<Vec<u8>> = None;
+    for line in raw.split_inclusive(|&byte| byte == b'\n') {
+        if !matches!(line.first(), Some(b' ' | b'\t')) {
+            if matches!(line, b"\r\n" | b"\n") {
+                break;
+            }
+            let is_signature = line.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"dkim"));
+            signatures += usize::from(is_signature);
+            dropping = is_signature && signatures > MOST_SIGNATURES;
+        }
+        match &mut kept {
+            None if dropping => kept = Some(raw[..at].to_vec()),
+            Some(kept) if !dropping => kept.extend_from_slice(line),
+            None | Some(_) => {}
+        }
+        at += line.len();
+    }
+    match kept {
+        None => Cow::Borrowed(raw),
+        Some(mut kept) => {
+            kept.extend_from_slice(&raw[at..]);
+            Cow::Owned(kept)
+        }
+    }
+}
+
+/// One verdict out of what the three methods found. Where the domain publishes a DMARC record, alignment is what DMARC says (RFC 9989 4.10);
+/// where it publishes none, a domain and the domains below it speak for each other.
+fn fold(from: &str, spf_domain: &str, spf: &SpfOutput, dkim: &[DkimOutput<'_>], dmarc: &DmarcOutput) -> Verdict {
+    let recorded = dmarc.dmarc_record().is_some();
+    let spf = match (read_dmarc(dmarc.spf_result()), is_related(from, spf_domain)) {
+        (AuthResult::Pass, _) => AuthResult::Pass,
+        (AuthResult::TempError, _) => AuthResult::TempError,
+        (AuthResult::Fail | AuthResult::None, false) => AuthResult::None,
+        (AuthResult::Fail | AuthResult::None, true) => without_pass(read_spf(spf.result()), recorded),
+    };
+    let signatures = || dkim.iter().filter(|output| output.signature().is_some_and(|signature| is_related(from, &signature.d)));
+    let dkim = match read_dmarc(dmarc.dkim_result()) {
+        AuthResult::Pass => AuthResult::Pass,
+        AuthResult::TempError => AuthResult::TempError,
+        AuthResult::Fail | AuthResult::None => without_pass(best(signatures().map(|output| read_dkim(output.result()))), recorded),
+    };
+    Verdict { spf, dkim, dmarc: read_dmarc(&dmarc.result()), policy: if recorded { read_policy(dmarc.policy()) } else { Policy::Absent } }
+}
+
+/// A pass that DMARC did not count (alignment may be strict there) is none.
+fn without_pass(result: AuthResult, recorded: bool) -> AuthResult {
+    match result {
+        AuthResult::Pass if recorded => AuthResult::None,
+        AuthResult::Pass | AuthResult::Fail | AuthResult::None | AuthResult::TempError => result,
+    }
+}
+
+/// One good signature is enough; one that could not be checked might have been it.
+fn best(results: impl Iterator<Item = AuthResult>) -> AuthResult {
+    let rank = |result: &AuthResult| match result {
+        AuthResult::Pass => 3,
+        AuthResult::TempError => 2,
+        AuthResult::Fail => 1,
+        AuthResult::None => 0,
+    };
+    results.max_by_key(rank).unwrap_or(AuthResult::None)
+}
+
+/// The same domain, or one is above the other; a top-level domain speaks for nobody.
+fn is_related(one: &str, other: &str) -> bool {
+    let (one, other) = (to_a_label(one.trim_end_matches('.')), to_a_label(other.trim_end_matches('.')));
+    let below = |lower: &str, upper: &str| upper.contains('.') && lower.strip_suffix(upper).is_some_and(|rest| rest.ends_with('.'));
+    one == other || below(&one, &other) || below(&other, &one)
+}
+
+fn read_spf(result: SpfResult) -> AuthResult {
+    match result {
+        SpfResult::Pass => AuthResult::Pass,
+        SpfResult::Fail => AuthResult::Fail,
+        SpfResult::TempError => AuthResult::TempError,
+        SpfResult::SoftFail | SpfResult::Neutral | SpfResult::PermError | SpfResult::None => AuthResult::None,
+    }
+}
+
+fn read_dkim(result: &DkimResult) -> AuthResult {
+    match result {
+        DkimResult::Pass => AuthResult::Pass,
+        DkimResult::Fail(_) | DkimResult::Neutral(_) => AuthResult::Fail,
+        DkimResult::TempError(_) => AuthResult::TempError,
+        DkimResult::PermError(_) | DkimResult::None => AuthResult::None,
+    }
+}
+
+fn read_dmarc(result: &DmarcResult) -> AuthResult {
+    match result {
+        DmarcResult::Pass => AuthResult::Pass,
+        DmarcResult::Fail(_) => AuthResult::Fail,
+        DmarcResult::TempError(_) => AuthResult::TempError,
+        DmarcResult::PermError(_) | DmarcResult::None => AuthResult::None,
+    }
+}
+
+fn read_policy(policy: dmarc::Policy) -> Policy {
+    match policy {
+        dmarc::Policy::Reject => Policy::Reject,
+        dmarc::Policy::Quarantine => Policy::Quarantine,
+        dmarc::Policy::None | dmarc::Policy::Unspecified => Policy::None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_and_those_below_it_speak_for_each_other() {
+        for (one, other, related) in [
+            ("example.org", "example.org", true),
+            ("example.org", "mail.example.org", true),
+            ("dept.example.org", "example.org", true),
+            ("example.org", "Example.ORG.", true),
+            ("münchen.example", "xn--mnchen-3ya.example", true),
+            ("a.example.org", "b.example.org", false),
+            ("example.org", "badexample.org", false),
+            ("example.org", "org", false),
+            ("example.org", "", false),
+        ] {
+            assert_eq!(is_related(one, other), related, "{one} {other}");
+            assert_eq!(is_related(other, one), related, "{other} {one}");
+        }
+    }
+
+    #[test]
+    fn a_letter_with_a_thousand_signatures_costs_no_more_than_one_with_eight() {
+        let few = "DKIM-Signature: a;\r\n b\r\n".repeat(MOST_SIGNATURES);
+        let letter = |signatures: &str| format!("From: ana@example.org\r\n{signatures}Subject: x\r\n\r\nDKIM-Signature: words\r\n");
+        let many = format!("{few}{}", "dkim-signature: c;\r\n\td\r\n".repeat(1000));
+        assert_eq!(without_surplus(letter(&many).as_bytes()), letter(&few).as_bytes());
+        assert!(matches!(without_surplus(letter(&few).as_bytes()), Cow::Borrowed(_)));
+    }
+
+    #[test]
+    fn the_best_signature_counts() {
+        let of = |results: &[AuthResult]| best(results.iter().copied());
+        assert_eq!(of(&[]), AuthResult::None);
+        assert_eq!(of(&[AuthResult::Fail, AuthResult::Pass, AuthResult::TempError]), AuthResult::Pass);
+        assert_eq!(of(&[AuthResult::Fail, AuthResult::TempError]), AuthResult::TempError);
+        assert_eq!(of(&[AuthResult::None, AuthResult::Fail]), AuthResult::Fail);
+    }
+}
