@@ -265,7 +265,6 @@ impl Command {
             Self::Note { text } => vec![("text", json!(text))],
             Self::Help
             | Self::Join
-            | Self::Subscribe { .. }
             | Self::Status
             | Self::Confirm
             | Self::Change
