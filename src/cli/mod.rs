@@ -21,7 +21,7 @@ pub mod print;
 pub mod programme;
 pub mod queue;
 pub mod relay_preview;
-
+pub mod round;
 pub mod seed;
 pub mod serve;
 pub mod topic;
@@ -42,7 +42,7 @@ enum Command {
     /// Runs everything: mail in, workers, calendar, mail out, pages
     Serve,
     /// Rounds: create, open, close, propose, approve, end
-
+    Round(round::Round),
     /// Topics of the months: add, schedule, send
     Topic(topic::Topic),
     /// Letters on their way out: look, retry, hold, release, drop
@@ -110,6 +110,7 @@ impl Cli {
 impl Command {
     async fn on(self, store: &Store, site: &Site, now: DateTime<Utc>) -> Result<()> {
         match self {
+            Command::Round(command) => command.run(store, site, now).await,
             Command::Topic(command) => command.run(store, site, now).await,
             Command::Queue(command) => command.run(store, now).await,
             Command::Inbox(command) => command.run(store, now).await,

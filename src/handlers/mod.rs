@@ -32,7 +32,7 @@ use crate::{
 
 pub mod bounces;
 pub mod help;
-
+pub mod introductions;
 pub mod membership;
 pub mod relay;
 pub mod rounds;
@@ -65,6 +65,8 @@ pub struct Site {
     pub asks_per_hour: i64,
     /// Letters that one person may send to one partner in a day; `None`: no limit.
     pub letters_per_day: Option<i64>,
+    /// Days that the words of letters are kept after they were handled and delivered.
+    pub keep_words_days: u16,
 }
 
 impl Site {

@@ -3,6 +3,7 @@
 mod catcher;
 mod database;
 mod dns;
+mod rounds;
 mod scenarios;
 mod sessions;
 mod tidy;

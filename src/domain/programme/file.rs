@@ -39,6 +39,8 @@ struct File {
     #[serde(default)]
     rules: Vec<String>,
     #[serde(default)]
+    guidance: Vec<String>,
+    #[serde(default)]
     calendar: Option<Spanned<Calendar>>,
     #[serde(default)]
     matching: Option<Spanned<Weights>>,
@@ -168,6 +170,7 @@ impl Check<'_> {
             name: file.name.into_inner().trim().to_owned(),
             languages: file.languages.into_inner(),
             rules: file.rules,
+            guidance: file.guidance,
             calendar,
             matching,
             questions: questions.into_iter().map(|(_, question)| question).collect(),
