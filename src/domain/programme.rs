@@ -19,6 +19,8 @@ pub struct Programme {
     pub languages: Vec<String>,
     /// The rules of taking part, a sentence or two each.
     pub rules: Vec<String>,
+    /// Ideas for partners' first letters, in Markdown, a sentence or two each; empty: those of the letter's template.
+    pub guidance: Vec<String>,
     /// How long the parts of a round last, where nobody says otherwise.
     pub calendar: Calendar,
     /// The section `[matching]`: how much each wish and each thing in common counts, as matching reads it.

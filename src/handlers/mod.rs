@@ -1,4 +1,6 @@
 //! What the service does: a file per happening. A handler loads, decides, records and writes, inside the one transaction it is given; it reaches no socket.
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -41,6 +43,9 @@ pub mod unproven;
 /// Days that a token in a letter of ours may be answered.
 const TOKEN_DAYS: i64 = 90;
 
+/// Where an entrance asks for the time: one moment per transaction, and a set clock in tests and rehearsals.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
+
 /// What does not change while the program runs: the programme, its words, its secret, its limits.
 #[derive(Debug)]
 pub struct Site {
@@ -60,6 +65,8 @@ pub struct Site {
     pub asks_per_hour: i64,
     /// Letters that one person may send to one partner in a day; `None`: no limit.
     pub letters_per_day: Option<i64>,
+    /// Days that the words of letters are kept after they were handled and delivered.
+    pub keep_words_days: u16,
 }
 
 impl Site {
@@ -149,7 +156,15 @@ impl Context<'_> {
     }
 
     /// Writes a letter of ours to a mailbox, whoever reads it.
-    pub async fn write_to<L: Letter>(&mut self, address_id: Uuid, to: &EmailAddress, called: &str, language: &str, letter: &L, sending: Sending<'_>) -> Result<bool> {
+    pub async fn write_to<L: Letter>(
+        &mut self,
+        address_id: Uuid,
+        to: &EmailAddress,
+        called: &str,
+        language: &str,
+        letter: &L,
+        sending: Sending<'_>,
+    ) -> Result<bool> {
         let site = self.site;
         let words = site.templates.letter(letter, called, language)?;
         let id = Uuid::now_v7();

@@ -109,9 +109,10 @@ enum Broken {
 
 /// MAIL, RCPT, DATA: step by step, so that each refusal is known for what it is.
 async fn send(connection: &mut Connection, reverse_path: &str, to: &EmailAddress, letter: &[u8]) -> Result<String, (Error, Broken)> {
+    let size = letter.len().to_string();
     let mut mail = Parameters::new();
     if connection.offers(EXT_SIZE) {
-        mail.add(("SIZE", letter.len().to_string()));
+        mail.add(("SIZE", size.as_str()));
     }
     if connection.offers(EXT_8BIT_MIME) && !letter.is_ascii() {
         mail.add(("BODY", "8BITMIME"));

@@ -8,6 +8,8 @@ use mail_auth::{
     dkim::{Canonicalization, DkimSigner, Done},
 };
 
+use rustls::pki_types::PrivateKeyDer;
+
 use crate::store::keys::DkimKey;
 
 /// Signed where they are there.
@@ -38,7 +40,9 @@ pub struct Signer {
 impl Signer {
     /// For a key of a domain.
     pub fn new(key: &DkimKey, domain: &str) -> Result<Self> {
-        let private = RsaKey::<Sha256>::from_der(&key.private_key).map_err(|error| anyhow::anyhow!("{error}")).context("the DKIM key can't be read")?;
+        let private = RsaKey::<Sha256>::from_key_der(PrivateKeyDer::Pkcs1(key.private_key.clone().into()))
+            .map_err(|error| anyhow::anyhow!("{error}"))
+            .context("the DKIM key can't be read")?;
         let headers = SIGNED.into_iter().chain(OVERSIGNED).chain(OVERSIGNED);
         let signer = DkimSigner::from_key(private)
             .domain(domain)

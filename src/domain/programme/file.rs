@@ -38,6 +38,8 @@ struct File {
     #[serde(default)]
     rules: Vec<String>,
     #[serde(default)]
+    guidance: Vec<String>,
+    #[serde(default)]
     calendar: Option<Spanned<Calendar>>,
     #[serde(default)]
     matching: toml::Table,
@@ -166,6 +168,7 @@ impl Check<'_> {
             name: file.name.into_inner().trim().to_owned(),
             languages: file.languages.into_inner(),
             rules: file.rules,
+            guidance: file.guidance,
             calendar,
             matching: file.matching,
             questions: questions.into_iter().map(|(_, question)| question).collect(),
