@@ -25,6 +25,7 @@ create table application (
     answers      jsonb not null,
     state        text not null default 'draft' check (state in ('draft', 'confirmed', 'withdrawn', 'done')),
     confirmed_at timestamptz,
+    left_over    smallint not null default 0,      -- rounds that had no partner for them: those people come first in the next one
     created_at   timestamptz not null,
     updated_at   timestamptz not null
 );

@@ -12,9 +12,10 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::domain::matching::{
-    Applicant, Certificate, Decision, Graph, Matching, Objective, Past, Side, Unmatched, Weights, certificate, generate, prove_round, read_applicants,
-    read_lines,
+    Applicant, Certificate, Decision, Graph, LIBRARIES, Matching, Objective, Past, Side, Unmatched, Weights, certificate, generate, prove_round,
+    read_applicants, read_lines,
 };
+use crate::domain::programme::{Kind, Programme};
 
 /// What `pairpost match` is told.
 #[derive(Debug, clap::Args)]
@@ -79,6 +80,15 @@ enum Format {
 /// # Errors
 /// A file can't be read, written or understood, or a pin can't be kept.
 pub fn run(args: &Args) -> anyhow::Result<()> {
+    let answer = answer(args)?;
+    match io::stdout().lock().write_all(&answer) {
+        // Whoever reads has seen enough.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        result => result.context("can't write to standard output"),
+    }
+}
+
+fn answer(args: &Args) -> anyhow::Result<Vec<u8>> {
     let mut text = Vec::new();
     if let Some(number) = args.source.generate {
         write_lines(&mut text, &generate::applicants(number, args.seed))?;
@@ -87,19 +97,19 @@ pub fn run(args: &Args) -> anyhow::Result<()> {
     } else if let Some(file) = &args.source.applicants {
         match_applicants(file, args, &mut text)?;
     }
-    match io::stdout().lock().write_all(&text) {
-        // Whoever reads has seen enough.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result.context("can't write to standard output"),
-    }
+    Ok(text)
 }
 
 fn match_applicants(file: &Path, args: &Args, out: &mut Vec<u8>) -> anyhow::Result<()> {
-    let applicants = read_applicants(&read(file)?).with_context(|| file.display().to_string())?;
+    let programme = args.programme.as_deref().map(read_programme).transpose()?;
+    let (weights, sectors) = match (&programme, &args.programme) {
+        (Some(programme), Some(file)) => (Weights::read(&programme.matching).map_err(|line| anyhow!("{}: {line}", file.display()))?, sectors(programme)),
+        (_, _) => (Weights::default(), LIBRARIES.to_vec()),
+    };
+    let weights = Weights { trios: weights.trios || args.trios, ..weights };
+    let applicants = read_applicants(&read(file)?, &sectors).with_context(|| file.display().to_string())?;
     let history: Vec<Past> = args.history.as_deref().map(read_values).transpose()?.unwrap_or_default();
     let decisions: Vec<Decision> = args.pins.as_deref().map(read_values).transpose()?.unwrap_or_default();
-    let mut weights = args.programme.as_deref().map(read_weights).transpose()?.unwrap_or_default();
-    weights.trios |= args.trios;
     let begin = Instant::now();
     let proven = prove_round(&applicants, &history, &decisions, &weights, args.seed)?;
     let seconds = begin.elapsed().as_secs_f64();
@@ -285,8 +295,9 @@ fn summary(out: &mut Vec<u8>, people: usize, matching: &Matching, rows: &[Vec<(S
         writeln!(out, "  {:>3} to {:<4} {:>4} {}", step * 100, if step == 9 { 1000 } else { step * 100 + 99 }, count, "#".repeat(length))?;
     }
     let Objective { matched, requests, requests_met, .. } = &matching.objective;
-    let (pairs, trios) = (matching.pairs.len(), matching.trios.len());
-    writeln!(out, "\n{matched} of {people} people have a partner ({pairs} pairs, {trios} trios). {requests_met} of {requests} wishes are met.")?;
+    let counted = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
+    let (pairs, trios) = (counted(matching.pairs.len(), "pair"), counted(matching.trios.len(), "trio"));
+    writeln!(out, "\nWith a partner: {matched} of {}, in {pairs} and {trios}. Wishes met: {requests_met} of {requests}.", counted(people, "applicant"))?;
     writeln!(out, "No other match has more pairs, and none with as many is better: this was proven.")?;
     Ok(())
 }
@@ -310,19 +321,17 @@ fn read_values<T: DeserializeOwned>(file: &Path) -> anyhow::Result<Vec<T>> {
     Ok(values.into_iter().map(|(_, value)| value).collect())
 }
 
-/// The section `[matching]` of a programme file, or the usual weights where it has none.
-fn read_weights(file: &Path) -> anyhow::Result<Weights> {
-    let programme: toml::Table = toml::from_str(&read(file)?).map_err(|error| anyhow!("{}: {}", file.display(), one_line(&error.to_string())))?;
-    match programme.get("matching") {
-        Some(section) => {
-            section.clone().try_into().map_err(|error: toml::de::Error| anyhow!("{}: [matching]: {}", file.display(), one_line(&error.to_string())))
-        }
-        None => Ok(Weights::default()),
-    }
+fn read_programme(file: &Path) -> anyhow::Result<Programme> {
+    Programme::parse(&read(file)?).map_err(|error| anyhow!("{}: {error}", file.display()))
 }
 
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+/// The sectors that a programme asks for.
+fn sectors(programme: &Programme) -> Vec<&str> {
+    match programme.question("sector").map(|question| &question.kind) {
+        Some(Kind::Choice(choices)) => choices.iter().map(|choice| choice.value.as_str()).collect(),
+        // Whatever else the question may be, its answers are none of a list.
+        Some(_) | None => LIBRARIES.to_vec(),
+    }
 }
 
 fn write_certificate(args: &Args, certificate: &Certificate) -> anyhow::Result<()> {
@@ -347,4 +356,128 @@ fn write_file(file: &Path, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<
         Ok(out.flush()?)
     };
     written().with_context(|| format!("can't write {}", file.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Typed {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    const PEOPLE: &str = r#"{"id": "a", "name": "Ana", "country": "PE", "languages": ["es"], "interests": ["maps"], "prefers": {"countries": ["ES"]}}
+{"id": "b", "name": "=Ben, \"B\"", "country": "ES", "languages": ["es"], "interests": ["maps"]}
+{"id": "c", "name": "Cai", "country": "GB", "languages": ["cy"]}
+"#;
+
+    /// A folder with files in it; `answers` is told of them by name.
+    struct Desk(tempfile::TempDir);
+
+    impl Desk {
+        fn with(files: &[(&str, &str)]) -> Self {
+            let desk = Self(tempfile::tempdir().expect("a folder"));
+            files.iter().for_each(|(name, text)| fs::write(desk.0.path().join(name), text).expect("written"));
+            desk
+        }
+
+        fn answers(&self, line: &str) -> Result<String, String> {
+            let words = line.split(' ').map(|word| if word.contains('.') { self.0.path().join(word).display().to_string() } else { word.to_owned() });
+            let typed = Typed::try_parse_from(std::iter::once("match".to_owned()).chain(words)).map_err(|error| error.to_string())?;
+            answer(&typed.args).map(|text| String::from_utf8(text).expect("text")).map_err(|error| format!("{error:#}"))
+        }
+
+        fn json(&self, line: &str) -> Value {
+            let mut value: Value = serde_json::from_str(&self.answers(line).expect("an answer")).expect("JSON");
+            assert!(value.as_object_mut().and_then(|object| object.remove("seconds")).is_some_and(|seconds| seconds.is_f64()));
+            value
+        }
+
+        fn read(&self, name: &str) -> String {
+            fs::read_to_string(self.0.path().join(name)).expect("a file")
+        }
+    }
+
+    #[test]
+    fn applicants_are_answered_in_the_fixed_form() {
+        let desk = Desk::with(&[("people.jsonl", PEOPLE)]);
+        assert_eq!(
+            desk.json("--applicants people.jsonl"),
+            json!({
+                "pairs": [{"a": "a", "b": "b", "score": 1742,
+                    "reasons": {"a": ["you asked for a partner in Spain: your partner is in Spain", "you both work with, or care for, maps", "you both speak Spanish"],
+                                "b": ["you both work with, or care for, maps", "you both speak Spanish"]},
+                    "unmet": {"a": [], "b": []}}],
+                "trios": [],
+                "unmatched": [{"id": "c", "why": "nobody in this round shares a language with you"}],
+                "objective": {"matched": 2, "requests": 1, "requests_met": 1, "score": 1742, "optimal": true, "bound": 1742},
+            })
+        );
+    }
+
+    #[test]
+    fn scores_and_certificate_are_written_and_fit_the_answer() {
+        let desk = Desk::with(&[("people.jsonl", PEOPLE)]);
+        desk.answers("--applicants people.jsonl --scores scores.jsonl --certificate proof.json").expect("an answer");
+        assert_eq!(desk.read("scores.jsonl"), "{\"a\":\"a\",\"b\":\"b\",\"w\":1742}\n");
+        let proof: Certificate = serde_json::from_str(&desk.read("proof.json")).expect("a certificate");
+        assert_eq!((proof.scale, proof.primal, proof.dual), (4, 4 * (proof.constant + 1742), 4 * (proof.constant + 1742)));
+        assert_eq!(proof.people.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn history_pins_and_a_programme_count() {
+        let welsh = "{\"id\": \"d\", \"languages\": [\"cy\", \"es\"]}\n";
+        let desk = Desk::with(&[
+            ("people.jsonl", &format!("{PEOPLE}{welsh}")),
+            ("history.jsonl", r#"{"a": "b", "b": "a"}"#),
+            ("pins.jsonl", r#"{"a": "a", "b": "d", "decision": "pin"}"#),
+            ("bad.jsonl", "\n{\"a\": \"a\", \"b\": \"d\", \"decision\": \"maybe\"}"),
+            ("programme.toml", include_str!("../../templates/programmes/librarians.toml")),
+        ]);
+        let pairs = |line: &str| -> Vec<String> {
+            let answer = desk.json(line);
+            answer["pairs"].as_array().expect("pairs").iter().map(|pair| format!("{}{}", pair["a"], pair["b"]).replace('"', "")).collect()
+        };
+        assert_eq!(pairs("--applicants people.jsonl --programme programme.toml"), ["ab", "cd"]);
+        assert_eq!(pairs("--applicants people.jsonl --pins pins.jsonl"), ["ad"]);
+        assert_eq!(pairs("--applicants people.jsonl --history history.jsonl").len(), 1);
+        let error = desk.answers("--applicants people.jsonl --pins bad.jsonl").expect_err("refused");
+        assert!(error.contains("bad.jsonl: line 2: unknown variant `maybe`"), "{error}");
+    }
+
+    #[test]
+    fn a_graph_is_matched_by_the_same_engine() {
+        let desk = Desk::with(&[("graph.jsonl", "{\"a\": \"x\", \"b\": \"y\", \"w\": 5}\n{\"a\": \"z\", \"b\": \"y\", \"w\": 7}\n")]);
+        let answer = desk.json("--graph graph.jsonl --certificate proof.json");
+        assert_eq!((&answer["pairs"][0]["a"], &answer["pairs"][0]["score"], &answer["unmatched"][0]["id"]), (&json!("y"), &json!(7), &json!("x")));
+        assert!(desk.read("proof.json").contains("\"x\":0"));
+        assert!(desk.answers("--graph graph.jsonl --pins graph.jsonl").expect_err("refused").contains("cannot be used with"));
+        assert!(desk.answers("--seed 3").expect_err("refused").contains("required"));
+        assert!(desk.answers("--graph missing.jsonl").expect_err("refused").starts_with("can't read "));
+    }
+
+    #[test]
+    fn a_table_is_for_people_and_csv_for_spreadsheets() {
+        let desk = Desk::with(&[("people.jsonl", PEOPLE)]);
+        let table = desk.answers("--applicants people.jsonl --format table").expect("an answer");
+        for part in ["a Ana, PE", "=Ben", "  c Cai, GB", "With a partner: 2 of 3 applicants, in 1 pair and 0 trios. Wishes met: 1 of 1."] {
+            assert!(table.contains(part), "{part} is in {table}");
+        }
+        let csv = desk.answers("--applicants people.jsonl --format csv").expect("an answer");
+        assert_eq!(csv.matches("\r\n").count(), 3);
+        assert_eq!(cell("=1+1, \"x\""), "\"'=1+1, \"\"x\"\"\"");
+    }
+
+    #[test]
+    fn equal_people_in_any_order_get_equal_answers() {
+        let made_up = Desk::with(&[]).answers("--generate 40 --seed 2").expect("people");
+        let backwards: Vec<&str> = made_up.lines().rev().collect();
+        let desk = Desk::with(&[("there.jsonl", &made_up), ("back.jsonl", &backwards.join("\n"))]);
+        assert_eq!(desk.json("--applicants there.jsonl --seed 8 --trios"), desk.json("--applicants back.jsonl --seed 8 --trios"));
+    }
 }

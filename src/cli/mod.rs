@@ -5,7 +5,11 @@ use anyhow::{Context as _, Result};
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 
-use crate::{app::Opened, config::Config, telemetry};
+use crate::{
+    app::{self, Opened},
+    config::Config,
+    telemetry,
+};
 
 pub mod exchange;
 pub mod inbox;
@@ -15,7 +19,7 @@ pub mod print;
 pub mod programme;
 pub mod queue;
 pub mod relay_preview;
-pub mod round;
+
 pub mod seed;
 pub mod serve;
 pub mod topic;
@@ -36,7 +40,7 @@ enum Command {
     /// Runs everything: mail in, workers, calendar, mail out, pages
     Serve,
     /// Rounds: create, open, close, propose, approve, end
-    Round(round::Round),
+
     /// Topics of the months: add, schedule, send
     Topic(topic::Topic),
     /// Letters on their way out: look, retry, hold, release, drop
@@ -75,7 +79,8 @@ impl Cli {
         }
         let config = Config::load(self.config.as_deref(), std::env::vars())?;
         if let Command::Inspect(command) = self.command {
-            return command.run(&config.domain).map(|()| ExitCode::SUCCESS);
+            let programme = app::programme(config.programme.as_deref())?;
+            return command.run(&config.domain, &programme).map(|()| ExitCode::SUCCESS);
         }
         telemetry::start();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
@@ -90,7 +95,7 @@ async fn with_database(command: Command, config: Config) -> Result<()> {
     let opened = Opened::join(&config).await?;
     let (store, site, now) = (&opened.store, &opened.site, Utc::now());
     let done = match command {
-        Command::Round(command) => command.run(store, site, now).await,
+
         Command::Topic(command) => command.run(store, site, now).await,
         Command::Queue(command) => command.run(store, now).await,
         Command::Inbox(command) => command.run(store, now).await,

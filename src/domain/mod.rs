@@ -1,4 +1,5 @@
 //! The rules: values in, values out; no I/O, no clock, no chance.
+pub mod acquaintance;
 pub mod address;
 pub mod admission;
 pub mod answers;
@@ -11,6 +12,7 @@ pub mod matching;
 pub mod places;
 pub mod programme;
 pub mod refusal;
+pub mod round;
 pub mod secret;
 pub mod topic;
 pub mod wording;

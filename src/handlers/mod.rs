@@ -30,7 +30,7 @@ use crate::{
 
 pub mod bounces;
 pub mod help;
-pub mod introductions;
+
 pub mod membership;
 pub mod relay;
 pub mod rounds;

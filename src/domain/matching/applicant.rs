@@ -6,27 +6,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::domain::answers::{Answer, Answers};
-use crate::domain::places;
-
-/// The kind of library, or of any workplace, that somebody belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Sector {
-    /// Of a university or college.
-    Academic,
-    /// Open to a town or region.
-    Public,
-    /// Of a school.
-    School,
-    /// Of a company, a hospital, a court, a museum.
-    Special,
-    /// Of a country.
-    National,
-    /// Still studying.
-    Student,
-    /// None of these.
-    Other,
-}
+use crate::domain::{languages, places};
 
 /// How far somebody is in the career.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -145,9 +125,9 @@ pub struct Applicant {
     /// BCP 47; only being learnt.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub learning: Vec<String>,
-    /// The sector.
+    /// The sector, one of the programme's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub sector: Option<Sector>,
+    pub sector: Option<String>,
     /// The role, in the writer's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
@@ -264,7 +244,7 @@ impl Applicant {
             timezone: text("timezone"),
             languages: list("languages"),
             learning: list("learning"),
-            sector: choice(answers, "sector", SECTORS)?,
+            sector: text("sector"),
             role: text("role"),
             organisation: text("organisation"),
             organisation_domain: text("organisation_domain"),
@@ -331,16 +311,23 @@ impl Stage {
     }
 }
 
-/// Reads applicants, one JSON object a line; empty lines are passed over.
+/// The sectors of the librarians' exchange.
+pub const LIBRARIES: [&str; 7] = ["academic", "public", "school", "special", "national", "student", "other"];
+
+/// Reads applicants, one JSON object a line; empty lines are passed over. `sectors` are those that the programme knows.
 ///
 /// # Errors
 /// The first line that is no applicant, has a key or value that is unknown, or an id that was there before.
-pub fn read_applicants(text: &str) -> Result<Vec<Applicant>, BadLine> {
+pub fn read_applicants(text: &str, sectors: &[&str]) -> Result<Vec<Applicant>, BadLine> {
     let (mut applicants, mut lines) = (Vec::new(), HashMap::new());
     for (line, applicant) in read_lines::<Applicant>(text)? {
-        applicant.check().map_err(|bad| BadLine { line, problem: bad.to_string() })?;
+        let bad_line = |problem: String| BadLine { line, problem };
+        applicant.check().map_err(|bad| bad_line(bad.to_string()))?;
+        if let Some(sector) = applicant.sector.as_deref().filter(|sector| !sectors.contains(sector)) {
+            return Err(bad_line(format!("`sector` can't be {}: one of {} is expected", quoted(sector), sectors.join(", "))));
+        }
         if let Some(earlier) = lines.insert(applicant.id.clone(), line) {
-            return Err(BadLine { line, problem: format!("the id {} stands in line {earlier} already", quoted(&applicant.id)) });
+            return Err(bad_line(format!("the id {} stands in line {earlier} already", quoted(&applicant.id))));
         }
         applicants.push(applicant);
     }
@@ -376,19 +363,12 @@ pub(super) fn primary_language(tag: &str) -> String {
     tag.split(['-', '_']).next().unwrap_or_default().to_ascii_lowercase()
 }
 
-/// The language of a tag's first part.
-pub(super) fn language(tag: &str) -> Option<isolang::Language> {
-    let primary = primary_language(tag);
-    isolang::Language::from_639_1(&primary).or_else(|| isolang::Language::from_639_3(&primary))
-}
-
 const LANGUAGE: &str = "languages by BCP 47 are expected";
 const CAPACITIES: &str = "1 or 2 is expected";
-const SECTORS: &str = "`academic`, `public`, `school`, `special`, `national`, `student` or `other` is expected";
 const STAGES: &str = "`new`, `mid` or `senior` is expected";
 
 fn is_language(tag: &str) -> bool {
-    language(tag).is_some() && tag.len() <= 35 && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+    languages::name(&primary_language(tag)).is_some() && tag.len() <= 35 && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
 fn check_each<'a>(
@@ -431,29 +411,29 @@ mod tests {
         "languages": ["es"], "roles": ["archivist"], "interests": ["rare books"], "people": ["a7"]}, "excludes": {"countries": ["FR"], "regions": ["150"], "people": ["a9"]}}"#;
 
     fn problem(line: &str) -> String {
-        read_applicants(&format!("{{\"id\": \"first\"}}\n\n{line}\n")).expect_err(line).to_string()
+        read_applicants(&format!("{{\"id\": \"first\"}}\n\n{line}\n"), &LIBRARIES).expect_err(line).to_string()
     }
 
     #[test]
     fn a_line_with_every_key_is_read_and_writes_itself_back() {
         let line = FULL.replace('\n', " ");
-        let people = read_applicants(&line).expect("every key is known");
+        let people = read_applicants(&line, &LIBRARIES).expect("every key is known");
         assert_eq!(people[0].prefers.regions, ["419"]);
-        let again = read_applicants(&serde_json::to_string(&people[0]).expect("writes")).expect("reads back");
+        let again = read_applicants(&serde_json::to_string(&people[0]).expect("writes"), &LIBRARIES).expect("reads back");
         assert_eq!(people, again);
     }
 
     #[test]
     fn absent_keys_are_unknown() {
-        assert_eq!(read_applicants("{\"id\": \"a\"}\n"), Ok(vec![Applicant::new("a")]));
-        assert_eq!(read_applicants(""), Ok(vec![]));
+        assert_eq!(read_applicants("{\"id\": \"a\"}\n", &LIBRARIES), Ok(vec![Applicant::new("a")]));
+        assert_eq!(read_applicants("", &LIBRARIES), Ok(vec![]));
     }
 
     #[test]
     fn an_unknown_key_or_value_is_named_with_its_line() {
         assert_eq!(problem(r#"{"id": "a", "colour": 1}"#).split(',').next(), Some("line 3: unknown field `colour`"));
         assert!(problem(r#"{"id": "a", "prefers": {"moon": []}}"#).starts_with("line 3: unknown field `moon`"));
-        assert!(problem(r#"{"id": "a", "sector": "library"}"#).starts_with("line 3: unknown variant `library`"));
+        assert!(problem(r#"{"id": "a", "sector": "library"}"#).starts_with("line 3: `sector` can't be \"library\": one of academic, public"));
         assert!(problem(r#"{"id": "a", "country": "XX"}"#).starts_with("line 3: `country` can't be \"XX\""));
         assert!(problem(r#"{"id": "a", "excludes": {"regions": ["Mars"]}}"#).starts_with("line 3: `excludes.regions` can't be \"Mars\""));
         assert!(problem(r#"{"id": "a", "timezone": "Mars/Base"}"#).starts_with("line 3: `timezone` can't be"));
@@ -479,9 +459,9 @@ mod tests {
         answers.set("excludes.countries", list(&["NZ"]));
         answers.set("private", list(&["country"]));
         let applicant = Applicant::from_answers("a", &answers).expect("good answers");
-        assert_eq!((applicant.sector, applicant.stage, applicant.prefers.stage), (Some(Sector::Public), Some(Stage::Senior), StageWish::Less));
+        assert_eq!((applicant.sector.as_deref(), applicant.stage, applicant.prefers.stage), (Some("public"), Some(Stage::Senior), StageWish::Less));
         assert_eq!((applicant.ways.as_slice(), applicant.capacity, applicant.keeps_private("country")), (&[Way::Letters][..], 1, true));
-        answers.set("sector", Answer::Text("circus".into()));
-        assert_eq!(Applicant::from_answers("a", &answers).map_err(|bad| bad.key), Err("sector"));
+        answers.set("rhythm", Answer::Text("hourly".into()));
+        assert_eq!(Applicant::from_answers("a", &answers).map_err(|bad| bad.key), Err("rhythm"));
     }
 }

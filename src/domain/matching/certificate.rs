@@ -74,7 +74,7 @@ pub fn examine(graph: &Graph, pairs: &[(u32, u32, i64)], certificate: &Certifica
     let mut sets_of = vec![Vec::new(); y.len()];
     for (number, set) in blossoms.iter().enumerate() {
         let members: BTreeSet<&String> = set.members.iter().collect();
-        if members.len() != set.members.len() || members.len() % 2 == 0 {
+        if members.len() != set.members.len() || members.len().is_multiple_of(2) {
             return flaw("a set is not odd");
         }
         for member in members {
@@ -119,4 +119,74 @@ pub fn examine(graph: &Graph, pairs: &[(u32, u32, i64)], certificate: &Certifica
         return flaw("what was reached and what can be reached differ");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A matching: pairs of positions with their weights.
+    type Pairs = Vec<(u32, u32, i64)>;
+
+    /// Two triangles joined by an edge, and somebody apart: a set with a dual value, and somebody unmatched.
+    fn proven() -> (Graph, Pairs, Certificate) {
+        let pairs = vec![(0, 1, 10), (0, 2, 10), (1, 2, 10), (3, 4, 10), (3, 5, 10), (4, 5, 10), (2, 3, 1), (5, 6, 2)];
+        let graph = Graph::new("abcdefg".chars().map(String::from).collect(), pairs);
+        let optimum = graph.optimum(1).expect("solved");
+        assert!(!optimum.certificate.blossoms.is_empty() && optimum.pairs.len() == 3);
+        (graph, optimum.pairs, optimum.certificate)
+    }
+
+    #[test]
+    fn a_sound_proof_passes() {
+        let (graph, pairs, certificate) = proven();
+        assert_eq!(examine(&graph, &pairs, &certificate), Ok(()));
+    }
+
+    #[test]
+    fn a_proof_that_is_spoilt_in_any_number_is_caught() {
+        let (graph, pairs, sound) = proven();
+        let spoilt = |spoil: &dyn Fn(&mut Certificate)| {
+            let mut certificate = sound.clone();
+            spoil(&mut certificate);
+            examine(&graph, &pairs, &certificate).expect_err("spoilt");
+        };
+        for step in [-4, -1, 1, 4, i128::MAX / 2] {
+            let moved = |value: &mut i128| *value = value.saturating_add(step);
+            spoilt(&|certificate| moved(&mut certificate.primal));
+            spoilt(&|certificate| moved(&mut certificate.dual));
+            spoilt(&|certificate| moved(&mut certificate.scale));
+            spoilt(&|certificate| moved(&mut certificate.constant));
+            for name in &graph.names {
+                spoilt(&|certificate| {
+                    certificate.people.entry(name.clone()).and_modify(moved);
+                });
+            }
+            for set in 0..sound.blossoms.len() {
+                spoilt(&|certificate| moved(&mut certificate.blossoms[set].z));
+            }
+        }
+        spoilt(&|certificate| certificate.blossoms.clear());
+        spoilt(&|certificate| certificate.blossoms[0].members.truncate(2));
+        spoilt(&|certificate| certificate.blossoms[0].members.truncate(1));
+        spoilt(&|certificate| certificate.blossoms[0].members[0] = "nobody".into());
+        spoilt(&|certificate| certificate.blossoms[0].members[0] = certificate.blossoms[0].members[1].clone());
+        spoilt(&|certificate| {
+            certificate.people.remove("a");
+        });
+        spoilt(&|certificate| {
+            certificate.people.insert("nobody".into(), 0);
+        });
+    }
+
+    #[test]
+    fn another_matching_is_not_proven_by_it() {
+        let (graph, pairs, certificate) = proven();
+        let refused = |pairs: &[(u32, u32, i64)]| examine(&graph, pairs, &certificate).expect_err("refused");
+        refused(&pairs[1..]);
+        refused(&[(0, 1, 10), (2, 3, 1), (4, 5, 11)]);
+        refused(&[(0, 1, 10), (1, 2, 10), (4, 5, 10)]);
+        refused(&[(0, 1, 10), (2, 6, 1), (4, 5, 10)]);
+        refused(&[(0, 1, 10), (2, 3, 1), (4, 99, 10)]);
+    }
 }

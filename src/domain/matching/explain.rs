@@ -4,12 +4,12 @@
 //! wish for a named person is told of only where both have it, and otherwise in words that don't depend on whether the named one took part.
 use serde::{Deserialize, Serialize};
 
-use super::applicant::{Applicant, Rhythm, Sector, SectorWish, StageWish, Way, language, primary_language};
+use super::applicant::{Applicant, Rhythm, SectorWish, StageWish, Way, primary_language};
 use super::roster::Roster;
 use super::rules::Barrier;
 use super::score::Wish;
 use crate::domain::fold::fold;
-use crate::domain::places;
+use crate::domain::{languages, places};
 
 /// A match as one of those in it sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,12 +105,13 @@ impl Roster<'_> {
             Wish::Interests => "interests",
             Wish::People => return None,
         };
-        if other.keeps_private(key) {
+        // The stage is reckoned from the years in the field.
+        if other.keeps_private(key) || (wish == Wish::Stage && other.keeps_private("years")) {
             return None;
         }
         match wish {
-            Wish::Place => other.country.as_deref().and_then(places::name).map(|country| format!("is in {country}")),
-            Wish::Sector => other.sector.map(|sector| in_sector(sector).to_owned()),
+            Wish::Place => other.country.as_deref().and_then(places::name).map(|country| format!("is in {}", with_article(country))),
+            Wish::Sector => other.sector.as_deref().map(|sector| format!("belongs to the sector “{sector}”")),
             Wish::Stage => match (own.stage?, other.stage?) {
                 (own, other) if other > own => Some("has been in the field for longer".to_owned()),
                 (own, other) if other < own => Some("has not been in the field for as long".to_owned()),
@@ -199,7 +200,7 @@ fn wish_in_words(wish: Wish, person: &Applicant) -> String {
         Wish::Place => {
             let countries = wishes.countries.iter().map(|code| places::name(code).unwrap_or(code));
             let regions = wishes.regions.iter().map(|code| places::region_name(code).unwrap_or(code));
-            format!("a partner in {}", or(&countries.chain(regions).map(str::to_owned).collect::<Vec<_>>()))
+            format!("a partner in {}", or(&countries.chain(regions).map(with_article).collect::<Vec<_>>()))
         }
         Wish::Languages => format!("a partner who speaks {}", or(&language_names(&wishes.languages))),
         Wish::Sector => match wishes.sector {
@@ -218,16 +219,11 @@ fn wish_in_words(wish: Wish, person: &Applicant) -> String {
     }
 }
 
-fn in_sector(sector: Sector) -> &'static str {
-    match sector {
-        Sector::Academic => "belongs to the academic sector",
-        Sector::Public => "belongs to the public sector",
-        Sector::School => "belongs to the school sector",
-        Sector::Special => "belongs to the special sector",
-        Sector::National => "belongs to the national sector",
-        Sector::Student => "is a student",
-        Sector::Other => "belongs to a sector of its own",
-    }
+/// "the Netherlands", "the United States", "the Cook Islands"; "Peru".
+fn with_article(place: &str) -> String {
+    const PLURALS: [&str; 9] = ["Netherlands", "Philippines", "Bahamas", "Maldives", "Comoros", "Seychelles", "Gambia", "Americas", "Caribbean"];
+    let takes_one = place.starts_with("United ") || place.ends_with(" Islands") || place.ends_with(" Republic") || PLURALS.contains(&place);
+    if takes_one { format!("the {place}") } else { place.to_owned() }
 }
 
 fn how_often(rhythm: Rhythm) -> &'static str {
@@ -255,10 +251,9 @@ fn nearness(minutes: u32) -> Option<String> {
     }
 }
 
-/// English names of languages, without what the standard adds in brackets.
+/// English names of languages.
 fn language_names(tags: &[String]) -> Vec<String> {
-    let name = |tag: &String| language(tag).map_or_else(|| tag.clone(), |known| known.to_name().split(" (").next().unwrap_or_default().to_owned());
-    tags.iter().map(name).collect()
+    tags.iter().map(|tag| languages::name(&primary_language(tag)).unwrap_or(tag).to_owned()).collect()
 }
 
 fn common_languages(own: &[String], other: &[String]) -> Vec<String> {
@@ -291,11 +286,11 @@ fn joined(items: &[String], last: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Weights, read_applicants};
+    use super::super::{LIBRARIES, Weights, read_applicants};
     use super::*;
 
     fn side(lines: &[&str]) -> Side {
-        let people = read_applicants(&lines.join("\n")).expect("good lines");
+        let people = read_applicants(&lines.join("\n"), &LIBRARIES).expect("good lines");
         Roster::new(&people, &[], &[], &Weights::default()).side(0, &(1..people.len().min(2)).collect::<Vec<_>>())
     }
 
@@ -315,7 +310,7 @@ mod tests {
                 "you and your partner asked for each other".to_owned(),
                 format!("you asked for a partner in {region}: your partner is in Peru"),
                 "you asked for a partner who speaks Spanish: your partner speaks Spanish and English".to_owned(),
-                "you asked for a partner from another sector: your partner belongs to the academic sector".to_owned(),
+                "you asked for a partner from another sector: your partner belongs to the sector “academic”".to_owned(),
                 "you asked for a partner who works as archivist: your partner works as “Chief archivist”".to_owned(),
                 "you asked for a partner with more years in the field: your partner has been in the field for longer".to_owned(),
                 "you asked for a partner interested in maps: your partner is interested in maps".to_owned(),
@@ -362,10 +357,19 @@ mod tests {
     }
 
     #[test]
+    fn some_places_take_an_article() {
+        assert_eq!(
+            ["US", "NL", "PE", "CK"].map(|code| with_article(places::name(code).expect("a country"))),
+            ["the United States", "the Netherlands", "Peru", "the Cook Islands"]
+        );
+    }
+
+    #[test]
     fn what_a_partner_keeps_private_is_in_no_reason() {
         let mut people = read_applicants(
             "{\"id\": \"a\", \"languages\": [\"en\"], \"interests\": [\"maps\"], \"prefers\": {\"countries\": [\"PE\"]}}\n\
              {\"id\": \"b\", \"languages\": [\"en\"], \"interests\": [\"maps\"], \"country\": \"PE\"}",
+            &LIBRARIES,
         )
         .expect("good lines");
         people[1].private = ["country", "interests", "languages"].map(str::to_owned).to_vec();

@@ -1,5 +1,5 @@
 //! Made-up applicants who resemble those of an international exchange: for rehearsals, benches and tests.
-use super::applicant::{Applicant, Exclusions, Rhythm, Sector, SectorWish, Stage, StageWish, Way, Wishes};
+use super::applicant::{Applicant, Exclusions, Rhythm, SectorWish, Stage, StageWish, Way, Wishes};
 
 /// Weight, country, its time zone, its language. Mostly English-speaking, with a long tail, as exchanges of librarians report of themselves.
 const COUNTRIES: [(u32, &str, &str, &str); 30] = [
@@ -120,8 +120,7 @@ fn applicant(index: usize, number: usize, chance: &mut Chance) -> Applicant {
         languages.push(chance.pick(&["es", "fr", "de", "pt", "ar", "zh"]).to_owned());
         languages.dedup();
     }
-    let sector =
-        [Sector::Academic, Sector::Public, Sector::School, Sector::Special, Sector::National, Sector::Student][chance.weighted(&[45, 25, 12, 8, 5, 5])];
+    let sector = ["academic", "public", "school", "special", "national", "student"][chance.weighted(&[45, 25, 12, 8, 5, 5])];
     let organisation = chance.below((number as u64 / 8).max(2));
     let interests = 3 + chance.below(4) as usize;
     Applicant {
@@ -130,7 +129,7 @@ fn applicant(index: usize, number: usize, chance: &mut Chance) -> Applicant {
         timezone: Some(timezone.to_owned()),
         learning: if chance.percent(20) { chance.several(&["es", "fr", "de", "it"], 1) } else { Vec::new() },
         languages,
-        sector: Some(sector),
+        sector: Some(sector.to_owned()),
         role: Some(chance.pick(&ROLES).to_owned()),
         organisation: Some(format!("{country} Library {organisation}")),
         stage: Some([Stage::New, Stage::Mid, Stage::Senior][chance.weighted(&[45, 35, 20])]),

@@ -19,7 +19,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use applicant::{Applicant, BadLine, BadValue, Decision, Past, Verdict, read_applicants, read_lines};
+pub use applicant::{Applicant, BadLine, BadValue, Decision, LIBRARIES, Past, Verdict, read_applicants, read_lines};
 pub use certificate::Certificate;
 pub use explain::Side;
 pub use optimum::{Graph, WeightedPair};

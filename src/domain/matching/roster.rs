@@ -5,7 +5,7 @@ use std::str::FromStr;
 use chrono::{DateTime, Offset, TimeZone};
 use chrono_tz::Tz;
 
-use super::applicant::{Applicant, Rhythm, Sector, SectorWish, Stage, StageWish, Way, primary_language};
+use super::applicant::{Applicant, Rhythm, SectorWish, Stage, StageWish, Way, primary_language};
 use super::weights::Weights;
 use super::{Decision, Past, Verdict};
 use crate::domain::fold::fold;
@@ -26,7 +26,7 @@ pub(super) struct Profile {
     pub country: Option<usize>,
     pub languages: Vec<u32>,
     pub learning: Vec<u32>,
-    pub sector: Option<Sector>,
+    pub sector: Option<u32>,
     pub stage: Option<Stage>,
     pub role: Option<usize>,
     pub organisation: Option<u32>,
@@ -121,21 +121,31 @@ impl<'a> Roster<'a> {
 
 /// The vocabulary of a round.
 struct Words {
+    names: HashMap<String, Vec<u32>>,
     countries: Vec<String>,
     roles: Vec<String>,
     languages: Numbering,
     interests: Numbering,
+    sectors: Numbering,
     organisations: Numbering,
     domains: Numbering,
 }
 
 impl Words {
     fn of(people: &[Applicant]) -> Self {
+        let mut names: HashMap<String, Vec<u32>> = HashMap::new();
+        for (index, person) in (0..).zip(people) {
+            if let Some(name) = person.name.as_deref().map(fold).filter(|name| !name.is_empty()) {
+                names.entry(name).or_default().push(index);
+            }
+        }
         Self {
+            names,
             countries: distinct(people.iter().filter_map(|person| person.country.clone())),
             roles: distinct(people.iter().filter_map(|person| person.role.as_deref().map(fold))),
             languages: Numbering::default(),
             interests: Numbering::default(),
+            sectors: Numbering::default(),
             organisations: Numbering::default(),
             domains: Numbering::default(),
         }
@@ -143,13 +153,16 @@ impl Words {
 
     fn profile(&mut self, person: &Applicant, position: &HashMap<&str, u32>) -> Profile {
         let index_in = |values: &[String], value: Option<String>| value.and_then(|value| values.binary_search(&value).ok());
-        let people = |ids: &[String]| ids.iter().filter_map(|id| position.get(id.as_str()).copied()).collect::<Vec<u32>>();
+        // People write names, lists hold identifiers; a name means everybody who bears it.
+        let find = |word: &str| position.get(word).map_or_else(|| self.names.get(&fold(word)).cloned().unwrap_or_default(), |&one| vec![one]);
+        let people = |named: &[String]| named.iter().flat_map(|word| find(word)).collect::<Vec<u32>>();
+        let (named, barred) = (people(&person.prefers.people), people(&person.excludes.people));
         let (prefers, excludes) = (&person.prefers, &person.excludes);
         Profile {
             country: index_in(&self.countries, person.country.clone()),
             languages: self.languages.of(person.languages.iter().map(|tag| primary_language(tag))),
             learning: self.languages.of(person.learning.iter().map(|tag| primary_language(tag))),
-            sector: person.sector,
+            sector: self.sectors.one(person.sector.as_deref().map(fold)),
             stage: person.stage,
             role: index_in(&self.roles, person.role.as_deref().map(fold)),
             organisation: self.organisations.one(person.organisation.as_deref().map(organisation_key)),
@@ -165,11 +178,11 @@ impl Words {
                 languages: self.languages.of(prefers.languages.iter().map(|tag| primary_language(tag))),
                 roles: (!prefers.roles.is_empty()).then(|| self.roles.iter().map(|role| prefers.roles.iter().any(|wish| names_role(wish, role))).collect()),
                 interests: self.interests.of(prefers.interests.iter().map(|term| fold(term))),
-                people: people(&prefers.people),
+                people: named,
                 asks_people: !prefers.people.is_empty(),
             },
             bars_countries: self.places(&excludes.countries, &excludes.regions).unwrap_or_default(),
-            bars: people(&excludes.people),
+            bars: barred,
             earlier: Vec::new(),
             vetoed: Vec::new(),
         }

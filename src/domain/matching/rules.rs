@@ -79,12 +79,12 @@ pub(super) fn in_common(one: &[u32], other: &[u32], enough: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Applicant, Decision, Past, Verdict, Weights, read_applicants};
+    use super::super::{Applicant, Decision, LIBRARIES, Past, Verdict, Weights, read_applicants};
     use super::*;
 
     fn two(one: &str, other: &str) -> Vec<Applicant> {
         let line = |id: &str, more: &str| format!("{{\"id\": \"{id}\"{}{more}}}", if more.is_empty() { "" } else { ", " });
-        read_applicants(&format!("{}\n{}", line("a", one), line("b", other))).expect("good lines")
+        read_applicants(&format!("{}\n{}", line("a", one), line("b", other)), &LIBRARIES).expect("good lines")
     }
 
     fn barrier(one: &str, other: &str) -> Option<Barrier> {
@@ -117,6 +117,7 @@ mod tests {
         assert_eq!(barrier(&with(r#""excludes": {"countries": ["PE"]}"#), &peru), Some(Barrier::ExcludedByFirst));
         assert_eq!(barrier(&peru, &with(r#""excludes": {"regions": ["419"]}"#)), Some(Barrier::ExcludedBySecond));
         assert_eq!(barrier(&with(r#""excludes": {"people": ["b"]}"#), &peru), Some(Barrier::ExcludedByFirst));
+        assert_eq!(barrier(&with(r#""excludes": {"people": ["dalva pena"]}"#), &with(r#""name": "Dalva Peña""#)), Some(Barrier::ExcludedByFirst));
         assert_eq!(barrier(&with(r#""excludes": {"countries": ["CL"], "regions": ["150"], "people": ["z"]}"#), &peru), None);
     }
 

@@ -131,12 +131,12 @@ const HALF_A_DAY: u32 = 12 * 60;
 
 #[cfg(test)]
 mod tests {
-    use super::super::read_applicants;
+    use super::super::{LIBRARIES, read_applicants};
     use super::*;
 
     /// What `a` thinks of `b`.
     fn satisfaction(a: &str, b: &str) -> u32 {
-        let people = read_applicants(&format!("{{\"id\": \"a\", {a}}}\n{{\"id\": \"b\", {b}}}")).expect("good lines");
+        let people = read_applicants(&format!("{{\"id\": \"a\", {a}}}\n{{\"id\": \"b\", {b}}}"), &LIBRARIES).expect("good lines");
         Roster::new(&people, &[], &[], &Weights::default()).satisfaction(0, 1)
     }
 
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn a_gain_counts_more_for_the_badly_served() {
-        let people = read_applicants("{\"id\": \"a\"}\n{\"id\": \"b\"}").expect("good lines");
+        let people = read_applicants("{\"id\": \"a\"}\n{\"id\": \"b\"}", &LIBRARIES).expect("good lines");
         let roster = |weights| -> i64 { Roster::new(&people, &[], &[], weights).worth(0, 1) };
         let weights = |stated| Weights { stated, ..Weights::default() };
         assert_eq!((roster(&weights(0)), roster(&weights(500)), roster(&weights(1000))), (0, 2 * 750, 2000));

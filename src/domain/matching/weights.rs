@@ -66,6 +66,17 @@ impl Default for Weights {
 pub const FULL: u32 = 1000;
 
 impl Weights {
+    /// Reads the section `[matching]` of a programme file; what it doesn't name is as in the librarians' exchange.
+    ///
+    /// # Errors
+    /// One line that says what is wrong, for the person who wrote the programme file.
+    pub fn read(section: &toml::Table) -> Result<Self, String> {
+        let in_one_line = |error: toml::de::Error| format!("[matching]: {}", error.message());
+        let weights: Self = section.clone().try_into().map_err(in_one_line)?;
+        weights.check()?;
+        Ok(weights)
+    }
+
     /// Whether the numbers are usable: what can be reached is at most [`FULL`], and no single number is out of all proportion.
     ///
     /// # Errors
@@ -97,9 +108,17 @@ mod tests {
     }
 
     #[test]
+    fn the_shipped_programme_says_what_holds_without_one() {
+        let programme: toml::Table = include_str!("../../../templates/programmes/librarians.toml").parse().expect("TOML");
+        let section = programme["matching"].as_table().expect("a section");
+        assert_eq!(Weights::read(section), Ok(Weights::default()));
+    }
+
+    #[test]
     fn a_programme_file_names_only_what_it_changes_and_misspells_nothing() {
-        let changed: Weights = toml::from_str("place = 5\ntrios = true").expect("reads");
-        assert_eq!(changed, Weights { place: 5, trios: true, ..Weights::default() });
-        assert!(toml::from_str::<Weights>("plaice = 5").is_err());
+        let read = |text: &str| Weights::read(&text.parse().expect("TOML"));
+        assert_eq!(read("place = 5\ntrios = true"), Ok(Weights { place: 5, trios: true, ..Weights::default() }));
+        assert!(read("plaice = 5").is_err_and(|line| line.starts_with("[matching]: unknown field `plaice`") && !line.contains('\n')));
+        assert!(read("stated = 900").is_err_and(|line| line.contains("must not exceed")));
     }
 }

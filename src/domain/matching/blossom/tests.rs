@@ -1,0 +1,122 @@
+//! That the weight found is the greatest: against trying everything, and against the proof.
+use super::*;
+
+/// A little generator of numbers (splitmix64), so that every run tests the same graphs.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (mixed ^ (mixed >> 31)) % limit
+    }
+}
+
+fn random_graph(numbers: &mut Numbers, vertices: u32, percent: u64, heaviest: u64, base: Amount) -> Vec<Edge> {
+    let mut edges = Vec::new();
+    for a in 0..vertices {
+        for b in a + 1..vertices {
+            if numbers.below(100) < percent {
+                edges.push(Edge { a, b, weight: base + 1 + Amount::from(numbers.below(heaviest)) });
+            }
+        }
+    }
+    edges
+}
+
+/// The best weight there is, by trying everything.
+fn brute_force(vertices: u32, edges: &[Edge]) -> Amount {
+    let mut best = vec![0; 1 << vertices];
+    for set in 1..1usize << vertices {
+        let lowest = set.trailing_zeros();
+        best[set] = best[set & (set - 1)];
+        for edge in edges.iter().filter(|edge| edge.a.min(edge.b) == lowest && set >> edge.a & 1 == 1 && set >> edge.b & 1 == 1) {
+            best[set] = best[set].max(edge.weight + best[set & !(1 << edge.a) & !(1 << edge.b)]);
+        }
+    }
+    best[(1 << vertices) - 1]
+}
+
+/// The weight of a solution, after a look at every condition that makes it an optimum.
+fn proven_weight(vertices: u32, edges: &[Edge], solution: &Solution) -> Amount {
+    let mut primal = 0;
+    for edge in edges {
+        let within: Amount = solution.blossoms.iter().filter(|b| b.members.contains(&edge.a) && b.members.contains(&edge.b)).map(|b| b.z).sum();
+        assert!(solution.y[edge.a as usize] + solution.y[edge.b as usize] + within >= SCALE * edge.weight, "{edge:?} has a negative slack");
+        if solution.mate[edge.a as usize] == Some(edge.b) {
+            assert_eq!(solution.mate[edge.b as usize], Some(edge.a));
+            primal += edge.weight;
+        }
+    }
+    for vertex in 0..vertices as usize {
+        assert!(solution.y[vertex] >= 0 && (solution.mate[vertex].is_some() || solution.y[vertex] == 0), "vertex {vertex}");
+    }
+    let matched = solution.mate.iter().flatten().count();
+    assert_eq!(matched, 2 * edges.iter().filter(|edge| solution.mate[edge.a as usize] == Some(edge.b)).count(), "everybody is matched along an edge");
+    let mut dual: Amount = solution.y.iter().sum();
+    for blossom in &solution.blossoms {
+        assert!(blossom.z > 0 && blossom.members.len() % 2 == 1);
+        dual += blossom.z * (blossom.members.len() as Amount / 2);
+    }
+    assert_eq!(SCALE * primal, dual, "primal and dual differ");
+    primal
+}
+
+#[test]
+fn small_graphs_get_the_weight_that_trying_everything_finds() {
+    let mut numbers = Numbers(1);
+    for round in 0..1500u64 {
+        let vertices = numbers.below(11) as u32;
+        let (percent, heaviest) = ([20, 50, 80, 100][round as usize % 4], [1, 3, 20, 1000][round as usize / 4 % 4]);
+        let base = if round % 3 == 0 { Amount::from(vertices) * 1000 } else { 0 };
+        let edges = random_graph(&mut numbers, vertices, percent, heaviest, base);
+        let solution = solve(vertices as usize, &edges).expect("solvable");
+        assert_eq!(proven_weight(vertices, &edges, &solution), brute_force(vertices, &edges), "round {round}: {edges:?}");
+    }
+}
+
+#[test]
+fn larger_graphs_prove_their_optimum() {
+    let mut numbers = Numbers(2);
+    for round in 0..300u64 {
+        let vertices = 11 + numbers.below(80) as u32;
+        let (percent, heaviest) = ([3, 8, 30, 90][round as usize % 4], [1, 4, 100, 2000][round as usize / 4 % 4]);
+        let base = if round % 2 == 0 { Amount::from(vertices) * 2000 } else { 0 };
+        let edges = random_graph(&mut numbers, vertices, percent, heaviest, base);
+        proven_weight(vertices, &edges, &solve(vertices as usize, &edges).expect("solvable"));
+    }
+}
+
+#[test]
+fn two_triangles_joined_by_a_light_edge_are_matched_across_it() {
+    let edge = |a, b, weight| Edge { a, b, weight };
+    let edges = [edge(0, 1, 10), edge(1, 2, 10), edge(0, 2, 10), edge(3, 4, 10), edge(4, 5, 10), edge(3, 5, 10), edge(2, 3, 1)];
+    let solution = solve(6, &edges).expect("solvable");
+    assert_eq!(proven_weight(6, &edges, &solution), 21);
+}
+
+#[test]
+fn nobody_and_people_who_know_nobody_are_no_trouble() {
+    assert_eq!(solve(0, &[]).expect("solvable"), Solution { mate: vec![], y: vec![], blossoms: vec![] });
+    assert_eq!(solve(3, &[]).expect("solvable").mate, [None, None, None]);
+}
+
+#[test]
+fn what_is_no_graph_or_cannot_be_added_up_is_refused() {
+    let edge = |a, b, weight| Edge { a, b, weight };
+    assert_eq!(solve(2, &[edge(1, 1, 5)]), Err(GraphError::BadEdge(0)));
+    assert_eq!(solve(2, &[edge(0, 1, 5), edge(0, 2, 5)]), Err(GraphError::BadEdge(1)));
+    assert_eq!(solve(2, &[edge(0, 1, 0)]), Err(GraphError::BadEdge(0)));
+    assert_eq!(solve(2, &[edge(0, 1, Amount::MAX / 4)]), Err(GraphError::TooLarge));
+}
+
+#[test]
+#[ignore = "a measurement, run by hand"]
+fn time_of_a_dense_graph() {
+    let mut numbers = Numbers(3);
+    let edges = random_graph(&mut numbers, 500, 78, 2000, 500_000);
+    let begin = std::time::Instant::now();
+    let solution = solve(500, &edges).expect("solvable");
+    eprintln!("{} edges, {} blossoms: {:?}", edges.len(), solution.blossoms.len(), begin.elapsed());
+}
