@@ -273,7 +273,7 @@ pub async fn order(conn: &mut Connection, id: Uuid, order: Order, now: DateTime<
                  next_at = case when $3 = 'queued' then $4 else next_at end,
                  attempts = case when state = 'failed' then 0 else attempts end,
                  released_at = case when $3 = 'queued' then $4 else released_at end,
-                 expires_at = case when $3 = 'queued' and state <> 'queued' then greatest(expires_at, $4 + interval '5 days') else expires_at end
+                 expires_at = case when $3 = 'queued' and state <> 'queued' then greatest(expires_at, $4::timestamptz + interval '5 days') else expires_at end
              where id = $1 and state = any($2) and owner is null and raw is not null returning exchange_id)
          update exchange e set outcome = nullif($3, 'queued'), ended_at = case when $3 <> 'queued' then $4 end
          from changed where e.id = changed.exchange_id",
@@ -291,7 +291,7 @@ pub async fn order(conn: &mut Connection, id: Uuid, order: Order, now: DateTime<
 pub async fn release_held(conn: &mut Connection, now: DateTime<Utc>) -> Result<u64> {
     let released = sqlx::query!(
         "with gone as (
-             update outbox set state = 'queued', next_at = $1, released_at = $1, expires_at = greatest(expires_at, $1 + interval '5 days')
+             update outbox set state = 'queued', next_at = $1, released_at = $1, expires_at = greatest(expires_at, $1::timestamptz + interval '5 days')
              where state = 'held' returning exchange_id)
          update exchange e set outcome = null, ended_at = null from gone where e.id = gone.exchange_id",
         now
