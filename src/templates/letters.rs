@@ -342,6 +342,8 @@ impl Letter for RelayRefused {
 pub struct Undelivered {
     /// The partner's chosen name.
     pub partner: String,
+    /// The subject of the writer's letter; empty where it is no longer kept.
+    pub subject: String,
     /// Why, as the end of a sentence.
     pub why: String,
     /// What happens, and what the writer can do.
@@ -350,7 +352,7 @@ pub struct Undelivered {
 impl Letter for Undelivered {
     const NAME: &'static str = "undelivered";
     fn sample() -> Self {
-        Self { partner: "Ana".into(), why: "their mailbox is full".into(), what_next: "Please keep your letter and send it again in a few days.".into() }
+        Self { partner: "Ana".into(), subject: "Greetings from Lima".into(), why: "their mailbox is full".into(), what_next: "Please keep your letter and send it again in a few days.".into() }
     }
 }
 
