@@ -67,7 +67,8 @@ struct Present {
 async fn available(ctx: &mut Context<'_>, round: &Round, partnership: &mut Partnership) -> Result<Option<Vec<Present>>> {
     let (mut present, mut gone) = (Vec::new(), Vec::new());
     for partner in &partnership.partners {
-        let person = people::find(ctx.conn, partner.person_id).await?.filter(|person| person.paused_at.is_none() && person.left_at.is_none() && person.email.is_some());
+        let person =
+            people::find(ctx.conn, partner.person_id).await?.filter(|person| person.paused_at.is_none() && person.left_at.is_none() && person.email.is_some());
         let application = applications::find_live(ctx.conn, partner.person_id).await?;
         let application = application.filter(|application| application.state == applications::State::Confirmed && application.round_id == Some(round.id));
         match (person, application) {

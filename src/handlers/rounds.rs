@@ -97,7 +97,10 @@ async fn tell(ctx: &mut Context<'_>, round: &Round, waiting: &Waiting, confirmed
         introduced: round::day(round.days.introduce_on),
         confirmed,
         has_place,
-        missing: missing.into_iter().map(|question| Line::new(markdown::escape(&question.ask), question.hint.as_deref().map(markdown::escape).unwrap_or_default())).collect(),
+        missing: missing
+            .into_iter()
+            .map(|question| Line::new(markdown::escape(&question.ask), question.hint.as_deref().map(markdown::escape).unwrap_or_default()))
+            .collect(),
     };
     let occasion = format!("{}:{}", round.id, if has_place { "in" } else { "full" });
     ctx.write(&person, &letter, Sending::about(occasion).asking(Purpose::SignUp, Some(waiting.application_id))).await
@@ -192,7 +195,8 @@ async fn propose(ctx: &mut Context<'_>, round: Uuid, score: i64, members: &[&Str
 
 /// A local part for a partner: their name as far as ASCII goes, and 65 random bits. No hyphen, which marks mailboxes of the service.
 fn alias(name: &str) -> Result<String> {
-    let words: Vec<String> = fold(name).split(' ').map(|word| word.chars().filter(char::is_ascii_alphanumeric).collect()).filter(|word: &String| !word.is_empty()).collect();
+    let words: Vec<String> =
+        fold(name).split(' ').map(|word| word.chars().filter(char::is_ascii_alphanumeric).collect()).filter(|word: &String| !word.is_empty()).collect();
     let mut slug: String = words.join(".").chars().take(20).collect();
     slug.truncate(slug.trim_end_matches('.').len());
     let slug = if slug.is_empty() { "partner" } else { &slug };
@@ -265,12 +269,17 @@ mod tests {
     fn names_become_people_and_answers_of_another_programme_are_no_facts() {
         let list = |items: &[&str]| Answer::List(items.iter().map(|item| (*item).to_owned()).collect());
         let all = [
-            candidate(1, "Ana", "ana@bl.uk", &[
-                ("prefers.people", list(&["ben ortiz", "Zoe"])),
-                ("excludes.people", list(&["Carla", "my boss"])),
-                ("sector", Answer::Text("archive".into())),
-                ("country", Answer::Text("PE".into())),
-            ]),
+            candidate(
+                1,
+                "Ana",
+                "ana@bl.uk",
+                &[
+                    ("prefers.people", list(&["ben ortiz", "Zoe"])),
+                    ("excludes.people", list(&["Carla", "my boss"])),
+                    ("sector", Answer::Text("archive".into())),
+                    ("country", Answer::Text("PE".into())),
+                ],
+            ),
             candidate(2, "Ben Ortiz", "ben@gmail.com", &[]),
             candidate(3, "Carla Díaz", "carla@gmail.com", &[]),
             candidate(4, "Carla Fox", "fox@gmail.com", &[]),

@@ -177,8 +177,16 @@ mod tests {
         for (letter, subject, words) in [
             (sample(), "Pairs: round Spring 2027 is open", "you are in it"),
             (RoundOpened { has_place: false, ..sample() }, "Pairs: round Spring 2027 is open, and full already", "You keep your place on the list"),
-            (RoundOpened { confirmed: false, missing, ..sample() }, "Pairs: round Spring 2027 is open, and something is missing", "- *Country*: where you live\n- *Languages*"),
-            (RoundOpened { confirmed: false, ..sample() }, "Pairs: round Spring 2027 is open, and something is missing", "reply with one word, yes, and you are in"),
+            (
+                RoundOpened { confirmed: false, missing, ..sample() },
+                "Pairs: round Spring 2027 is open, and something is missing",
+                "- *Country*: where you live\n- *Languages*",
+            ),
+            (
+                RoundOpened { confirmed: false, ..sample() },
+                "Pairs: round Spring 2027 is open, and something is missing",
+                "reply with one word, yes, and you are in",
+            ),
         ] {
             let letter = render(&letter);
             assert_eq!(letter.subject, subject);
