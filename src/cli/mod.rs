@@ -5,7 +5,13 @@ use anyhow::{Context as _, Result};
 use chrono::{DateTime, Utc};
 use clap::{Parser, Subcommand};
 
-use crate::{app::Opened, config::Config, telemetry};
+use crate::{
+    app::{self, Opened},
+    config::Config,
+    handlers::Site,
+    store::Store,
+    telemetry,
+};
 
 pub mod exchange;
 pub mod inbox;
@@ -75,7 +81,8 @@ impl Cli {
         }
         let config = Config::load(self.config.as_deref(), std::env::vars())?;
         if let Command::Inspect(command) = self.command {
-            return command.run(&config.domain).map(|()| ExitCode::SUCCESS);
+            let programme = app::programme(config.programme.as_deref())?;
+            return command.run(&config.domain, &programme).map(|()| ExitCode::SUCCESS);
         }
         telemetry::start();
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
@@ -88,17 +95,29 @@ async fn with_database(command: Command, config: Config) -> Result<()> {
         return serve::run(config).await;
     }
     let opened = Opened::join(&config).await?;
-    let (store, site, now) = (&opened.store, &opened.site, Utc::now());
-    let done = match command {
-        Command::Round(command) => command.run(store, site, now).await,
-        Command::Topic(command) => command.run(store, site, now).await,
-        Command::Queue(command) => command.run(store, now).await,
-        Command::Inbox(command) => command.run(store, now).await,
-        Command::Exchange(command) => command.run(store).await,
-        Command::Tick { at } => serve::tick(&opened, at).await,
-        Command::Seed(command) => command.run(store, now).await,
-        Command::Serve | Command::Programme(_) | Command::Match(_) | Command::Inspect(_) | Command::RelayPreview(_) => Ok(()),
-    };
+    let done = command.on(&opened.store, &opened.site, Utc::now()).await;
     opened.close().await?;
     done
+}
+
+impl Cli {
+    /// Does what was typed on a database that is open already: for the demonstration, and for stories.
+    pub async fn on(self, store: &Store, site: &Site, now: DateTime<Utc>) -> Result<()> {
+        self.command.on(store, site, now).await
+    }
+}
+
+impl Command {
+    async fn on(self, store: &Store, site: &Site, now: DateTime<Utc>) -> Result<()> {
+        match self {
+            Command::Round(command) => command.run(store, site, now).await,
+            Command::Topic(command) => command.run(store, site, now).await,
+            Command::Queue(command) => command.run(store, now).await,
+            Command::Inbox(command) => command.run(store, now).await,
+            Command::Exchange(command) => command.run(store).await,
+            Command::Tick { at } => serve::tick(store, site, at).await,
+            Command::Seed(command) => command.run(store, now).await,
+            Command::Serve | Command::Programme(_) | Command::Match(_) | Command::Inspect(_) | Command::RelayPreview(_) => Ok(()),
+        }
+    }
 }

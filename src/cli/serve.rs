@@ -5,9 +5,11 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    app::{self, Opened},
+    app,
     config::Config,
+    handlers::Site,
     schedule,
+    store::Store,
 };
 
 /// Serves until SIGTERM or Ctrl-C, then finishes what was accepted.
@@ -24,10 +26,10 @@ pub async fn run(config: Config) -> Result<()> {
 }
 
 /// Does whatever the calendar would do at `at`, until nothing is left to do.
-pub async fn tick(opened: &Opened, at: DateTime<Utc>) -> Result<()> {
+pub async fn tick(store: &Store, site: &Site, at: DateTime<Utc>) -> Result<()> {
     let mut done = 0;
     loop {
-        match schedule::step(&opened.store, &opened.site, at).await? {
+        match schedule::step(store, site, at).await? {
             0 => break,
             more => done += more,
         }

@@ -55,7 +55,11 @@ async fn tell(ctx: &mut Context<'_>, sent: &Sent, class: FailureClass) -> Result
     let Some(writer) = sent.writer.filter(|_| sent.kind == "relay") else { return Ok(()) };
     let Some(person) = people::person_of(ctx.conn, writer).await? else { return Ok(()) };
     let partner = people::person_of(ctx.conn, sent.address_id).await?;
-    let letter = Undelivered { partner: markdown::escape(partner.as_ref().map_or("your partner", |partner| partner.called())), why: why(class).to_owned(), what_next: what_next(class).to_owned() };
+    let letter = Undelivered {
+        partner: markdown::escape(partner.as_ref().map_or("your partner", |partner| partner.called())),
+        why: why(class).to_owned(),
+        what_next: what_next(class).to_owned(),
+    };
     ctx.cause = ctx.cause.or(sent.cause);
     ctx.write(&person, &letter, Sending::about(sent.exchange_id.to_string())).await?;
     Ok(())

@@ -1,4 +1,6 @@
 //! What the service does: a file per happening. A handler loads, decides, records and writes, inside the one transaction it is given; it reaches no socket.
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -40,6 +42,9 @@ pub mod unproven;
 
 /// Days that a token in a letter of ours may be answered.
 const TOKEN_DAYS: i64 = 90;
+
+/// Where an entrance asks for the time: one moment per transaction, and a set clock in tests and rehearsals.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 /// What does not change while the program runs: the programme, its words, its secret, its limits.
 #[derive(Debug)]
@@ -151,7 +156,15 @@ impl Context<'_> {
     }
 
     /// Writes a letter of ours to a mailbox, whoever reads it.
-    pub async fn write_to<L: Letter>(&mut self, address_id: Uuid, to: &EmailAddress, called: &str, language: &str, letter: &L, sending: Sending<'_>) -> Result<bool> {
+    pub async fn write_to<L: Letter>(
+        &mut self,
+        address_id: Uuid,
+        to: &EmailAddress,
+        called: &str,
+        language: &str,
+        letter: &L,
+        sending: Sending<'_>,
+    ) -> Result<bool> {
         let site = self.site;
         let words = site.templates.letter(letter, called, language)?;
         let id = Uuid::now_v7();

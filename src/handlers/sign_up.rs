@@ -3,11 +3,7 @@ use anyhow::Result;
 
 use super::{Context, Incoming, Outcome, Sending, rounds};
 use crate::{
-    domain::{
-        answers::Answers,
-        command::Command,
-        programme::Programme,
-    },
+    domain::{answers::Answers, command::Command, programme::Programme},
     mail::{
         answers::{self, FormReading},
         markdown,

@@ -153,9 +153,11 @@ pub fn relay(raw: &[u8], parties: &Parties, threading: &Threading, our_domain: &
     let mut letter = MessageBuilder::new()
         .from(mailbox(Some(name), &parties.writer_alias))
         .to(mailbox(None, &parties.reader_address))
-        .subject(subject(&message, &replacer)?)
         .date(Date::new(sent(&message).unwrap_or(threading.received)))
         .message_id(threading.message_id.clone());
+    if let Some(subject) = subject(&message, &replacer)? {
+        letter = letter.subject(subject);
+    }
     if let Some((name, alias)) = &parties.third {
         letter = letter.cc(mailbox(Some(one_line(&replacer.plain(name)?)), alias));
     }
@@ -202,8 +204,8 @@ fn sent(message: &Message<'_>) -> Option<i64> {
     message.date().filter(|date| date.is_valid() && date.year >= 1970).map(mail_parser::DateTime::to_timestamp)
 }
 
-fn subject(message: &Message<'_>, replacer: &Replacer) -> Result<String, RelayRefusal> {
-    let given = message.subject().unwrap_or_default();
+fn subject(message: &Message<'_>, replacer: &Replacer) -> Result<Option<String>, RelayRefusal> {
+    let Some(given) = message.subject() else { return Ok(None) };
     let field = message.root_part().headers.iter().rfind(|field| field.name == HeaderName::Subject);
     let given = match field.and_then(|field| message.raw_message().get(field.offset_start as usize..field.offset_end as usize)) {
         // Bytes in no charset that it names, against RFC 5322 and 6532: read as text parts are.
@@ -211,14 +213,271 @@ fn subject(message: &Message<'_>, replacer: &Replacer) -> Result<String, RelayRe
         _ => Cow::Borrowed(given),
     };
     let subject = one_line(&replacer.plain(&given)?);
-    Ok(match subject.char_indices().nth(LONGEST_SUBJECT) {
+    Ok(Some(match subject.char_indices().nth(LONGEST_SUBJECT) {
         Some((end, _)) => format!("{}…", &subject[..end]),
         None => subject,
-    })
+    }))
 }
 
 /// A text for a header field: no line breaks, no control characters.
 fn one_line(text: &str) -> String {
     let spaced: Cow<'_, str> = if text.contains(char::is_control) { text.replace(char::is_control, " ").into() } else { text.into() };
     spaced.trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REAL: &str = "zoe@quill-home.example";
+    const PIXEL: &str = "R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7";
+
+    fn address(text: &str) -> EmailAddress {
+        EmailAddress::parse(text).expect("an address")
+    }
+
+    fn parties() -> Parties {
+        Parties {
+            writer_name: "Zoë Q.".into(),
+            writer_addresses: vec![address(REAL), address("z.quill@work.example")],
+            writer_alias: address("w5@pairpost.localhost"),
+            reader_address: address("dana@reader-mail.example"),
+            reader_alias: address("b7@pairpost.localhost"),
+            third: None,
+        }
+    }
+
+    fn threading() -> Threading {
+        Threading { message_id: "new.1@pairpost.localhost".into(), in_reply_to: None, references: Vec::new(), received: 1_772_530_000 }
+    }
+
+    fn relayed(raw: &str) -> String {
+        let out = relay(raw.as_bytes(), &parties(), &threading(), "pairpost.localhost").expect("passes");
+        String::from_utf8(out).expect("ASCII")
+    }
+
+    /// The header of a letter as (name, value), unfolded.
+    fn fields(letter: &str) -> Vec<(String, String)> {
+        let head = letter.split("\r\n\r\n").next().unwrap_or_default().replace("\r\n\t", " ").replace("\r\n ", " ");
+        head.split("\r\n").map(|line| line.split_once(": ").map(|(name, value)| (name.to_owned(), value.to_owned())).expect("a field")).collect()
+    }
+
+    fn field(letter: &str, name: &str) -> Option<String> {
+        fields(letter).into_iter().find(|(field, _)| field == name).map(|(_, value)| value)
+    }
+
+    #[test]
+    fn each_header_field_meets_its_fate() {
+        let head = "From: Zoe Quill <zoe@quill-home.example>\r\nTo: \"Dana mark\" <b7@pairpost.localhost>, mark@else.example\r\nSubject: Re: Hours\r\n\
+                    Date: Tue, 03 Mar 2026 10:15:42 +0100 (mark)\r\nMessage-ID: <7@mark.example>\r\nMIME-Version: 1.0 (mark)\r\n";
+        for dropped in [
+            "Cc: mark@else.example",
+            "Bcc: mark@else.example",
+            "Sender: zoe@quill-home.example (mark)",
+            "Reply-To: mark <zoe@quill-home.example>",
+            "Return-Path: <mark@quill-home.example>",
+            "Resent-From: mark@else.example",
+            "Resent-Message-ID: <mark@else.example>",
+            "Received: from mark-laptop ([192.0.2.77]) by mx.mark.example; Tue, 3 Mar 2026 10:15:43 +0100",
+            "Authentication-Results: mx.mark.example; spf=pass",
+            "ARC-Seal: i=1; d=mark.example",
+            "DKIM-Signature: v=1; d=mark.example; b=MTIz",
+            "User-Agent: mark 7",
+            "X-Mailer: mark 7",
+            "X-Originating-IP: [192.0.2.77] mark",
+            "Thread-Index: mark",
+            "Thread-Topic: mark",
+            "Organization: mark",
+            "Autocrypt: addr=mark@x.example; keydata=MTIz",
+            "List-Id: <mark.example>",
+            "List-Unsubscribe: <https://mark.example>",
+            "Comments: mark",
+            "Keywords: mark",
+            "In-Reply-To: <mark@else.example>",
+            "References: <mark@else.example>",
+            "Content-Description: mark",
+            "Content-ID: <mark@else.example>",
+            "Content-Location: https://mark.example/",
+            "Content-Language: mark",
+            "Disposition-Notification-To: mark@else.example",
+            "Auto-Submitted: mark",
+            "Importance: mark",
+            "Anything-New: mark",
+        ] {
+            let out = relayed(&format!("{head}{dropped}\r\nContent-Type: text/plain (mark); charset=utf-8; name2=mark\r\n\r\nHello\r\n"));
+            assert!(!out.contains("mark") && !out.contains("192.0.2.77") && !out.contains("quill-home"), "{dropped}: {out}");
+            let names: Vec<String> = fields(&out).into_iter().map(|(name, _)| name).collect();
+            let wanted = ["From", "To", "Subject", "Date", "Message-ID", "MIME-Version", "Content-Type", "Content-Transfer-Encoding"];
+            assert!(names.iter().all(|name| wanted.contains(&name.as_str())), "{dropped}: {names:?}");
+            assert!(wanted[..7].iter().all(|wanted| names.iter().filter(|name| name == wanted).count() == 1), "{dropped}: {names:?}");
+        }
+    }
+
+    #[test]
+    fn what_passes_of_a_header_is_as_the_table_says() {
+        let out = relayed(
+            "From: Zoe Quill <zoe@quill-home.example>\r\nSubject: Re: =?utf-8?Q?=C3=96ffnung?= as zoe@\r\n quill-home.example says\r\n\
+             Date: Tue, 03 Mar 2026 00:15:42 +0100\r\n\r\nHello\r\n",
+        );
+        let parsed = MessageParser::default().parse(out.as_bytes()).expect("parses");
+        let from = parsed.from().and_then(|from| from.first()).expect("one mailbox");
+        assert_eq!((from.name(), from.address()), (Some("Zoë Q."), Some("w5@pairpost.localhost")));
+        assert_eq!(field(&out, "To").as_deref(), Some("<dana@reader-mail.example>"));
+        assert_eq!(parsed.subject(), Some("Re: Öffnung as w5@pairpost.localhost says"));
+        assert_eq!(field(&out, "Date").as_deref(), Some("Mon, 2 Mar 2026 23:15:42 +0000"));
+        assert_eq!(field(&out, "Message-ID").as_deref(), Some("<new.1@pairpost.localhost>"));
+        assert_eq!(field(&out, "MIME-Version").as_deref(), Some("1.0"));
+        for (date, wanted) in [("", "Tue, 3 Mar 2026 09:26:40 +0000"), ("Date: some day\r\n", "Tue, 3 Mar 2026 09:26:40 +0000")] {
+            assert_eq!(field(&relayed(&format!("From: x@y.example\r\n{date}\r\nHello")), "Date").as_deref(), Some(wanted), "{date}");
+        }
+        let latin = [&b"From: x@y.example\r\nSubject: Gr\xfc\xdfe\r\n\r\nHello"[..]].concat();
+        let out = relay(&latin, &parties(), &threading(), "pairpost.localhost").expect("passes");
+        assert_eq!(MessageParser::default().parse(&out).expect("parses").subject(), Some("Grüße"));
+    }
+
+    #[test]
+    fn threads_go_on_with_the_identifiers_that_the_caller_gives() {
+        let raw = b"From: x@y.example\r\nMessage-ID: <own@y.example>\r\nIn-Reply-To: <b@p.example>\r\nReferences: <a@p.example>\r\n <b@p.example>\r\n\r\nHello";
+        let ids = mentioned_ids(raw);
+        assert_eq!(
+            ids,
+            MentionedIds {
+                message_id: Some("own@y.example".into()),
+                in_reply_to: vec!["b@p.example".into()],
+                references: vec!["a@p.example".into(), "b@p.example".into()]
+            }
+        );
+        assert_eq!(mentioned_ids(b""), MentionedIds::default());
+        let many: Vec<String> = (0..80).map(|n| format!("{n}@pairpost.localhost")).collect();
+        let given = Threading { in_reply_to: Some("79@pairpost.localhost".into()), references: many, ..threading() };
+        let out = String::from_utf8(relay(raw, &parties(), &given, "pairpost.localhost").expect("passes")).expect("ASCII");
+        assert_eq!(field(&out, "In-Reply-To").as_deref(), Some("<79@pairpost.localhost>"));
+        let references = field(&out, "References").expect("has references");
+        assert!(references.starts_with("<0@") && references.contains("<79@") && !references.contains("<30@"), "{references}");
+        assert!(!out.contains("y.example") && !out.contains("p.example"), "{out}");
+    }
+
+    #[test]
+    fn in_a_trio_the_third_partner_is_seen_under_their_alias() {
+        let third = Parties { third: Some(("Ana".into(), address("a9@pairpost.localhost"))), ..parties() };
+        let out = relay(b"From: x@y.example\r\nCc: other@z.example\r\n\r\nHello", &third, &threading(), "pairpost.localhost").expect("passes");
+        let out = String::from_utf8(out).expect("ASCII");
+        assert_eq!(field(&out, "Cc").as_deref(), Some("\"Ana\" <a9@pairpost.localhost>"));
+        assert_eq!(field(&out, "To").as_deref(), Some("<dana@reader-mail.example>"));
+    }
+
+    #[test]
+    fn neither_partner_s_own_address_is_left_in_text_page_or_quote() {
+        let out = relayed(
+            "From: x@y.example\r\nContent-Type: multipart/alternative; boundary=\"----=_NextPart_000_0001_mark\"\r\n\r\nmark\r\n------=_NextPart_000_0001_mark\r\n\r\n\
+             Hello from zoe@quill-home.example and z.quill@work.example\r\n> On Monday, Dana <dana@reader-mail.example> wrote:\r\n\
+             ------=_NextPart_000_0001_mark\r\nContent-Type: text/x-amp-html\r\n\r\nmark\r\n\
+             ------=_NextPart_000_0001_mark\r\nContent-Type: text/html\r\n\r\n<div class=mark>Hello from <a href='mailto:zoe@quill-home.example'>z.quill@<b>work</b>.example</a></div>\r\n\
+             ------=_NextPart_000_0001_mark--\r\nmark",
+        );
+        assert!(!["mark", "quill-home", "work.example", "NextPart"].iter().any(|secret| out.contains(secret)), "{out}");
+        let parsed = MessageParser::default().parse(out.as_bytes()).expect("parses");
+        assert_eq!(
+            parsed.body_text(0).as_deref().map(str::trim_end),
+            Some("Hello from w5@pairpost.localhost and w5@pairpost.localhost\r\n> On Monday, Dana <b7@pairpost.localhost> wrote:")
+        );
+        assert!(
+            parsed
+                .body_html(0)
+                .is_some_and(|page| page.contains("<div>Hello from <a href=\"mailto:w5@pairpost.localhost\">w5@pairpost.localhost<b></b></a></div>"))
+        );
+        assert_eq!(out, relayed(&out), "what was relayed has nothing left to change");
+    }
+
+    #[test]
+    fn pictures_pass_and_the_page_still_shows_them() {
+        let out = relayed(&format!(
+            "From: x@y.example\r\nContent-Type: multipart/related; boundary=q\r\n\r\n--q\r\nContent-Type: text/html\r\n\r\n<p>See <img src=\"cid:7@mark.example\"></p>\r\n--q\r\n\
+             Content-Type: application/octet-stream; name=\"/home/mark/zoe@quill-home.example.gif\"\r\nContent-ID: <7@mark.example>\r\nX-Attachment-Id: mark\r\n\
+             Content-Transfer-Encoding: base64\r\n\r\n{PIXEL}\r\n--q--\r\n"
+        ));
+        assert!(!out.contains("mark") && !out.contains("quill-home"), "{out}");
+        let parsed = MessageParser::default().parse(out.as_bytes()).expect("parses");
+        let picture = parsed.attachments().next().expect("a picture");
+        let id = mail_parser::MimeHeaders::content_id(picture).expect("an identifier");
+        assert!(parsed.body_html(0).is_some_and(|page| page.contains(&format!("<img src=\"cid:{id}\">"))), "{out}");
+        assert_eq!(mail_parser::MimeHeaders::attachment_name(picture), Some("w5@pairpost.localhost.gif"));
+        assert!(out.contains("Content-Type: image/gif"));
+    }
+
+    #[test]
+    fn a_picture_that_the_page_holds_itself_becomes_a_part() {
+        let page = |data: &str| format!("From: x@y.example\r\nContent-Type: text/html\r\n\r\n<p>See <img src=\"data:image/gif;base64,{data}\"></p>\r\n");
+        let out = relayed(&page(PIXEL));
+        let parsed = MessageParser::default().parse(out.as_bytes()).expect("parses");
+        let picture = parsed.attachments().next().expect("a picture");
+        let id = mail_parser::MimeHeaders::content_id(picture).expect("an identifier");
+        assert!(parsed.body_html(0).is_some_and(|page| page.contains(&format!("<img src=\"cid:{id}\">"))), "{out}");
+        assert!(field(&out, "Content-Type").is_some_and(|kind| kind.starts_with("multipart/related")), "{out}");
+        let broken = relay(page("PHN2Zz4").as_bytes(), &parties(), &threading(), "pairpost.localhost");
+        assert_eq!(broken.err(), Some(RelayRefusal::Picture { name: "in the page".into() }));
+    }
+
+    #[test]
+    fn what_can_t_be_made_safe_is_refused_with_its_reason() {
+        let file =
+            |kind: &str| format!("Content-Type: multipart/mixed; boundary=q\r\n\r\n--q\r\n\r\nHello\r\n--q\r\nContent-Type: {kind}\r\n\r\nx\r\n--q--\r\n");
+        for (letter, wanted) in [
+            (file("application/pdf; name=\"a.pdf\""), RelayRefusal::Attachment { name: "a.pdf".into() }),
+            (file("application/zip"), RelayRefusal::Attachment { name: "application/zip".into() }),
+            (file("image/tiff; name=a.tif"), RelayRefusal::Picture { name: "a.tif".into() }),
+            (file("image/jpeg; name=broken.jpg"), RelayRefusal::Picture { name: "broken.jpg".into() }),
+            (file("text/calendar"), RelayRefusal::Calendar),
+            (file("application/ics"), RelayRefusal::Calendar),
+            (file("text/vcard"), RelayRefusal::ContactCard),
+            (file("application/pgp-keys"), RelayRefusal::Key),
+            (file("application/pkcs7-signature"), RelayRefusal::Signed),
+            (file("message/delivery-status"), RelayRefusal::Report),
+            (file("message/rfc822\r\n\r\nFrom: z@y.example\r\n"), RelayRefusal::EnclosedMessage),
+            (file("text/plain").replace("mixed", "signed"), RelayRefusal::Signed),
+            (file("text/plain").replace("mixed", "encrypted"), RelayRefusal::Encrypted),
+            (file("text/plain").replace("mixed", "report"), RelayRefusal::Report),
+            (file("text/plain").replace("mixed", "digest"), RelayRefusal::EnclosedMessage),
+            ("Content-Type: application/pkcs7-mime; smime-type=enveloped-data\r\n\r\nx".into(), RelayRefusal::Encrypted),
+            ("Content-Type: application/pkcs7-mime; smime-type=signed-data\r\n\r\nx".into(), RelayRefusal::Signed),
+            ("Content-Type: text/plain; charset=cp037\r\n\r\n\u{81}".into(), RelayRefusal::UnreadableText),
+            ("Content-Type: multipart/mixed\r\n\r\nHello".into(), RelayRefusal::Unparsable),
+            (
+                "Content-Type: multipart/alternative; boundary=q\r\n\r\n--q\r\nContent-Type: text/enriched\r\n\r\nx\r\n--q--\r\n".into(),
+                RelayRefusal::NothingLeft,
+            ),
+            ((0..40).map(|n| format!("Content-Type: multipart/mixed; boundary=q{n}\r\n\r\n--q{n}\r\n")).collect(), RelayRefusal::TooNested),
+        ] {
+            let raw = format!("From: x@y.example\r\n{letter}");
+            assert_eq!(relay(raw.as_bytes(), &parties(), &threading(), "pairpost.localhost").err(), Some(wanted), "{raw}");
+        }
+        assert_eq!(relay(b"", &parties(), &threading(), "pairpost.localhost").err(), Some(RelayRefusal::Unparsable));
+    }
+
+    #[test]
+    fn what_goes_out_is_clean_whatever_came_in() {
+        let long = "w\u{f6}rd".repeat(3000);
+        for body in [
+            format!("From: x@y.example\nSubject: {long}\n\nbare\nlines\rand\0NUL {long}\n"),
+            format!("From: x@y.example\r\nContent-Type: text/html\r\n\r\n<p title=\"{long}\">{long}<a href=\"https://x.example/{}\">x</a>", "y".repeat(5000)),
+            format!("From: x@y.example\r\nContent-Type: text/csv; name=\"{}.csv\"\r\nContent-Disposition: attachment\r\n\r\n1,2", "n\u{e4}me ".repeat(200)),
+            "From: x@y.example\r\n\r\n".to_owned(),
+        ] {
+            let out = relayed(&body);
+            assert!(!out.contains('\0') && !out.replace("\r\n", "").contains(['\r', '\n']), "{out}");
+            assert!(out.split("\r\n").all(|line| line.len() <= 998), "{out}");
+            assert!(fields(&out).iter().all(|(name, _)| !name.is_empty()));
+        }
+    }
+
+    #[test]
+    fn a_flowed_text_stays_flowed_and_a_text_file_stays_a_file() {
+        let out = relayed("From: x@y.example\r\nContent-Type: text/plain; format=flowed; delsp=YES; x-mark=mark\r\n\r\nHello \r\nyou\r\n");
+        assert_eq!(field(&out, "Content-Type").as_deref(), Some("text/plain; charset=\"utf-8\"; format=\"flowed\"; delsp=\"yes\""));
+        let out = relayed(
+            "From: x@y.example\r\nContent-Type: text/csv\r\nContent-Disposition: attachment; filename=\"C:\\\\mark\\\\books.csv\"; x=mark\r\n\r\n1,2\r\n",
+        );
+        assert_eq!(field(&out, "Content-Disposition").as_deref(), Some("attachment; filename=\"books.csv\""));
+        assert!(!out.contains("mark"), "{out}");
+    }
 }

@@ -3,6 +3,9 @@
 use serde::Serialize;
 
 use super::message::Message;
+use super::phrases::{
+    BLOCKED_WORDS, CONTENT_WORDS, DELAY_WORDS, EXPIRED_WORDS, FAILURE_SUBJECTS, FAILURE_WORDS, FULL_WORDS, HARD_WORDS, RETURNED_LETTER, SOFT_WORDS,
+};
 
 /// What a bounce tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -203,7 +206,8 @@ fn reply_code(text: &str) -> Option<char> {
 fn failure_class(action: Action, status: Option<&str>, words: &str) -> FailureClass {
     let words = words.to_lowercase();
     let says = |phrases: &[&str]| phrases.iter().any(|phrase| words.contains(phrase));
-    let (kind, reason) = status.and_then(|s| s.split_once('.')).unwrap_or_default();
+    // A bare reply code (`450`) has only a kind.
+    let (kind, reason) = status.map(|s| s.split_once('.').unwrap_or((s.get(..1).unwrap_or_default(), ""))).unwrap_or_default();
     if says(FULL_WORDS) || reason == "2.2" {
         return FailureClass::Full;
     }
@@ -218,7 +222,7 @@ fn failure_class(action: Action, status: Option<&str>, words: &str) -> FailureCl
         FailureClass::Expired
     } else if says(CONTENT_WORDS) || reason.starts_with("6.") || matches!(reason, "2.3" | "3.4") {
         FailureClass::Content
-    } else if says(BLOCKED_WORDS) || reason.starts_with("7.") {
+    } else if (says(BLOCKED_WORDS) && !temporary) || reason.starts_with("7.") {
         FailureClass::Blocked
     } else if temporary {
         // Given up for a cause that was passing each time.
@@ -319,7 +323,7 @@ fn note(message: &Message) -> String {
     let mut out = String::new();
     for line in message.text().lines() {
         let lower = line.trim().to_lowercase();
-        let is_header = ["return-path:", "received:", ">received:", ">return-path:", "delivered-to:"].iter().any(|h| lower.starts_with(h));
+        let is_header = ["return-path:", "received:", ">received:", ">return-path:", "delivered-to:", "message-id:"].iter().any(|h| lower.starts_with(h));
         if is_header || RETURNED_LETTER.iter().any(|mark| lower.contains(mark)) {
             break;
         }
@@ -355,277 +359,150 @@ fn original_message_id(message: &Message) -> Option<String> {
     returned.filter_map(|p| p.text.as_deref()).find_map(inside).or_else(|| inside(message.text()))
 }
 
-const FAILURE_SUBJECTS: &[&str] = &[
-    "undeliver",
-    "delivery fail",
-    "delivery has failed",
-    "delivery error",
-    "delivery problem",
-    "delivery report",
-    "delivery status",
-    "delivery notification",
-    "permanent delivery",
-    "failure notice",
-    "failed mail",
-    "mail could not",
-    "mail failed",
-    "mail delivery",
-    "mail failure",
-    "mail system error",
-    "message undeliverable",
-    "returned mail",
-    "returned to sender",
-    "returning message",
-    "could not be delivered",
-    "could not send message",
-    "unable to deliver",
-    "not delivered",
-    "nondeliverable",
-    "non-delivery",
-    "delayed mail",
-    "unzustellbar",
-    "nicht zugestellt",
-    "non remis",
-    "échec de la remise",
-    "no entregado",
-    "no se ha podido entregar",
-    "não entregue",
-    "mancata consegna",
-    "niet bezorgd",
-    "не доставлено",
-    "недоставлен",
-    "配信不能",
-    "系统退信",
-    "退信",
-];
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::classify::{Class, classify};
 
-const FAILURE_WORDS: &[&str] = &[
-    "could not be delivered",
-    "couldn't be delivered",
-    "cannot be delivered",
-    "can not be delivered",
-    "not be delivered",
-    "wasn't able to deliver",
-    "were not able to deliver",
-    "not able to deliver",
-    "unable to deliver",
-    "could not deliver",
-    "not delivered",
-    "undeliverable",
-    "undelivered",
-    "delivery failed",
-    "delivery fail",
-    "delivery to the following",
-    "did not reach",
-    "failed recipient",
-    "did not receive",
-    "permanent fatal",
-    "permanent error",
-    "fatal errors",
-    "delivery attempts",
-    "user unknown",
-    "unknown user",
-    "no such user",
-    "is not known",
-    "problem with the e-mail address",
-    "mailbox is full",
-    "over quota",
-    "returned to you",
-    "has been returned",
-    "failed addresses",
-    "not been delivered",
-    "not yet been",
-    "delivery point",
-    "无法送达",
-    "konnte nicht zugestellt",
-    "n'a pas pu etre delivre",
-    "n'a pas pu être",
-    "no se pudo entregar",
-    "não pôde ser entregue",
-    "non è stato possibile consegnare",
-    "не удалось доставить",
-];
+    fn report(status: &str, returned: &str) -> Message {
+        let raw = format!(
+            "From: Mail System <mailer-daemon@mx.example>\nTo: bounce-x@pairs.test\nSubject: Undelivered\n\
+             Content-Type: multipart/report; report-type=delivery-status; boundary=b\n\n\
+             --b\n\nSorry.\n\n--b\nContent-Type: message/delivery-status\n\n{status}\n--b\n{returned}\n--b--\n"
+        );
+        Message::parse(raw.as_bytes())
+    }
 
-const DELAY_WORDS: &[&str] = &[
-    "this is a warning",
-    "warning message only",
-    "warning only",
-    "will be retried",
-    "will continue trying",
-    "will continue to",
-    "will keep trying",
-    "still trying",
-    "being retried",
-    "has been delayed",
-    "not yet been delivered",
-    "have not yet received",
-    "no action is required",
-    "do not need to resend",
-    "no need to resend",
-    "delivery attempts will continue",
-    "temporary non-fatal",
-    "will try again",
-    "just a warning",
-];
+    fn summary(bounce: &Bounce) -> Vec<(&str, Action, Option<&str>, FailureClass)> {
+        bounce.recipients.iter().map(|r| (r.address.as_str(), r.action, r.status.as_deref(), r.class)).collect()
+    }
 
-/// Where the note ends and the letter that came back begins.
-const RETURNED_LETTER: &[&str] = &[
-    "is a copy of",
-    "copy of the message, including",
-    "copy of the original",
-    "below this line",
-    "below the next line",
-    "original message follows",
-    "original message as received",
-    "original message attached",
-    "original message headers",
-    "start of returned message",
-    "message header follows",
-    "header of the source mail",
-    "returned message follows",
-    "returned mail ---",
-    "unsent message below",
-    "old message:",
-    "original message ---",
-    "first part of the message",
-    "---- returned",
-    "--returned",
-    "message text follows",
-    "message follows:",
-];
+    #[test]
+    fn a_report_by_the_book_is_read_field_by_field() {
+        let message = report(
+            "Reporting-MTA: dns; mx.example\nArrival-Date: Mon, 2 Mar 2026 10:00:00 +0000\n\n\
+             Original-Recipient: rfc822;Ana+pairs@example.org\nFinal-Recipient: rfc822; u123@store.example.org\nAction: failed\nStatus: 5.1.1 (no mailbox)\n\
+             Diagnostic-Code: smtp; 550 5.1.1 <ana@example.org>:\n Recipient address rejected\n\n\
+             Final-Recipient: RFC822; <bo@example.org>\naction: Delayed\nstatus: 4.2.2\n\n\
+             Final-Recipient: utf-8; jörg@münchen.example\nAction: relayed\nStatus: 2.0.0\n",
+            "Content-Type: text/rfc822-headers\n\nReceived: from a by b\nMessage-ID:\n <our.letter@pairs.test>\nSubject: x\n",
+        );
+        assert_eq!(classify(None, &message, "pairs.test"), Class::Bounce);
+        let bounce = read(&message);
+        assert_eq!(
+            summary(&bounce),
+            [
+                ("Ana+pairs@example.org", Action::Failed, Some("5.1.1"), FailureClass::Hard),
+                ("bo@example.org", Action::Delayed, Some("4.2.2"), FailureClass::Full),
+                ("jörg@münchen.example", Action::Relayed, Some("2.0.0"), FailureClass::Other),
+            ]
+        );
+        assert_eq!(bounce.recipients[0].diagnostic.as_deref(), Some("550 5.1.1 <ana@example.org>: Recipient address rejected"));
+        assert_eq!(bounce.original_message_id.as_deref(), Some("our.letter@pairs.test"));
+    }
 
-const FULL_WORDS: &[&str] = &[
-    "quota",
-    "mailbox full",
-    "mailbox is full",
-    "mailfolder is full",
-    "mail box is full",
-    "inbox is full",
-    "mailbox size",
-    "mail box space",
-    "storage",
-    "disk full",
-    "exceeded its limit",
-    "boîte pleine",
-    "postfach voll",
-];
+    #[test]
+    fn each_reason_has_its_class() {
+        for (status, diagnostic, class) in [
+            ("5.1.1", "smtp; 550 no", FailureClass::Hard),
+            ("5.1.10", "smtp; 550 RESOLVER.ADR.RecipNotFound", FailureClass::Hard),
+            ("5.4.4", "", FailureClass::Hard),
+            ("5.0.0", "smtp; 550 5.1.1 User unknown", FailureClass::Hard),
+            ("5.7.1", "smtp; 550 5.7.1 No such user here", FailureClass::Hard),
+            ("5.2.2", "smtp; 552 mailbox full", FailureClass::Full),
+            ("5.0.0", "smtp; 552 over quota", FailureClass::Full),
+            ("5.7.26", "smtp; 550 5.7.26 unauthenticated mail is refused", FailureClass::Blocked),
+            ("5.7.1", "smtp; 554 Message rejected as spam", FailureClass::Blocked),
+            ("5.3.4", "smtp; 552 message too big", FailureClass::Content),
+            ("5.6.0", "", FailureClass::Content),
+            ("4.4.7", "smtp; delivery time expired", FailureClass::Expired),
+            ("4.4.1", "smtp; connection refused", FailureClass::Expired),
+            ("5.4.6", "smtp; routing loop", FailureClass::Soft),
+            ("5.9.9", "", FailureClass::Other),
+        ] {
+            let field = if diagnostic.is_empty() { String::new() } else { format!("Diagnostic-Code: {diagnostic}\n") };
+            let message = report(&format!("Reporting-MTA: dns; x\n\nFinal-Recipient: rfc822; a@example.org\nAction: failed\nStatus: {status}\n{field}"), "");
+            assert_eq!(read(&message).recipients.first().map(|r| r.class), Some(class), "{status} {diagnostic}");
+        }
+    }
 
-const HARD_WORDS: &[&str] = &[
-    "user unknown",
-    "unknown user",
-    "user not known",
-    "user is unknown",
-    "unknown or illegal",
-    "no such user",
-    "no such recipient",
-    "no such mailbox",
-    "no such address",
-    "no such account",
-    "no such person",
-    "no such local",
-    "no mailbox",
-    "no account",
-    "not a valid",
-    "invalid recipient",
-    "invalid address",
-    "invalid user",
-    "invalid mailbox",
-    "unknown recipient",
-    "recipient unknown",
-    "unknown address",
-    "unknown account",
-    "address unknown",
-    "address not found",
-    "recipient not found",
-    "user not found",
-    "mailbox not found",
-    "not found in",
-    "not recognized",
-    "not listed in",
-    "not listed on",
-    "does not exist",
-    "doesn't exist",
-    "doesn't have",
-    "didn't exist",
-    "no longer exists",
-    "not our customer",
-    "no matches to nameserver",
-    "did not exactly match",
-    "bad address",
-    "bad destination",
-    "bad recipient",
-    "unrouteable",
-    "unroutable",
-    "host unknown",
-    "host not found",
-    "unknown host",
-    "domain not found",
-    "name not found",
-    "nxdomain",
-    "no such domain",
-    "no such host",
-    "couldn't find any host",
-    "not exist",
-    "invalid final delivery",
-    "does not have a",
-    "no longer valid",
-    "n'existe pas",
-    "unbekannt",
-    "no existe",
-    "não existe",
-    "non esiste",
-];
+    #[test]
+    fn a_refusal_to_our_face_has_a_class_too() {
+        for (status, words, class) in [
+            ("5.1.1", "no", FailureClass::Hard),
+            ("550", "User unknown", FailureClass::Hard),
+            ("450", "", FailureClass::Expired),
+            ("550", "", FailureClass::Other),
+            ("", "mailbox full", FailureClass::Full),
+            ("ü", "", FailureClass::Other),
+        ] {
+            assert_eq!(class_of(status, words), class, "{status} {words}");
+        }
+    }
 
-const CONTENT_WORDS: &[&str] =
-    &["too big", "too large", "message size", "size exceeds", "virus", "infected", "malware", "attachment", "bad header", "malformed", "line too long"];
+    #[test]
+    fn crooked_reports_say_what_they_can() {
+        for (status, expected) in [
+            ("Final-Recipient: ana@example.org\nStatus: failed", vec![("ana@example.org", Action::Failed, None, FailureClass::Other)]),
+            (
+                "Reporting-MTA: dns; x\nFinal-Recipient: rfc822;ana@example.org\nAction: failed (bad)\nStatus: 5.1.1",
+                vec![("ana@example.org", Action::Failed, Some("5.1.1"), FailureClass::Hard)],
+            ),
+            ("\n\n\nOriginal-Recipient: unknown; x\nFinal-Recipient: local;ana\nAction: delayed", vec![("ana", Action::Delayed, None, FailureClass::Soft)]),
+            ("Final-Recipient: rfc822;a@x.example\n\nFinal-Recipient: rfc822;A@x.example\n", vec![("a@x.example", Action::Failed, None, FailureClass::Other)]),
+            ("Final-Recipient: \n: \n\u{1}\n", vec![]),
+            ("", vec![]),
+        ] {
+            assert_eq!(summary(&read(&report(status, ""))), expected, "{status:?}");
+        }
+    }
 
-const BLOCKED_WORDS: &[&str] = &[
-    "spam",
-    "blocked",
-    "blacklist",
-    "block list",
-    "blocklist",
-    "reputation",
-    "policy",
-    "access denied",
-    "not authorized",
-    "not authorised",
-    "permission denied",
-    "relay",
-    "dmarc",
-    "dkim",
-    "spf ",
-    "not accepting mail from",
-    "refused",
-    "rejected",
-];
+    #[test]
+    fn notes_of_servers_without_reports_are_read_too() {
+        let note = |head: &str, body: &str| Message::parse(format!("To: bounce-x@pairs.test\n{head}\n\n{body}").as_bytes());
+        for (message, expected) in [
+            (
+                note(
+                    "From: Mail Delivery System <Mailer-Daemon@mx.example>\nX-Failed-Recipients: ana@example.org\nSubject: Mail delivery failed",
+                    "This message was created automatically.\n\n  ana@example.org\n    host mx.example.org: 550 User unknown\n\n------ This is a copy of the message ------\n\nTo: bo@example.org\nMessage-Id: <1@pairs.test>\n",
+                ),
+                ("ana@example.org", Action::Failed, FailureClass::Hard),
+            ),
+            (
+                note(
+                    "From: MAILER-DAEMON@mx.example\nSubject: failure notice",
+                    "Hi. This is the program.\n\n<ana@example.org>:\nThe user's mailbox is over quota.\n\n--- Below this line is a copy of the message.\n\nMessage-ID: <1@pairs.test>\n",
+                ),
+                ("ana@example.org", Action::Failed, FailureClass::Full),
+            ),
+            (
+                note(
+                    "From: postmaster@mx.example\nSubject: Warning: message delayed",
+                    "Your letter to ana@example.org could not be delivered yet.\nIt will be retried for 5 days; ask postmaster@mx.example.\n\nMessage-ID: <1@pairs.test>",
+                ),
+                ("ana@example.org", Action::Delayed, FailureClass::Soft),
+            ),
+        ] {
+            assert_eq!(classify(None, &message, "pairs.test"), Class::Bounce);
+            let bounce = read(&message);
+            assert_eq!(bounce.recipients.iter().map(|r| (r.address.as_str(), r.action, r.class)).collect::<Vec<_>>(), [expected]);
+            assert_eq!(bounce.original_message_id.as_deref(), Some("1@pairs.test"));
+        }
+    }
 
-const EXPIRED_WORDS: &[&str] = &[
-    "expired",
-    "queue too long",
-    "in the queue",
-    "queue period",
-    "retry time",
-    "retry timeout",
-    "giving up",
-    "attempts:",
-    "maximum delivery attempts",
-    "not been collected",
-    "too many times",
-    "timed out",
-    "time-out",
-    "timeout",
-];
+    #[test]
+    fn a_person_who_writes_of_a_failure_is_no_bounce() {
+        for head in ["Subject: My letter was not delivered", "Subject: Re: Undelivered mail\nIn-Reply-To: <x@y.example>", "Subject: Hello"] {
+            let raw = format!("From: Ana <ana@example.org>\n{head}\n\nDear Bo, my letter to cy@example.org could not be delivered. User unknown?\n");
+            assert_eq!(classify(None, &Message::parse(raw.as_bytes()), "pairs.test"), Class::Personal, "{head}");
+        }
+    }
 
-const SOFT_WORDS: &[&str] = &[
-    "temporar",
-    "try again",
-    "connection refused",
-    "not responding",
-    "unavailable",
-    "too many hops",
-    "loop",
-    "cannot connect",
-    "could not connect",
-    "connection",
-];
+    #[test]
+    fn a_complaint_names_whose_it_is() {
+        let message = Message::parse(
+            b"From: fbl@example.org\nContent-Type: multipart/report; report-type=feedback-report; boundary=b\n\n--b\nContent-Type: message/feedback-report\n\nFeedback-Type: abuse\nOriginal-Rcpt-To: <ana@example.org>\n--b--\n",
+        );
+        assert_eq!(complained(&message).iter().map(|r| r.address.as_str()).collect::<Vec<_>>(), ["ana@example.org"]);
+    }
+}

@@ -115,30 +115,27 @@ impl ListFields {
         let mut fields: Vec<(&'static str, HeaderType<'static>)> = Vec::new();
         let mut add = |name: &'static str, value: String| fields.push((name, Raw::new(value).into()));
         // RFC 2919 2: a description, then the id in angle brackets. Only ASCII words here; the id alone is always right.
-        let name: String = one_line(&self.name).chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '.' | '\'')).collect();
-        let id = uri(&self.id);
-        add("List-Id", if name.trim().is_empty() { format!("<{id}>") } else { format!("\"{}\" <{id}>", name.trim()) });
+        let name: String = one_line(&self.name).chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, ' ' | '-' | '.' | '\'')).take(80).collect();
+        let id = link("", &self.id).unwrap_or_default();
+        add("List-Id", if name.trim().is_empty() { id } else { format!("\"{}\" {id}", name.trim()) });
         // Gmail and Yahoo take the first they can use; Outlook once took only mailto, so both stand there.
-        let ways: Vec<String> = self
-            .unsubscribe_url
-            .iter()
-            .map(|url| format!("<{}>", uri(url)))
-            .chain(self.unsubscribe_mailto.iter().map(|address| format!("<mailto:{}>", uri(address.trim_start_matches("mailto:")))))
-            .collect();
+        let page = self.unsubscribe_url.as_deref().and_then(|url| link("", url));
+        let one_click = page.is_some();
+        let by_mail = self.unsubscribe_mailto.as_deref().and_then(|address| link("mailto:", address));
+        let ways: Vec<String> = page.into_iter().chain(by_mail).collect();
         if !ways.is_empty() {
             add("List-Unsubscribe", ways.join(", "));
         }
-        if self.unsubscribe_url.is_some() {
+        if one_click {
             add("List-Unsubscribe-Post", "List-Unsubscribe=One-Click".into());
         }
         // RFC 2369 3.4: NO where nobody may post.
-        add("List-Post", self.post.as_ref().map_or("NO".into(), |address| format!("<mailto:{}>", uri(address.as_str()))));
-        if let Some(archive) = &self.archive {
-            add("List-Archive", format!("<{}>", uri(archive)));
+        add("List-Post", self.post.as_ref().and_then(|address| link("mailto:", address.as_str())).unwrap_or_else(|| "NO".into()));
+        if let Some(archive) = self.archive.as_deref().and_then(|url| link("", url)) {
+            add("List-Archive", archive);
         }
-        if let Some(help) = &self.help {
-            let link = if help.contains(':') { uri(help) } else { format!("mailto:{}", uri(help)) };
-            add("List-Help", format!("<{link}>"));
+        if let Some(help) = self.help.as_deref().and_then(|help| link(if help.contains(':') { "" } else { "mailto:" }, help)) {
+            add("List-Help", help);
         }
         fields
     }
@@ -158,17 +155,19 @@ fn id_only(id: &str) -> String {
     id.chars().filter(|c| c.is_ascii_graphic() && !matches!(c, '<' | '>')).take(900).collect()
 }
 
-/// What may stand between the angle brackets of a list field: ASCII without blanks and brackets; anything else percent-encoded (RFC 3986 2.1).
-fn uri(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for byte in text.trim().bytes() {
+/// A link of a list field, in its angle brackets: ASCII without blanks and brackets, anything else percent-encoded (RFC 3986 2.1).
+/// `None` for one that no line can hold: a link cut short would lead elsewhere.
+fn link(scheme: &str, text: &str) -> Option<String> {
+    let mut out = format!("<{scheme}");
+    for byte in text.trim().trim_start_matches(scheme).bytes() {
         match byte {
             b'\r' | b'\n' | b'\0' => {}
             b'<' | b'>' | b' ' | b'"' | 0..=31 | 127.. => out.push_str(&format!("%{byte:02X}")),
             byte => out.push(char::from(byte)),
         }
     }
-    out
+    out.push('>');
+    (out.len() <= 900).then_some(out)
 }
 
 /// One line without control characters: a line break in a value becomes a blank, so that it can't begin a field of its own.
@@ -267,7 +266,7 @@ mod tests {
         let read = Message::parse(&draft.to_bytes());
         assert_eq!(read.defects, []);
         assert_eq!((read.from.as_ref(), read.from_name.as_deref()), (Some(&draft.from.1), Some("Pairpost")));
-        assert_eq!(read.to, [draft.to.1.clone()]);
+        assert_eq!(read.to, std::slice::from_ref(&draft.to.1));
         assert_eq!(read.reply_to, [draft.reply_to.clone().expect("set above")]);
         assert_eq!(read.subject, draft.subject);
         assert_eq!(read.message_id.as_deref(), Some("01J.intro@pairs.test"));
@@ -336,6 +335,32 @@ mod tests {
             ]
         );
         assert_eq!(Message::parse(text.as_bytes()).bcc, []);
+    }
+
+    #[test]
+    fn no_header_line_grows_longer_than_a_line_may_be() {
+        let long = "x".repeat(3000);
+        let mut draft = draft();
+        draft.from.0 = long.clone();
+        draft.to.0 = Some("ж".repeat(3000));
+        draft.subject = format!("{long} {}", "ü".repeat(3000));
+        draft.message_id = format!("{long}@pairs.test");
+        draft.in_reply_to = Some(long.clone());
+        draft.references = vec![long.clone(); 3];
+        draft.extra = vec![("X-Long".into(), long.clone())];
+        draft.list = Some(ListFields {
+            name: long.clone(),
+            id: "topics.pairs.test".into(),
+            unsubscribe_url: Some(format!("https://pairs.test/{long}")),
+            unsubscribe_mailto: Some("leave@pairs.test".into()),
+            post: None,
+            archive: Some(format!("https://pairs.test/{long}")),
+            help: None,
+        });
+        let text = text_of(&draft);
+        let longest = text.split("\r\n").max_by_key(|line| line.len()).unwrap_or_default();
+        assert!(longest.len() <= 998, "{longest}");
+        assert_eq!(Message::parse(text.as_bytes()).subject, draft.subject);
     }
 
     #[test]

@@ -2,14 +2,12 @@
 //!
 //! Reading never fails. What was missing or crooked is listed as a [`Defect`], and a fact that could be read in
 //! two ways is absent: above all [`Message::from`], on which identity rests.
-use std::borrow::Cow;
-
 use chrono::{DateTime, FixedOffset, NaiveDate, TimeZone, Utc};
-use mail_parser::decoders::charsets::map::charset_decoder;
-use mail_parser::{Address, HeaderName, HeaderValue, MessageParser, MimeHeaders, PartType};
+use mail_parser::{Address, HeaderName, HeaderValue, MimeHeaders, PartType};
 use serde::Serialize;
 
-use super::{flowed, html};
+use super::charset::{decoded, header_as_utf8, header_end, lines_of, without_mbox_line};
+use super::{flowed, html, mime};
 use crate::domain::address::EmailAddress;
 
 /// One letter.
@@ -87,10 +85,9 @@ pub enum Defect {
     BrokenEncoding,
     /// More MIME parts than any person's letter has; only the header was read.
     TooManyParts,
+    /// A MIME structure so broken that only the header was read.
+    BrokenStructure,
 }
-
-/// More lines `Content-Type…` than this, and the body is not read: nested messages cost stack when they are dropped.
-const MAX_PARTS: usize = 250;
 
 impl Message {
     /// Reads the bytes of a letter, whatever they are.
@@ -99,14 +96,17 @@ impl Message {
         let raw = without_mbox_line(raw);
         let mut defects = Vec::new();
         let raw = header_as_utf8(raw, &mut defects);
-        let parser = parser();
-        let parsed = if claims_too_many_parts(&raw) {
-            defects.push(Defect::TooManyParts);
-            parser.parse_headers(raw.as_ref())
-        } else {
-            parser.parse(raw.as_ref())
+        let (parsed, has_body) = match mime::parse(&raw) {
+            Ok(parsed) => (parsed, true),
+            Err(unread) => {
+                defects.push(match unread {
+                    mime::Unread::TooManyParts => Defect::TooManyParts,
+                    mime::Unread::Broken => Defect::BrokenStructure,
+                });
+                (mime::parse_header(&raw), false)
+            }
         };
-        let Some(parsed) = parsed.filter(|p| !p.parts.is_empty()) else {
+        let Some(parsed) = parsed else {
             defects.push(Defect::NoHeader);
             return Message::empty(size, defects);
         };
@@ -121,8 +121,7 @@ impl Message {
         if message_id.is_none() {
             defects.push(Defect::NoMessageId);
         }
-        let skip_body = defects.contains(&Defect::TooManyParts);
-        let (parts, text) = if skip_body { (Vec::new(), String::new()) } else { (parts(&parsed), words(&parsed, &mut defects)) };
+        let (parts, text) = if has_body { (parts(&parsed), words(&parsed, &mut defects)) } else { (Vec::new(), String::new()) };
         defects.dedup();
         Message {
             from,
@@ -198,12 +197,6 @@ impl Message {
             text: String::new(),
         }
     }
-}
-
-/// mail-parser's own reading of Date and Received runs over the end of its line where a zone such as `UT` stands there, and swallows the next field;
-/// so only the fields used are parsed, and dates by themselves.
-fn parser() -> MessageParser {
-    MessageParser::new().with_mime_headers().with_address_headers().with_message_ids().header_text(HeaderName::Subject)
 }
 
 /// How many lines begin a From field, counted without a parser of fields, so that none can be hidden from us in another one.
@@ -386,94 +379,6 @@ fn words(parsed: &mail_parser::Message<'_>, defects: &mut Vec<Defect>) -> String
     lines_of(&text)
 }
 
-/// LF only, no NUL, no byte-order mark, no blank at a line's end (but a signature's `-- `), no empty lines at the end.
-fn lines_of(text: &str) -> String {
-    let text = text.replace("\r\n", "\n").replace('\r', "\n");
-    let mut out = String::with_capacity(text.len());
-    for line in text.split('\n') {
-        let trimmed = line.trim_end();
-        out.extend(trimmed.chars().filter(|c| !matches!(c, '\0' | '\u{feff}')));
-        if line == "-- " {
-            out.push(' ');
-        }
-        out.push('\n');
-    }
-    out.truncate(out.trim_end_matches('\n').len());
-    out
-}
-
-/// A text part in the charset it names; where that is unknown or can't be right, in Windows-1252, which every byte has a character in.
-fn decoded<'x>(parsed: &'x mail_parser::Message<'_>, part: &'x mail_parser::MessagePart<'_>, defects: &mut Vec<Defect>) -> Cow<'x, str> {
-    let text = part.text_contents().unwrap_or_default();
-    if part.is_encoding_problem {
-        defects.push(Defect::BrokenEncoding);
-    }
-    if !text.contains('\u{fffd}') {
-        return text.into();
-    }
-    let raw = parsed.raw_message().get(part.raw_body_offset() as usize..part.raw_end_offset() as usize).unwrap_or_default();
-    let bytes = match part.encoding {
-        mail_parser::Encoding::None => Some(Cow::Borrowed(raw)),
-        mail_parser::Encoding::QuotedPrintable => mail_parser::decoders::quoted_printable::quoted_printable_decode(raw).map(Cow::Owned),
-        mail_parser::Encoding::Base64 => mail_parser::decoders::base64::base64_decode(raw).map(Cow::Owned),
-    };
-    // Nearly all UTF-8 with a wound or two is UTF-8 that was cut; then the replacement characters stay.
-    match bytes.filter(|b| text.matches('\u{fffd}').count() * 2 > b.iter().filter(|c| !c.is_ascii()).count()) {
-        Some(bytes) => {
-            defects.push(Defect::WrongCharset);
-            windows_1252(&bytes).into()
-        }
-        None => text.into(),
-    }
-}
-
-fn windows_1252(bytes: &[u8]) -> String {
-    charset_decoder(b"windows-1252").map_or_else(|| String::from_utf8_lossy(bytes).into_owned(), |decode| decode(bytes))
-}
-
-/// Mail from an archive may begin with an mbox line; it is no header field.
-fn without_mbox_line(raw: &[u8]) -> &[u8] {
-    if !raw.starts_with(b"From ") && !raw.starts_with(b">From ") {
-        return raw;
-    }
-    raw.iter().position(|&b| b == b'\n').map_or(raw, |end| &raw[end + 1..])
-}
-
-/// Header lines with raw 8-bit characters that are not UTF-8 (RFC 6532 allows only that) are read as Windows-1252, line by line.
-fn header_as_utf8<'x>(raw: &'x [u8], defects: &mut Vec<Defect>) -> Cow<'x, [u8]> {
-    let end = header_end(raw);
-    let head = &raw[..end];
-    if std::str::from_utf8(head).is_ok() {
-        return raw.into();
-    }
-    defects.push(Defect::RawHeaderCharset);
-    let mut out = Vec::with_capacity(raw.len() + 64);
-    for line in head.split_inclusive(|&b| b == b'\n') {
-        match std::str::from_utf8(line) {
-            Ok(_) => out.extend_from_slice(line),
-            Err(_) => out.extend_from_slice(windows_1252(line).as_bytes()),
-        }
-    }
-    out.extend_from_slice(&raw[end..]);
-    out.into()
-}
-
-fn header_end(raw: &[u8]) -> usize {
-    let mut start = 0;
-    for line in raw.split_inclusive(|&b| b == b'\n') {
-        if line == b"\n" || line == b"\r\n" {
-            return start;
-        }
-        start += line.len();
-    }
-    raw.len()
-}
-
-fn claims_too_many_parts(raw: &[u8]) -> bool {
-    let is_type = |line: &[u8]| line.get(..12).is_some_and(|l| l.eq_ignore_ascii_case(b"content-type"));
-    raw.split(|&b| b == b'\n' || b == b'\r').filter(|l| is_type(l)).nth(MAX_PARTS).is_some()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -624,7 +529,7 @@ mod tests {
             assert_eq!(read.defects.contains(&Defect::TooManyParts), defect);
         }
         // As deep as is followed: parsed and dropped on a small stack.
-        let raw = format!("From: ana@example.org\n{}", "Content-Type: message/rfc822\n\n".repeat(MAX_PARTS));
+        let raw = format!("From: ana@example.org\n{}", "Content-Type: message/rfc822\n\n".repeat(mime::MAX_PARTS));
         assert!(!Message::parse(raw.as_bytes()).defects.contains(&Defect::TooManyParts));
     }
 }

@@ -2,6 +2,7 @@
 pub mod anonymize;
 pub mod answers;
 pub mod bounce;
+mod charset;
 pub mod classify;
 pub mod draft;
 pub mod envelope;
@@ -9,4 +10,8 @@ mod flowed;
 pub mod html;
 pub mod markdown;
 pub mod message;
+pub mod mime;
+mod phrases;
 pub mod reply;
+#[cfg(test)]
+mod robustness;

@@ -3,6 +3,11 @@
 //! Words that can't be told from the writer's own stay: losing a sentence of a person is worse than keeping a line too much. A closing ("Regards, Ana")
 //! is the writer's.
 
+use super::phrases::{
+    CONFIDENTIAL, DATE_LABELS, DAYS_AND_MONTHS, FROM_LABELS, OPENERS, ORIGINAL_MESSAGE, SENT_FROM, SENT_FROM_END, SUBJECT_LABELS, THIS_MESSAGE, TO_LABELS,
+    VERBS_BEFORE, VERBS_LAST,
+};
+
 /// An answer, taken apart.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Reply {
@@ -273,8 +278,8 @@ fn opener_column(line: &str) -> Option<usize> {
 
 /// `2014-10-17 …`, `17/10/2014 …`, `17.10.2014 …`.
 fn starts_with_date(line: &str) -> bool {
-    let date: String = line.chars().take_while(|c| c.is_ascii_digit() || matches!(c, '-' | '/' | '.')).collect();
-    date.chars().filter(char::is_ascii_digit).count() >= 5 && date.contains(['-', '/', '.'])
+    let date: String = line.chars().take_while(|c| c.is_ascii_digit() || matches!(c, '-' | '/' | '.' | '年' | '月' | '日')).collect();
+    date.chars().filter(char::is_ascii_digit).count() >= 5 && date.contains(['-', '/', '.', '年'])
 }
 
 /// The joined lines introduce a quotation.
@@ -287,7 +292,7 @@ fn introduces(text: &str, opened: bool, followed: bool) -> bool {
     let dated = core.chars().any(|c| c.is_ascii_digit());
     let addressed = core.contains('@');
     let verb = ends_in_verb(&lower) || (VERBS_BEFORE.iter().any(|verb| lower.contains(&format!(" {verb} "))) && lower.chars().count() < 250);
-    if verb && (colon || dashed || followed) && (dashed || followed || ((dated || addressed) && (opened || addressed))) {
+    if verb && (dashed || followed || (colon && (addressed || (dated && opened)))) {
         return true;
     }
     // "2014-10-17 11:28 GMT+03:00 Ana <ana@example.org>:" says no verb.
@@ -305,8 +310,12 @@ fn ends_in_verb(text: &str) -> bool {
 /// Where the signature, a "Sent from my …" or a disclaimer begins; the number of lines where there is none.
 fn signature_start(lines: &[&str]) -> usize {
     let mut end = lines.len();
-    while let Some(start) = tail_start(&lines[..end]) {
-        end = start;
+    // A disclaimer below a "Sent from" below a signature; more than a few are no tails.
+    for _ in 0..6 {
+        match tail_start(&lines[..end]) {
+            Some(start) => end = start,
+            None => break,
+        }
     }
     end
 }
@@ -320,8 +329,9 @@ fn tail_start(lines: &[&str]) -> Option<usize> {
     if let Some(&at) = full.iter().find(|&&i| lines[i] == "-- " || lines[i] == "-- \u{a0}").filter(|&&i| i > first || full.len() == 1) {
         return Some(at);
     }
-    let short = |from: usize| full.iter().filter(|&&i| i > from).count() <= 20;
-    if let Some(&at) = full.iter().find(|&&i| i > first && is_dashes(lines[i]) && short(i) && only_short_lines(&lines[i + 1..])) {
+    // A signature has some lines, not hundreds.
+    let tail = &full[full.len().saturating_sub(21)..];
+    if let Some(&at) = tail.iter().find(|&&i| i > first && is_dashes(lines[i]) && looks_signed(lines[i], &lines[i + 1..=last])) {
         return Some(at);
     }
     if last > first && is_sent_from(lines[last]) {
@@ -342,8 +352,10 @@ fn is_dashes(line: &str) -> bool {
     line.len() >= 2 && line.chars().all(|c| matches!(c, '-' | '—' | '–'))
 }
 
-fn only_short_lines(lines: &[&str]) -> bool {
-    lines.iter().all(|l| l.chars().count() <= 120)
+/// Two or three dashes begin a signature; a longer ruler only where what is below tells how to reach somebody.
+fn looks_signed(dashes: &str, below: &[&str]) -> bool {
+    let short = below.iter().all(|l| l.chars().count() <= 120);
+    short && (dashes.trim().chars().count() <= 3 || below.iter().any(|l| is_reachable(l.trim())))
 }
 
 /// "-Ana", "- Ana Silva": one to three words that begin like a name would.
@@ -388,576 +400,151 @@ fn paragraph_start(lines: &[&str], full: &[usize]) -> Option<usize> {
     (start > *full.first()?).then_some(start)
 }
 
+/// A line that is a link, an address or a telephone number.
+fn is_reachable(line: &str) -> bool {
+    let digits = line.chars().filter(char::is_ascii_digit).count();
+    let phone = digits >= 7 && line.chars().filter(|c| c.is_alphabetic()).count() <= 6;
+    line.starts_with("http") || line.starts_with("www.") || (line.contains('@') && !line.contains(' ')) || phone
+}
+
 /// A last paragraph of short lines: a name, then where to reach it. Lines of a form are no such thing.
 fn contact_block(lines: &[&str], full: &[usize]) -> Option<usize> {
     let start = paragraph_start(lines, full)?;
     let block: Vec<&str> = lines[start..].iter().map(|l| l.trim()).filter(|l| !l.is_empty()).collect();
-    let reachable = |l: &&str| {
-        let digits = l.chars().filter(char::is_ascii_digit).count();
-        let phone = digits >= 7 && l.chars().all(|c| !c.is_alphabetic()) || (digits >= 7 && l.chars().filter(|c| c.is_alphabetic()).count() <= 6);
-        l.starts_with("http") || l.starts_with("www.") || (l.contains('@') && !l.contains(' ')) || phone
-    };
     let form_lines = block.iter().filter(|l| l.split_once(':').is_some_and(|(k, v)| !v.starts_with("//") && k.chars().count() > 2)).count();
     let named = block.first().is_some_and(|l| {
         let words: Vec<&str> = l.split_whitespace().collect();
         (1..=6).contains(&words.len()) && words.iter().all(|w| w.chars().next().is_some_and(|c| !c.is_lowercase())) && !l.ends_with([':', '?', '!'])
     });
     let fits = (2..=8).contains(&block.len()) && block.iter().all(|l| l.chars().count() <= 60);
-    (fits && named && form_lines < 2 && block.iter().skip(1).any(|l| reachable(&l))).then_some(start)
+    (fits && named && form_lines < 2 && block.iter().skip(1).any(|l| is_reachable(l))).then_some(start)
 }
 
-const ORIGINAL_MESSAGE: &[&str] = &[
-    "original message",
-    "original email",
-    "original e-mail",
-    "original appointment",
-    "reply message",
-    "forwarded message",
-    "begin forwarded message",
-    "originalnachricht",
-    "ursprüngliche nachricht",
-    "ursprungliche nachricht",
-    "antwort nachricht",
-    "weitergeleitete nachricht",
-    "message d'origine",
-    "message d’origine",
-    "message original",
-    "message transféré",
-    "message initial",
-    "mensaje original",
-    "mensaje reenviado",
-    "mensagem original",
-    "mensagem encaminhada",
-    "messaggio originale",
-    "messaggio inoltrato",
-    "missatge original",
-    "oorspronkelijk bericht",
-    "doorgestuurd bericht",
-    "oprindelig meddelelse",
-    "videresendt meddelelse",
-    "opprinnelig melding",
-    "videresendt melding",
-    "originalmeddelande",
-    "ursprungligt meddelande",
-    "vidarebefordrat meddelande",
-    "alkuperäinen viesti",
-    "välitetty viesti",
-    "upprunaleg skilaboð",
-    "wiadomość oryginalna",
-    "oryginalna wiadomość",
-    "wiadomość przekazana dalej",
-    "původní zpráva",
-    "pôvodná správa",
-    "eredeti üzenet",
-    "mesaj original",
-    "mesajul original",
-    "izvirno sporočilo",
-    "izvorna poruka",
-    "originalna poruka",
-    "исходное сообщение",
-    "пересылаемое сообщение",
-    "оригінальне повідомлення",
-    "оригинално съобщение",
-    "αρχικό μήνυμα",
-    "orijinal mesaj",
-    "özgün ileti",
-    "thư gốc",
-    "pesan asli",
-    "原始邮件",
-    "原始郵件",
-    "原始信件",
-    "元のメッセージ",
-    "original message から",
-    "원본 메시지",
-    "원본 메일",
-    "הודעה מקורית",
-    "الرسالة الأصلية",
-];
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mail::html;
 
-const FROM_LABELS: &[&str] = &[
-    "from",
-    "von",
-    "de",
-    "da",
-    "van",
-    "från",
-    "fra",
-    "od",
-    "от",
-    "від",
-    "lähettäjä",
-    "feladó",
-    "από",
-    "gönderen",
-    "kimden",
-    "kimdən",
-    "expéditeur",
-    "remitente",
-    "remetente",
-    "mittente",
-    "afzender",
-    "avsändare",
-    "avsender",
-    "afsender",
-    "nadawca",
-    "odesílatel",
-    "odosielateľ",
-    "de la",
-    "expeditor",
-    "pošiljatelj",
-    "saatja",
-    "no",
-    "nuo",
-    "frá",
-    "dari",
-    "daripada",
-    "từ",
-    "จาก",
-    "发件人",
-    "寄件者",
-    "寄件人",
-    "差出人",
-    "送信者",
-    "보낸 사람",
-    "보낸사람",
-    "מאת",
-    "من",
-    "отправитель",
-];
-const DATE_LABELS: &[&str] = &[
-    "sent",
-    "date",
-    "sent on",
-    "gesendet",
-    "gesendet am",
-    "datum",
-    "envoyé",
-    "envoyé le",
-    "date d'envoi",
-    "enviado",
-    "enviado el",
-    "enviado em",
-    "enviada em",
-    "enviat",
-    "fecha",
-    "data",
-    "data de enviament",
-    "inviato",
-    "data invio",
-    "verzonden",
-    "skickat",
-    "sendt",
-    "dato",
-    "wysłano",
-    "wysłane",
-    "odesláno",
-    "odoslané",
-    "dátum",
-    "lähetetty",
-    "päiväys",
-    "päivämäärä",
-    "elküldve",
-    "küldve",
-    "trimis",
-    "trimis la",
-    "data trimiterii",
-    "poslano",
-    "poslato",
-    "saadetud",
-    "kuupäev",
-    "nosūtīts",
-    "išsiųsta",
-    "sent",
-    "dagsetning",
-    "отправлено",
-    "дата",
-    "изпратено",
-    "надіслано",
-    "στάλθηκε",
-    "ημερομηνία",
-    "gönderildi",
-    "gönderme tarihi",
-    "tarih",
-    "terkirim",
-    "tanggal",
-    "đã gửi",
-    "ngày",
-    "ส่ง",
-    "วันที่",
-    "发送时间",
-    "发送日期",
-    "日期",
-    "時間",
-    "寄件日期",
-    "送信日時",
-    "日時",
-    "日付",
-    "보낸 날짜",
-    "날짜",
-    "נשלח",
-    "תאריך",
-    "تم الإرسال",
-    "التاريخ",
-];
-const TO_LABELS: &[&str] = &[
-    "to",
-    "an",
-    "à",
-    "a",
-    "para",
-    "aan",
-    "till",
-    "til",
-    "do",
-    "komu",
-    "pro",
-    "vastaanottaja",
-    "címzett",
-    "кому",
-    "до",
-    "προς",
-    "kime",
-    "alıcı",
-    "către",
-    "prima",
-    "za",
-    "saaja",
-    "kam",
-    "kam",
-    "kepada",
-    "tới",
-    "đến",
-    "ถึง",
-    "收件人",
-    "收件者",
-    "宛先",
-    "받는 사람",
-    "받는사람",
-    "אל",
-    "إلى",
-    "cc",
-    "kopie",
-    "kopia",
-    "kopi",
-    "copie à",
-    "copia",
-    "копия",
-    "抄送",
-];
-const SUBJECT_LABELS: &[&str] = &[
-    "subject",
-    "betreff",
-    "objet",
-    "asunto",
-    "assunto",
-    "oggetto",
-    "assumpte",
-    "onderwerp",
-    "ämne",
-    "emne",
-    "efni",
-    "temat",
-    "předmět",
-    "predmet",
-    "predmet",
-    "aihe",
-    "tárgy",
-    "subiect",
-    "zadeva",
-    "naslov",
-    "teema",
-    "temats",
-    "tema",
-    "тема",
-    "относно",
-    "θέμα",
-    "konu",
-    "subjek",
-    "perihal",
-    "chủ đề",
-    "tiêu đề",
-    "เรื่อง",
-    "主题",
-    "主題",
-    "主旨",
-    "件名",
-    "제목",
-    "נושא",
-    "الموضوع",
-];
+    fn words(text: &str) -> String {
+        split(text).text
+    }
 
-/// What an introduction begins with, in lower case.
-const OPENERS: &[&str] = &[
-    "on ",
-    "at ",
-    "am ",
-    "le ",
-    "el ",
-    "il ",
-    "em ",
-    "a ",
-    "op ",
-    "den ",
-    "på ",
-    "man",
-    "w dniu ",
-    "dnia ",
-    "dne ",
-    "dňa ",
-    "în ",
-    "la ",
-    "pe ",
-    "vào ",
-    "pada ",
-    "u ",
-    "dana ",
-    "ons",
-    "tor",
-    "fre",
-    "lør",
-    "lör",
-    "søn",
-    "sön",
-    "mån",
-    "tir",
-    "tis",
-    "kl",
-    "ma ",
-    "ti ",
-    "ke ",
-    "to ",
-    "pe ",
-    "la ",
-    "su ",
-    "в ",
-    "на ",
-    "στις ",
-    "σε ",
-    "пн",
-    "вт",
-    "ср",
-    "чт",
-    "пт",
-    "сб",
-    "вс",
-    "mon",
-    "tue",
-    "wed",
-    "thu",
-    "fri",
-    "sat",
-    "sun",
-    "dom",
-    "lun",
-    "mar",
-    "mer",
-    "gio",
-    "ven",
-    "sab",
-    "jue",
-    "vie",
-    "sáb",
-    "seg",
-    "ter",
-    "qua",
-    "qui",
-    "sex",
-    "mo.",
-    "di.",
-    "mi.",
-    "do.",
-    "fr.",
-    "sa.",
-    "so.",
-    "sent from",
-];
-const DAYS_AND_MONTHS: &[&str] =
-    &["mon", "tue", "wed", "thu", "fri", "sat", "sun", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
+    #[test]
+    fn introductions_in_many_languages_end_the_writers_words() {
+        for introduction in [
+            "On Mon, 2 Mar 2026 at 10:00, Ana Silva <ana@example.org> wrote:",
+            "On Mon, 2 Mar 2026 at 10:00, Ana Silva via Pairpost\n<ana.x@pairs.test> wrote:",
+            "On 2 Mar 2026, at 10:00, Ana Silva <\nana.very.long.address.indeed@library.example.org\n> wrote:",
+            "Am 02.03.26 um 10:00 schrieb Ana Silva:",
+            "Am Mo., 2. März 2026 um 10:00 Uhr schrieb Ana Silva <ana@example.org>:",
+            "Le lun. 2 mars 2026 à 10:00, Ana Silva <ana@example.org> a écrit :",
+            "El lun, 2 mar 2026 a las 10:00, Ana Silva (<ana@example.org>) escribió:",
+            "Em seg., 2 de mar. de 2026 às 10:00, Ana Silva <ana@example.org>\nescreveu:",
+            "Il giorno lun 2 mar 2026 alle ore 10:00 Ana Silva <ana@example.org> ha scritto:",
+            "Op ma 2 mrt 2026 om 10:00 schreef Ana Silva <ana@example.org>:",
+            "Den mån 2 mars 2026 kl 10:00 skrev Ana Silva <ana@example.org>:",
+            "man. 2. mar. 2026 kl. 10:00 skrev Ana Silva <ana@example.org>:",
+            "ma 2. maalisk. 2026 klo 10.00 Ana Silva (ana@example.org) kirjoitti:",
+            "W dniu 2.03.2026 o 10:00, Ana Silva pisze:",
+            "pon., 2 mar 2026 o 10:00 Ana Silva <ana@example.org> napisał(a):",
+            "po 2. 3. 2026 v 10:00 odesílatel Ana Silva <ana@example.org> napsal:",
+            "пн, 2 мар. 2026 г. в 10:00, Ana Silva <ana@example.org>:",
+            "02.03.2026 10:00, Ana Silva пишет:",
+            "2 Mar 2026 Pzt, saat 10:00 tarihinde Ana Silva <ana@example.org> şunu yazdı:",
+            "Vào Th 2, 2 thg 3, 2026 vào lúc 10:00 Ana Silva <ana@example.org> đã viết:",
+            "Ana Silva <ana@example.org> 於 2026年3月2日 週一 上午10:00寫道:",
+            "2026年3月2日(月) 10:00 Ana Silva <ana@example.org>:",
+            "2026年3月2日 10:00，Ana Silva <ana@example.org> 写道：",
+            "-----Original Message-----\nFrom: Ana",
+            "________________________________\nFrom: Ana Silva <ana@example.org>\nSent: Monday, 2 March 2026 10:00\nTo: Bo\nSubject: Hello",
+            "________________________________\nVon: Ana Silva <ana@example.org>\nGesendet: Montag, 2. März 2026 10:00\nAn: Bo\nBetreff: Hallo",
+            "De : Ana Silva <ana@example.org>\nEnvoyé : lundi 2 mars 2026 10:00\nÀ : Bo\nObjet : Bonjour",
+            "发件人: Ana Silva\n发送时间: 2026年3月2日 10:00\n收件人: Bo\n主题: 你好",
+            "差出人: Ana Silva\n日時: 2026年3月2日 10:00\n宛先: Bo\n件名: こんにちは",
+            "*From:* Ana Silva\n*Date:* Mon, 2 Mar 2026\n*Subject:* Hello",
+            "---------- Forwarded message ---------\nFrom: Ana",
+            "-------- Původní zpráva --------\nOd: Ana",
+        ] {
+            for quotation in ["\n\n> How are you?\n> Ana\n", "\n\nHow are you?\nAna\n"] {
+                let text = format!("Dear Ana,\nI am well.\n\n{introduction}{quotation}");
+                let reply = split(&text);
+                assert_eq!(reply.text, "Dear Ana,\nI am well.", "{text}");
+                assert!(reply.quoted.contains("How are you?"), "{text}");
+            }
+        }
+    }
 
-/// What an introduction ends with before its colon.
-const VERBS_LAST: &[&str] = &[
-    "wrote",
-    "writes",
-    "sent",
-    "said",
-    "schrieb",
-    "geschrieben",
-    "schreibt",
-    "a écrit",
-    "écrivait",
-    "escribió",
-    "escribio",
-    "ha escrito",
-    "escreveu",
-    "va escriure",
-    "ha scritto",
-    "scrisse",
-    "schreef",
-    "geschreven",
-    "skrev",
-    "skrifaði",
-    "kirjoitti",
-    "napisał",
-    "napisała",
-    "napisał(a)",
-    "pisze",
-    "napsal",
-    "napsala",
-    "napsal(a)",
-    "napísal",
-    "napísal(a)",
-    "napísala",
-    "írta",
-    "a scris",
-    "napisao",
-    "napisala",
-    "napisao je",
-    "je napisal",
-    "je napisal(a)",
-    "je napisao",
-    "kirjutas",
-    "rakstīja",
-    "rašė",
-    "написал",
-    "написала",
-    "написал(а)",
-    "написав",
-    "написала",
-    "написа",
-    "пишет",
-    "έγραψε",
-    "yazdı",
-    "şunu yazdı",
-    "menulis",
-    "đã viết",
-    "เขียนว่า",
-    "写道",
-    "寫道",
-    "のメール",
-    "書きました",
-    "作成",
-    "작성",
-    "님이 작성",
-    "כתב",
-    "כתבה",
-    "كتب",
-];
-/// Verbs that stand before the writer's name.
-const VERBS_BEFORE: &[&str] =
-    &["schrieb", "schreef", "skrev", "écrivait", "escribió", "escreveu", "ha scritto", "napisał", "napisał(a)", "napsal", "написал", "пише", "wrote"];
+    #[test]
+    fn words_between_and_below_quotations_are_the_writers() {
+        for (text, expected) in [
+            ("On Monday 2 March, Ana wrote:\n> Name?\nBo\n> Town?\nPorto\n", "Bo\n\nPorto"),
+            ("> Do you like it?\n\nYes!\n\n> And this?\n\nNo.\n", "Yes!\n\nNo."),
+            ("> all quoted\n> nothing new", ""),
+            ("Yes\n>quoted without a blank", "Yes"),
+            ("Look: >>> here <<<\n>>> and here <<<", "Look: >>> here <<<\n>>> and here <<<"),
+            ("yes On Mon, 2 Mar 2026 at 10:00, Ana <ana@example.org> wrote:\n> confirm?", "yes"),
+            ("", ""),
+            ("\n\n \n", ""),
+        ] {
+            assert_eq!(words(text), expected, "{text}");
+        }
+    }
 
-const SENT_FROM: &[&str] = &[
-    "sent from my ",
-    "sent from mailbox",
-    "sent from a ",
-    "sent from yahoo",
-    "sent from outlook",
-    "sent from mail for",
-    "sent from samsung",
-    "sent from the ",
-    "sent from proton",
-    "sent from gmail",
-    "sent wirelessly",
-    "sent via ",
-    "sent with ",
-    "sent on the go",
-    "get outlook for",
-    "download outlook",
-    "envoyé de mon",
-    "envoyé depuis",
-    "envoyé sans fil",
-    "envoyé à partir",
-    "obtenir outlook",
-    "enviado desde mi",
-    "enviado desde",
-    "enviado do meu",
-    "enviado a partir",
-    "enviado de mi",
-    "enviat des de",
-    "obtener outlook",
-    "obter o outlook",
-    "von meinem ",
-    "von unterwegs",
-    "gesendet von",
-    "gesendet mit",
-    "diese nachricht wurde von mein",
-    "holen sie sich outlook",
-    "inviato da",
-    "inviato dal",
-    "scarica outlook",
-    "verzonden vanaf",
-    "verstuurd vanaf",
-    "verzonden van",
-    "outlook downloaden",
-    "skickat från",
-    "sendt fra",
-    "hämta outlook",
-    "hent outlook",
-    "lähetetty",
-    "wysłane z",
-    "wysłano z",
-    "odesláno z",
-    "odoslané z",
-    "küldve",
-    "trimis de pe",
-    "poslano s",
-    "отправлено с",
-    "отправлено из",
-    "надіслано з",
-    "надіслано із",
-    "στάλθηκε από",
-    "gönderildi",
-    "đã gửi từ",
-    "dikirim dari",
-    "发自我的",
-    "从我的",
-    "傳自我的",
-    "iphoneから送信",
-    "나의 iphone",
-];
-const SENT_FROM_END: &[&str] = &["から送信", "에서 보냄", "cihazımdan gönderildi", "iphone'umdan gönderildi", "gesendet von meinem iphone", "via mobile"];
+    #[test]
+    fn a_persons_own_sentences_are_no_introduction() {
+        for text in [
+            "On Monday I wrote:\nnothing at all.",
+            "Ana wrote:\n\nthat she likes cataloguing, and so do I.",
+            "My answers:\n\nName: Bo\nTo: be decided\nCountry: PT",
+            "Date: 2 March\nTime: 10:00\nPlace: my library",
+            "At 10:00 the library opens.\n\nFrom: nine on Sundays.",
+            "He sent me this letter 3 days ago.",
+            "-----\nmy own ruler\n-----\nmore of my words, in a sentence that is longer than any signature would be, and goes on and on and on and on",
+            "I use these:\n- Koha\n- DSpace",
+            "Sent from my office, where it rains.\nBo",
+        ] {
+            assert_eq!(words(text), text, "{text}");
+        }
+    }
 
-const CONFIDENTIAL: &[&str] = &[
-    "confidential",
-    "privileged",
-    "vertraulich",
-    "confidentiel",
-    "confidencial",
-    "riservat",
-    "vertrouwelijk",
-    "konfidentiell",
-    "fortrolig",
-    "poufn",
-    "конфиденциальн",
-    "luottamuks",
-    "virus",
-];
-const THIS_MESSAGE: &[&str] = &[
-    "this e-mail",
-    "this email",
-    "this message",
-    "this communication",
-    "this transmission",
-    "intended recipient",
-    "intended solely",
-    "intended only",
-    "diese e-mail",
-    "diese nachricht",
-    "ce message",
-    "cet e-mail",
-    "ce courriel",
-    "este mensaje",
-    "este correo",
-    "esta mensagem",
-    "este e-mail",
-    "questo messaggio",
-    "questa e-mail",
-    "dit bericht",
-    "deze e-mail",
-    "detta meddelande",
-    "denne e-post",
-    "denne e-mail",
-    "ta wiadomość",
-    "это сообщение",
-    "tämä viesti",
-];
+    #[test]
+    fn signatures_and_disclaimers_go_and_closings_stay() {
+        for (text, expected) in [
+            ("Yes.\n\nRegards,\nBo\n\n-- \nBo Berg\nLibrarian", "Yes.\n\nRegards,\nBo"),
+            ("Yes.\n--\nBo", "Yes."),
+            ("Yes.\n\nSent from my iPhone", "Yes."),
+            ("Oui.\n\nEnvoyé de mon iPhone", "Oui."),
+            ("Ja.\n\nVon meinem iPad gesendet", "Ja."),
+            ("はい\n\niPhoneから送信", "はい"),
+            ("Yes.\n\nGet Outlook for Android <https://aka.ms/x>", "Yes."),
+            ("Yes.\n\nBo Berg\nHead of Cataloguing\nbo@library.example.org\n+47 55 55 55 55", "Yes."),
+            (
+                "Yes.\n\nThis e-mail and any attachments are confidential and intended solely for the person to whom they are addressed; if you are not that person, tell us.",
+                "Yes.",
+            ),
+            ("Yes.\n\n-- \nBo\n\nSent from my phone", "Yes."),
+            ("Sent from my iPhone", ""),
+            ("Name: Bo\n\nEmail: bo@example.org\nPhone: 5555 5555\nTown: Bergen", "Name: Bo\n\nEmail: bo@example.org\nPhone: 5555 5555\nTown: Bergen"),
+        ] {
+            assert_eq!(words(text), expected, "{text}");
+        }
+        let both = split("Yes.\n\n-- \nBo\n\nOn 2 Mar 2026, Ana <ana@example.org> wrote:\n> ?");
+        assert_eq!((both.text.as_str(), both.signature.as_str(), both.quoted.as_str()), ("Yes.", "--\nBo", "On 2 Mar 2026, Ana <ana@example.org> wrote:\n> ?"));
+    }
+
+    #[test]
+    fn html_of_the_usual_clients_is_split_as_its_text() {
+        for page in [
+            "<div dir=\"ltr\">Yes.</div><br><div class=\"gmail_quote\"><div class=\"gmail_attr\">On Mon, Mar 2, 2026 at 10:00 AM Ana &lt;<a href=\"mailto:a@x.example\">a@x.example</a>&gt; wrote:<br></div><blockquote class=\"gmail_quote\"><div>Do you?</div></blockquote></div>",
+            "<p class=MsoNormal>Yes.<o:p></o:p></p><div><div style='border:none;border-top:solid #E1E1E1 1.0pt'><p class=MsoNormal><b>From:</b> Ana &lt;a@x.example&gt;<br><b>Sent:</b> Monday, March 2, 2026 10:00<br><b>To:</b> Bo<br><b>Subject:</b> Hi<o:p></o:p></p></div></div><p class=MsoNormal>Do you?</p>",
+            "<div>Yes.</div><hr style=\"width:98%\"><div id=\"divRplyFwdMsg\"><b>Von:</b> Ana &lt;a@x.example&gt;<br><b>Gesendet:</b> Montag<br><b>An:</b> Bo</div><div>Do you?</div>",
+            "<p>Yes.</p><div class=\"moz-cite-prefix\">Am 02.03.26 um 10:00 schrieb Ana:<br></div><blockquote type=\"cite\"><p>Do you?</p></blockquote>",
+            "Yes.<br><br><div class=\"yahoo_quoted\"><div>On Monday, March 2, 2026 at 10:00:00 AM GMT+1, Ana &lt;a@x.example&gt; wrote:</div><div><br></div><div>Do you?</div></div>",
+            "<div>Yes.</div><div><br></div><div class=\"gmail_signature\">Bo<br>Bergen</div><blockquote>Do you?</blockquote>",
+        ] {
+            let reply = split(&html::to_text(page));
+            assert_eq!(reply.text, "Yes.", "{page}");
+            assert!(reply.quoted.contains("Do you?"), "{page}");
+        }
+    }
+}

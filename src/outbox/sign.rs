@@ -40,7 +40,9 @@ pub struct Signer {
 impl Signer {
     /// For a key of a domain.
     pub fn new(key: &DkimKey, domain: &str) -> Result<Self> {
-        let private = RsaKey::<Sha256>::from_key_der(PrivateKeyDer::Pkcs1(key.private_key.clone().into())).map_err(|error| anyhow::anyhow!("{error}")).context("the DKIM key can't be read")?;
+        let private = RsaKey::<Sha256>::from_key_der(PrivateKeyDer::Pkcs1(key.private_key.clone().into()))
+            .map_err(|error| anyhow::anyhow!("{error}"))
+            .context("the DKIM key can't be read")?;
         let headers = SIGNED.into_iter().chain(OVERSIGNED).chain(OVERSIGNED);
         let signer = DkimSigner::from_key(private)
             .domain(domain)

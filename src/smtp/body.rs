@@ -22,9 +22,18 @@ use super::{Step, Visit, replies};
 /// How long a session waits for memory before its letter is answered 452.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Letters up to here have a lane of their own, an eighth of the budget, so that a few huge ones do not keep the ordinary ones waiting.
+const ORDINARY: usize = 64 << 10;
+
 /// The bytes of letters in flight, over all sessions.
 #[derive(Debug)]
 pub(super) struct Budget {
+    ordinary: Lane,
+    large: Lane,
+}
+
+#[derive(Debug)]
+struct Lane {
     left: Arc<Semaphore>,
     whole: usize,
 }
@@ -32,11 +41,30 @@ pub(super) struct Budget {
 impl Budget {
     /// Of so many octets.
     pub(super) fn new(octets: usize) -> Self {
-        let whole = octets.clamp(1, Semaphore::MAX_PERMITS);
+        let octets = octets.clamp(1, Semaphore::MAX_PERMITS);
+        Self { ordinary: Lane::new(octets / 8), large: Lane::new(octets - octets / 8) }
+    }
+
+    /// `more` octets for a letter that will then have `size`; waited for.
+    async fn draw(&self, more: usize, size: usize, patience: Duration) -> Option<OwnedSemaphorePermit> {
+        let at_once = if size <= ORDINARY { self.ordinary.draw_now(more) } else { None };
+        match at_once {
+            Some(share) => Some(share),
+            None => self.large.draw(more, patience).await,
+        }
+    }
+}
+
+impl Lane {
+    fn new(whole: usize) -> Self {
         Self { left: Arc::new(Semaphore::new(whole)), whole }
     }
 
-    /// A share of it, waited for; none for what will never be there.
+    fn draw_now(&self, octets: usize) -> Option<OwnedSemaphorePermit> {
+        self.left.clone().try_acquire_many_owned(u32::try_from(octets).ok()?).ok()
+    }
+
+    /// Waited for; none for what will never be there.
     async fn draw(&self, octets: usize, patience: Duration) -> Option<OwnedSemaphorePermit> {
         let share = u32::try_from(octets).ok().filter(|_| octets <= self.whole)?;
         tokio::time::timeout(patience, self.left.clone().acquire_many_owned(share)).await.ok()?.ok()
@@ -48,7 +76,7 @@ impl Budget {
 pub(super) struct Gathered {
     bytes: Vec<u8>,
     lost: Option<Loss>,
-    held: Option<OwnedSemaphorePermit>,
+    held: Vec<OwnedSemaphorePermit>,
 }
 
 /// Why the rest of a letter is swallowed.
@@ -61,7 +89,7 @@ enum Loss {
 /// A whole letter; its share of the budget is given back when it is dropped.
 pub(super) struct Whole {
     pub(super) bytes: Vec<u8>,
-    _held: Option<OwnedSemaphorePermit>,
+    _held: Vec<OwnedSemaphorePermit>,
 }
 
 impl Gathered {
@@ -102,14 +130,11 @@ impl Visit {
             return;
         }
         let wanted = (length + more).max(capacity * 2).clamp(8 << 10, limit.max(8 << 10));
-        match self.door.budget.draw(wanted - capacity, PATIENCE).await {
+        match self.door.budget.draw(wanted - capacity, wanted, PATIENCE).await {
             Some(share) => {
                 let mut gathered = self.gathered();
                 gathered.bytes.reserve_exact(wanted - length);
-                match &mut gathered.held {
-                    Some(held) => held.merge(share),
-                    None => gathered.held = Some(share),
-                }
+                gathered.held.push(share);
             }
             None => self.gathered().lose(Loss::NoMemory),
         }
@@ -321,10 +346,12 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_waits_too_long_for_memory_is_turned_away_and_what_is_dropped_comes_back() {
-        let budget = Budget::new(1000);
-        let first = budget.draw(800, PATIENCE).await.expect("there is room");
-        assert!(budget.draw(300, Duration::from_millis(1)).await.is_none(), "not while the first one is held");
+        let budget = Budget::new(800_000);
+        let first = budget.draw(600_000, 600_000, PATIENCE).await.expect("there is room");
+        assert!(budget.draw(200_000, 200_000, Duration::from_millis(1)).await.is_none(), "not while the first one is held");
+        assert!(budget.draw(50_000, 50_000, Duration::from_millis(1)).await.is_some(), "an ordinary letter has its lane");
+        assert!(budget.draw(900_000, 900_000, PATIENCE).await.is_none(), "what will never be there is not waited for");
         drop(first);
-        assert!(budget.draw(1000, PATIENCE).await.is_some());
+        assert!(budget.draw(700_000, 700_000, PATIENCE).await.is_some());
     }
 }

@@ -1,5 +1,5 @@
 //! SPF, DKIM and DMARC of a letter by mail-auth, folded to one verdict about the domain of the header From.
-use std::{net::SocketAddr, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, time::Duration};
 
 use anyhow::{Context, Result};
 use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
@@ -17,7 +17,7 @@ use crate::{
 
 /// All questions about one letter are answered within this time, or it counts as a temporary error.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// Signatures beyond these are not looked at: each costs a question and a computation.
+/// Signatures beyond these are not looked at: each costs a question, and may cost a walk over the whole letter.
 const MOST_SIGNATURES: usize = 8;
 
 /// Asks the DNS what speaks for a letter's writer.
@@ -48,12 +48,12 @@ impl Verifier {
     /// The verdict on a letter that says it is from `writer`. `None` where the letter's header, read for verification, names another or several:
     /// then nobody can say whom the people who read it would see. `receiver` is our own name.
     pub async fn verify(&self, raw: &[u8], writer: &EmailAddress, envelope: &Envelope, receiver: &str) -> Option<Verdict> {
-        let mut message = AuthenticatedMessage::parse(raw)?;
+        let raw = without_surplus(raw);
+        let message = AuthenticatedMessage::parse(&raw)?;
         match message.froms() {
             [one] if one.to_lowercase() == writer.key() => {}
             _ => return None,
         }
-        message.dkim_headers.truncate(MOST_SIGNATURES);
         let asking = self.ask(&message, writer, envelope, receiver);
         let unanswered = Verdict { spf: AuthResult::TempError, dkim: AuthResult::TempError, dmarc: AuthResult::TempError, policy: Policy::Absent };
         Some(tokio::time::timeout(PATIENCE, asking).await.unwrap_or(unanswered))
@@ -68,6 +68,35 @@ impl Verifier {
         let (spf, dkim) = tokio::join!(self.authenticator.verify_spf(question), self.authenticator.verify_dkim(message));
         let dmarc = self.authenticator.verify_dmarc(DmarcParameters::new(message, &dkim, spf_domain, &spf)).await;
         fold(writer.domain(), spf_domain, &spf, &dkim, &dmarc)
+    }
+}
+
+/// The letter without the signatures that are too many; reading it for verification already computes what each of them asks for.
+fn without_surplus(raw: &[u8]) -> Cow<'_, [u8]> {
+    let (mut signatures, mut dropping, mut at) = (0, false, 0);
+    let mut kept: Option<Vec<u8>> = None;
+    for line in raw.split_inclusive(|&byte| byte == b'\n') {
+        if !matches!(line.first(), Some(b' ' | b'\t')) {
+            if matches!(line, b"\r\n" | b"\n") {
+                break;
+            }
+            let is_signature = line.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"dkim"));
+            signatures += usize::from(is_signature);
+            dropping = is_signature && signatures > MOST_SIGNATURES;
+        }
+        match &mut kept {
+            None if dropping => kept = Some(raw[..at].to_vec()),
+            Some(kept) if !dropping => kept.extend_from_slice(line),
+            None | Some(_) => {}
+        }
+        at += line.len();
+    }
+    match kept {
+        None => Cow::Borrowed(raw),
+        Some(mut kept) => {
+            kept.extend_from_slice(&raw[at..]);
+            Cow::Owned(kept)
+        }
     }
 }
 
@@ -171,6 +200,15 @@ mod tests {
             assert_eq!(is_related(one, other), related, "{one} {other}");
             assert_eq!(is_related(other, one), related, "{other} {one}");
         }
+    }
+
+    #[test]
+    fn a_letter_with_a_thousand_signatures_costs_no_more_than_one_with_eight() {
+        let few = "DKIM-Signature: a;\r\n b\r\n".repeat(MOST_SIGNATURES);
+        let letter = |signatures: &str| format!("From: ana@example.org\r\n{signatures}Subject: x\r\n\r\nDKIM-Signature: words\r\n");
+        let many = format!("{few}{}", "dkim-signature: c;\r\n\td\r\n".repeat(1000));
+        assert_eq!(without_surplus(letter(&many).as_bytes()), letter(&few).as_bytes());
+        assert!(matches!(without_surplus(letter(&few).as_bytes()), Cow::Borrowed(_)));
     }
 
     #[test]

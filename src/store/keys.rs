@@ -46,7 +46,9 @@ pub async fn ensure(store: &Store, secret: &Secret, domain: &str, now: DateTime<
 
 /// The key of `domain`, if there is one; an error when the secret is not the one that sealed it.
 pub async fn find(conn: &mut Connection, secret: &Secret, domain: &str) -> Result<Option<DkimKey>> {
-    let row = sqlx::query!("select selector, sealed, public_key from dkim_key where domain = $1 order by created_at desc limit 1", domain).fetch_optional(conn).await?;
+    let row = sqlx::query!("select selector, sealed, public_key from dkim_key where domain = $1 order by created_at desc limit 1", domain)
+        .fetch_optional(conn)
+        .await?;
     row.map(|row| {
         let private_key = secret.unseal("dkim", &row.sealed).context(
             "the DKIM key in the database was sealed by another secret: put the installation's secret back (secret_file), or delete the row in dkim_key and publish a new record",

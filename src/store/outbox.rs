@@ -269,9 +269,12 @@ pub async fn is_all_held(conn: &mut Connection) -> Result<bool> {
 
 /// Forgets the words of letters that were handled and delivered before `before`, and who brought them; the record stays. Gives how many.
 pub async fn drop_words(conn: &mut Connection, before: DateTime<Utc>) -> Result<u64> {
-    let out = sqlx::query!("update outbox set raw = null where raw is not null and state in ('sent', 'failed', 'dropped') and coalesce(sent_at, expires_at) < $1", before)
-        .execute(&mut *conn)
-        .await?;
+    let out = sqlx::query!(
+        "update outbox set raw = null where raw is not null and state in ('sent', 'failed', 'dropped') and coalesce(sent_at, expires_at) < $1",
+        before
+    )
+    .execute(&mut *conn)
+    .await?;
     let letters = sqlx::query!(
         "update letter l set raw = null where raw is not null and received_at < $1
            and not exists (select 1 from inbox i where i.letter_id = l.id and i.state <> 'done')",

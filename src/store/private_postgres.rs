@@ -16,8 +16,7 @@ mod home;
 mod installation;
 
 use anyhow::{Context, Result, bail};
-use home::{Home, Lifetime, Server, belongs_to_folder, until};
-use installation::Account;
+use home::{Home, Server, belongs_to_folder, until};
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
@@ -52,7 +51,7 @@ impl PrivatePostgres {
         let dir = made(dir)?;
         let serving = lock_file(&dir, "serving.lock")?;
         match serving.try_lock() {
-            Ok(()) => Self::attach(dir, Lifetime::Kept, Some(serving)),
+            Ok(()) => Self::attach(Home::kept(dir)?, Some(serving)),
             Err(TryLockError::WouldBlock) => {
                 bail!("another `pairpost serve` runs on {}: stop it first, or give this one a `data_dir` of its own", dir.display())
             }
@@ -63,21 +62,14 @@ impl PrivatePostgres {
     /// The durable server of `dir` for every other command: that of a running `serve` or command, and if there is none one of its own,
     /// until the last user is gone. Blocking; errors as for [`PrivatePostgres::start`].
     pub fn join(dir: &Path) -> Result<Self> {
-        Self::attach(made(dir)?, Lifetime::Kept, None)
+        Self::attach(Home::kept(made(dir)?)?, None)
     }
 
     /// A server for a test or a demonstration: fast, forgetful, and gone without a trace when its user is, even by `kill -9`. Blocking.
     pub fn throw_away() -> Result<Self> {
-        let account = Account::for_cluster(Path::new(""))?;
-        let mut place = std::env::temp_dir();
-        if !account.may_remove_from(&place) {
-            place = "/tmp".into();
-        }
-        let dir = tempfile::Builder::new().prefix("pairpost-").tempdir_in(place).context("making a folder for a throw-away server")?;
-        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o711))?;
-        account.own(dir.path())?; // so that the keeper may remove it
-        let server = Self::attach(dir.path().canonicalize()?, Lifetime::ThrowAway, None)?;
-        let _keepers = dir.keep();
+        let (home, folder) = Home::throw_away()?;
+        let server = Self::attach(home, None)?;
+        let _the_keeper_removes_it = folder.keep();
         Ok(server)
     }
 
@@ -116,22 +108,21 @@ impl PrivatePostgres {
         self.leave()
     }
 
-    fn attach(dir: PathBuf, lifetime: Lifetime, serving: Option<File>) -> Result<Self> {
-        let _starting = locked(&dir, "starting.lock")?;
-        let users = lock_file(&dir, "users.lock")?;
-        let alone = match users.try_lock() {
-            Ok(()) => true,
-            Err(TryLockError::WouldBlock) => false,
-            Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("locking {}", dir.display())),
-        };
-        let mut home = Home::of(dir, lifetime)?;
-        if alone {
-            home.end_leftovers()?;
-            home.create()?;
-            users.unlock()?; // nobody else takes it meanwhile, for want of starting.lock
+    fn attach(mut home: Home, serving: Option<File>) -> Result<Self> {
+        let _starting = locked(&home.dir, "starting.lock")?;
+        let users = lock_file(&home.dir, "users.lock")?;
+        match users.try_lock() {
+            Ok(()) => {
+                home.end_leftovers()?;
+                home.make_room()?;
+                users.unlock()?; // nobody else takes it meanwhile, for want of starting.lock
+            }
+            Err(TryLockError::WouldBlock) => home.find_socket(),
+            Err(TryLockError::Error(error)) => return Err(error).with_context(|| format!("locking {}", home.dir.display())),
         }
         users.lock_shared()?;
         let (hold, keeper) = home.keeper()?;
+        home.create_cluster(&hold)?;
         let server = home.server(&hold)?;
         let (home, held) = (Arc::new(home), Arc::new(Mutex::new(Held { server, hold, keeper })));
         let supervisor = Some(supervise(home.clone(), held.clone())?);
@@ -220,12 +211,12 @@ fn supervise(home: Arc<Home>, held: Arc<Mutex<Held>>) -> Result<(mpsc::Sender<()
     Ok((end, thread))
 }
 
-/// The folder, made where it is missing. Others may pass it (the account that runs the server may be one of them), not look into it.
+/// The folder, made where it is missing, for us alone; root's can be passed through by the account that runs the server.
 fn made(dir: &Path) -> Result<PathBuf> {
     let make = || {
         if !dir.exists() {
             DirBuilder::new().recursive(true).create(dir)?;
-            fs::set_permissions(dir, fs::Permissions::from_mode(0o711))?;
+            fs::set_permissions(dir, fs::Permissions::from_mode(if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 }))?;
         }
         dir.canonicalize()
     };
@@ -450,6 +441,15 @@ mod tests {
         signal(killed, Signal::KILL);
         by_and_by("another server runs", || serve.server_pid() != killed);
         assert_eq!(ask(&serve, &["select 'well'"]).unwrap(), "well");
+    }
+
+    #[test]
+    fn a_ctrl_c_at_the_terminal_is_for_the_program_alone() {
+        let server = PrivatePostgres::throw_away().unwrap();
+        let group = |pid: u32| rustix::process::getpgid(rustix::process::Pid::from_raw(i32::try_from(pid).unwrap())).unwrap();
+        let ours = group(std::process::id());
+        assert_ne!(group(server.server_pid()), ours);
+        assert_ne!(group(keeper(&server)), ours);
     }
 
     #[test]

@@ -221,15 +221,19 @@ pub async fn received(conn: &mut Connection, id: Uuid) -> Result<Option<(Receive
     .fetch_optional(&mut *conn)
     .await?;
     match found {
-        Some(received) => Ok(Some((received, sqlx::query_scalar!("select l.raw from inbox i join letter l on l.id = i.letter_id where i.id = $1", id).fetch_one(conn).await?))),
+        Some(received) => Ok(Some((
+            received,
+            sqlx::query_scalar!("select l.raw from inbox i join letter l on l.id = i.letter_id where i.id = $1", id).fetch_one(conn).await?,
+        ))),
         None => Ok(None),
     }
 }
 
 /// Tries a failed letter of the inbox again, with a clean count; false when it is not failed.
 pub async fn retry(conn: &mut Connection, id: Uuid, now: DateTime<Utc>) -> Result<bool> {
-    let done = sqlx::query!("update inbox set state = 'pending', attempts = 0, deaths = 0, next_at = $2, owner = null where id = $1 and state = 'failed'", id, now)
-        .execute(conn)
-        .await?;
+    let done =
+        sqlx::query!("update inbox set state = 'pending', attempts = 0, deaths = 0, next_at = $2, owner = null where id = $1 and state = 'failed'", id, now)
+            .execute(conn)
+            .await?;
     Ok(done.rows_affected() > 0)
 }

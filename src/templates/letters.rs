@@ -301,7 +301,13 @@ pub struct ForOperator {
 impl Letter for ForOperator {
     const NAME: &'static str = "for_operator";
     fn sample() -> Self {
-        Self { mailbox: "abuse".into(), subject: "A complaint".into(), writer: "somebody@example.net".into(), words: vec!["Please look.".into()], inbox: "0190".into() }
+        Self {
+            mailbox: "abuse".into(),
+            subject: "A complaint".into(),
+            writer: "somebody@example.net".into(),
+            words: vec!["Please look.".into()],
+            inbox: "0190".into(),
+        }
     }
 }
 
@@ -395,7 +401,11 @@ pub struct TopicLetter {
 impl Letter for TopicLetter {
     const NAME: &'static str = "topic";
     fn sample() -> Self {
-        Self { title: "Getting started".into(), body: "Where do you work, and what does your role mean **day to day**?".into(), leave: "https://pairs.example/leave/abc".into() }
+        Self {
+            title: "Getting started".into(),
+            body: "Where do you work, and what does your role mean **day to day**?".into(),
+            leave: "https://pairs.example/leave/abc".into(),
+        }
     }
 }
 

@@ -2,7 +2,11 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
-use minijinja::{AutoEscape, Environment, UndefinedBehavior, Value, context, syntax::SyntaxConfig, value::{Serde, merge_maps}};
+use minijinja::{
+    AutoEscape, Environment, UndefinedBehavior, Value, context,
+    syntax::SyntaxConfig,
+    value::{Serde, merge_maps},
+};
 use serde::Serialize;
 
 use crate::mail::markdown;

@@ -1,8 +1,10 @@
 //! What can only be seen from outside a room: the house's order, and whole ways through the program.
 #![allow(clippy::unwrap_used)]
+mod catcher;
 mod database;
 mod dns;
 mod rounds;
+mod scenarios;
 mod sessions;
 mod tidy;
 mod verification;

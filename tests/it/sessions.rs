@@ -44,7 +44,7 @@ const ZONE: &str = "
     _dmarc.ill.test SERVFAIL
 ";
 
-/// Ana and Ben are partners: who writes to `to-ben@` reaches Ben. Their former partnership is over.
+/// Ana and Ben are partners: who writes to `to-ben@` reaches Ben. Their former partnership is over. Ana was asked something twice, once long ago.
 const PEOPLE: &str = "
     insert into person (id, name, created_at) select ('00000000-0000-7000-8000-00000000000' || n)::uuid, name, now() from (values (1, 'Ana'), (2, 'Ben')) as p (n, name);
     insert into address (id, person_id, email, email_key, is_primary, created_at)
@@ -56,6 +56,9 @@ const PEOPLE: &str = "
         ('00000000-0000-7000-8000-000000000022', '00000000-0000-7000-8000-000000000010', 'ended', 1, now());
     insert into partner (partnership_id, person_id, alias, side)
         select p.id, person.id, case p.state when 'ended' then 'once-' else 'to-' end || lower(person.name), '{}' from partnership p, person;
+    insert into token (token, purpose, address_id, created_at, expires_at)
+        select word, 'sign-up', '00000000-0000-7000-8000-000000000001', now(), until
+        from (values ('aaaaaaaaaaaaaaaa', timestamptz '2100-01-01'), ('bbbbbbbbbbbbbbbb', '2020-01-01')) as t (word, until);
 ";
 
 /// How long anything may take before the session has failed.
@@ -321,5 +324,41 @@ async fn one_client_too_many_is_told_to_come_again() {
     assert!(first.line().await.expect("a greeting").starts_with("220 "));
     assert!(second.line().await.expect("a reply").starts_with("421 4.3.2"));
     assert_eq!(second.line().await, None);
+    listening.end().await;
+}
+
+#[tokio::test]
+async fn a_bounce_is_judged_by_the_address_we_signed_and_not_by_its_writer() {
+    let listening = Listening::start(&[]).await;
+    let address = Secret::from_bytes([7; 32]).signed_id("bounce", uuid::Uuid::from_u128(1));
+    let mut client = Client::connect(&listening).await;
+    client.send(format!("HELO client.test\r\nMAIL FROM:<>\r\nRCPT TO:<bounce-{address}@pairs.test>\r\nDATA\r\n").as_bytes()).await;
+    while !client.line().await.expect("a reply").starts_with("354") {}
+    client.send(b"From: MAILER-DAEMON@forged.test\r\nSubject: Undelivered\r\n\r\n.\r\n").await;
+    assert!(client.line().await.expect("a reply").starts_with("250 2.0.0 Kept as "));
+    assert_eq!(listening.ask("select admission || ' ' || (verdict ->> 'dmarc') from inbox").await, "take none");
+    listening.end().await;
+}
+
+#[tokio::test]
+async fn the_same_dialogue_has_the_same_replies_however_its_packets_are_cut() {
+    let dialogue = b"EHLO client.test\r\nMAIL FROM:<ana@proven.test>\r\nRCPT TO:<join@pairs.test>\r\nRCPT TO:<nobody@pairs.test>\r\nDATA\r\n\
+        From: ana@proven.test\r\n\r\n.\r.\n.\r\r\n..\r\n.\r\nNOOP\nQUIT\r\nMAIL FROM:<>\r\nDATA\r\nQUIT\r\nNOOP\r\n";
+    let listening = Listening::start(&[("PAIRPOST_AUTH__VERIFY".to_owned(), "off".to_owned())]).await;
+    let mut expected = None;
+    for step in [dialogue.len(), 1, 2, 3, 5, 7, 64] {
+        let mut client = Client::connect(&listening).await;
+        for packet in dialogue.chunks(step) {
+            client.send(packet).await;
+        }
+        let mut codes = Vec::new();
+        while let Some(line) = client.line().await {
+            codes.push(line[..4].to_owned());
+        }
+        let all = "220 ,250-,250-,250-,250-,250-,250 ,250 ,250 ,550 ,354 ,250 ,500 ,250 ,554 ,221 ";
+        assert_eq!(codes.join(","), all, "in packets of {step}");
+        let kept = listening.ask("select string_agg(distinct encode(sha256, 'hex'), ' ') from letter").await;
+        assert_eq!(expected.get_or_insert_with(|| kept.clone()), &kept, "in packets of {step}");
+    }
     listening.end().await;
 }

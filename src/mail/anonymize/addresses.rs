@@ -17,6 +17,8 @@ const STRETCH: usize = 1 << 16;
 const BEFORE: usize = 256;
 /// … and so many behind: no address is longer, however it is spelled.
 const BEHIND: usize = 4096;
+/// In longer texts nobody spells an address in the ways of programs.
+const RARER_UP_TO: usize = 2 << 20;
 /// Base 64 shorter than this holds no address.
 const BASE64_AT_LEAST: usize = 16;
 /// A full stop and one of these behind an address ends a file's name and doesn't belong to the domain.
@@ -81,13 +83,13 @@ impl Replacer {
     /// Well-formed HTML, in which `<` is nothing but the start of a tag, without the addresses in its words, also where tags split them.
     /// Attributes are not looked at.
     pub fn page<'t>(&self, html: &'t str) -> Result<Cow<'t, str>, RelayRefusal> {
-        self.rewritten(html, Spelled::page, |alias| alias.replace('&', "&amp;").replace('<', "&lt;").into_bytes())
+        self.rewritten(html, |html, stretch| Spelled::page(html, stretch), |alias| alias.replace('&', "&amp;").replace('<', "&lt;").into_bytes())
     }
 
     fn rewritten<'t>(
         &self,
         text: &'t str,
-        spell: impl Fn(&str, Range<usize>) -> Spelled,
+        spell: impl Fn(&str, Range<usize>) -> Spelled<'_>,
         write: impl Fn(&str) -> Vec<u8>,
     ) -> Result<Cow<'t, str>, RelayRefusal> {
         let mut text = Cow::Borrowed(text);
@@ -108,8 +110,9 @@ impl Replacer {
     }
 
     /// Adds what to change in `source` so that no reading of it shows an address that begins where it counts.
-    fn found(&self, spelled: Spelled, source: &[u8], write: &impl Fn(&str) -> Vec<u8>, counts: &Range<usize>, edits: &mut Vec<Edit>) {
-        spelled.each_reading(|folded| {
+    fn found(&self, spelled: Spelled<'_>, source: &[u8], write: &impl Fn(&str) -> Vec<u8>, counts: &Range<usize>, edits: &mut Vec<Edit>) {
+        let rarer = source.len() <= RARER_UP_TO;
+        spelled.each_reading(rarer, |folded| {
             for (domain, people) in &self.domains {
                 for (at, _) in folded.text.match_indices(domain.as_str()) {
                     if let Some((start, alias)) = people.iter().find_map(|&i| self.match_before(&folded, at, at + domain.len(), &self.known[i], source)) {
@@ -125,7 +128,7 @@ impl Replacer {
     }
 
     /// Where the address begins whose domain stands at `at..end`, and what to write instead.
-    fn match_before(&self, folded: &Folded, at: usize, end: usize, known: &Known, source: &[u8]) -> Option<(usize, String)> {
+    fn match_before(&self, folded: &Folded<'_>, at: usize, end: usize, known: &Known, source: &[u8]) -> Option<(usize, String)> {
         let text = folded.text.as_bytes();
         let sign = sign_before(folded, at, known)?;
         let start = local_before(text, sign, known)?;
@@ -142,25 +145,28 @@ impl Replacer {
         Some((start, alias))
     }
 
-    fn in_hexadecimal(&self, folded: &Folded, edits: &mut Vec<Edit>) {
+    fn in_hexadecimal(&self, folded: &Folded<'_>, edits: &mut Vec<Edit>) {
+        const SHORTEST: usize = 32;
         let text = folded.text.as_bytes();
         let mut at = 0;
-        while at < text.len() {
-            let run = text[at..].iter().take_while(|b| b.is_ascii_hexdigit()).count();
-            for size in [64, 40, 32] {
-                for start in at..=(at + run).saturating_sub(size) {
-                    let hash = folded.text.get(start..start + size).filter(|_| start + size <= at + run);
-                    if let Some(instead) = hash.and_then(|hash| self.hashes.get(hash)) {
-                        push_edits(edits, folded.sources(start, start + size), instead.as_bytes());
-                    }
+        // No run as long as a hash can begin before a character that is no digit.
+        while let Some(next) = text.get(at..at + SHORTEST) {
+            if let Some(foreign) = next.iter().rposition(|b| !b.is_ascii_hexdigit()) {
+                at += foreign + 1;
+                continue;
+            }
+            let end = text[at..].iter().position(|b| !b.is_ascii_hexdigit()).map_or(text.len(), |i| at + i);
+            for (start, size) in (at..end).flat_map(|start| [(start, 64), (start, 40), (start, SHORTEST)]).filter(|(start, size)| start + size <= end) {
+                if let Some(instead) = self.hashes.get(&folded.text[start..start + size]) {
+                    push_edits(edits, folded.sources(start, start + size), instead.as_bytes());
                 }
             }
-            at += run + 1;
+            at = end;
         }
     }
 
     /// Adds what to change in the runs of base 64 of a text: tracking tokens, encoded words, keys.
-    fn in_base64(&self, spelled: &Spelled, edits: &mut Vec<Edit>) {
+    fn in_base64(&self, spelled: &Spelled<'_>, edits: &mut Vec<Edit>) {
         let bytes = spelled.bytes();
         let mut at = 0;
         while at < bytes.len() {
@@ -218,20 +224,20 @@ fn stretches(text: &str) -> impl Iterator<Item = (Range<usize>, Range<usize>)> +
 }
 
 /// The base 64 that begins at `at`, without the line breaks inside, and where it ends.
-fn base64_run(bytes: &[u8], at: usize) -> (Vec<u8>, usize) {
+fn base64_run(bytes: &[u8], at: usize) -> (Cow<'_, [u8]>, usize) {
     let is_base64 = |b: &u8| b.is_ascii_alphanumeric() || b"+/-_".contains(b);
-    let (mut run, mut end) = (Vec::new(), at);
-    loop {
-        let line = bytes[end..].iter().take_while(|b| is_base64(b)).count();
-        run.extend_from_slice(&bytes[end..end + line]);
-        end += line;
+    let line_end = |at: usize| bytes[at..].iter().position(|b| !is_base64(b)).map_or(bytes.len(), |i| at + i);
+    let mut end = line_end(at);
+    let mut run = Cow::Borrowed(&bytes[at..end]);
+    while !run.is_empty() {
         let rest = &bytes[end..];
         let broken = rest.strip_prefix(b"\r\n").or_else(|| rest.strip_prefix(b"\n"));
-        let Some(next) = broken.filter(|_| line > 0).map(|next| next.trim_ascii_start()).filter(|next| next.first().is_some_and(is_base64)) else {
-            return (run, end);
-        };
-        end = bytes.len() - next.len();
+        let Some(next) = broken.map(<[u8]>::trim_ascii_start).filter(|next| next.first().is_some_and(is_base64)) else { break };
+        let start = bytes.len() - next.len();
+        end = line_end(start);
+        run.to_mut().extend_from_slice(&bytes[start..end]);
     }
+    (run, end)
 }
 
 fn push_edits(edits: &mut Vec<Edit>, ranges: Vec<(usize, usize)>, with: &[u8]) {
@@ -256,7 +262,7 @@ fn applied(source: &[u8], mut edits: Vec<Edit>) -> Vec<u8> {
 }
 
 /// Where the sign begins that stands before the domain at `at`: `@`, `=` as in return paths, or a word for it.
-fn sign_before(folded: &Folded, at: usize, known: &Known) -> Option<usize> {
+fn sign_before(folded: &Folded<'_>, at: usize, known: &Known) -> Option<usize> {
     let before = &folded.text.as_bytes()[..at];
     match before.last()? {
         b'@' => Some(at - 1),
@@ -292,7 +298,7 @@ fn ends_with_local(text: &[u8], known: &Known) -> Option<usize> {
 }
 
 /// Whether a word can begin there.
-fn begins_at(folded: &Folded, start: usize) -> bool {
+fn begins_at(folded: &Folded<'_>, start: usize) -> bool {
     let text = folded.text.as_bytes();
     if start == 0 || !folded.gap[start].is_none() {
         return true;
@@ -305,7 +311,7 @@ fn begins_at(folded: &Folded, start: usize) -> bool {
 }
 
 /// Whether a domain can end there.
-fn ends_at(folded: &Folded, end: usize) -> bool {
+fn ends_at(folded: &Folded<'_>, end: usize) -> bool {
     let rest = &folded.text.as_bytes()[end..];
     let gap = |i: usize| folded.gap.get(end + i).is_none_or(|gap| !gap.is_none());
     // A letter with an accent is folded to the letter and the accent; it belongs to no ASCII name.
@@ -329,16 +335,15 @@ fn ends_at(folded: &Folded, end: usize) -> bool {
     }
 }
 
-fn gap_is_none(folded: &Folded, at: usize) -> bool {
+fn gap_is_none(folded: &Folded<'_>, at: usize) -> bool {
     folded.gap.get(at).is_some_and(|gap| gap.is_none())
 }
 
 /// Whether what was left out inside of an address may stand there: tags and line breaks anywhere, blanks around its signs.
-fn is_together(folded: &Folded, start: usize, sign: usize, domain: usize, end: usize) -> bool {
+fn is_together(folded: &Folded<'_>, start: usize, sign: usize, domain: usize, end: usize) -> bool {
     let text = folded.text.as_bytes();
     (start + 1..end).all(|i| {
-        let gap = folded.gap[i];
-        if !gap.blank || gap.line || gap.tag {
+        if !folded.gap[i].is_blank_only() {
             return true;
         }
         let at_sign = (i == sign || i == domain) && text[sign] != b'=';
@@ -370,4 +375,153 @@ fn hashes(text: &str) -> [String; 3] {
         hex(ring::digest::digest(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY, text.as_bytes()).as_ref()),
         hex(ring::digest::digest(&ring::digest::SHA256, text.as_bytes()).as_ref()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REAL: &str = "zoe.quill@quill-home.example";
+    const ALIAS: &str = "w5@pairpost.localhost";
+
+    fn replacer(reals: &[&str]) -> Replacer {
+        let alias = EmailAddress::parse(ALIAS).expect("an address");
+        let reals: Vec<EmailAddress> = reals.iter().map(|real| EmailAddress::parse(real).expect("an address")).collect();
+        Replacer::new(reals.iter().map(|real| (real, &alias)))
+    }
+
+    fn base64(text: &str) -> String {
+        String::from_utf8(mail_builder::encoders::Base64Encoder::new().encode(text.as_bytes()).expect("encodes")).expect("ASCII")
+    }
+
+    #[test]
+    fn an_address_in_any_spelling_becomes_the_alias() {
+        let all_percent: String = REAL.bytes().map(|b| format!("%{b:02X}")).collect();
+        let fullwidth: String = REAL.chars().map(|c| char::from_u32(c as u32 + 0xfee0).expect("exists")).collect();
+        let all_quoted: String = REAL.bytes().map(|b| format!("={b:02X}")).collect();
+        let all_unicode: String = REAL.bytes().map(|b| format!("\\u{b:04x}")).collect();
+        for (given, becomes) in [
+            (format!("Write to {REAL}, please."), format!("Write to {ALIAS}, please.")),
+            (format!("On Monday, Zoe <{REAL}> wrote:"), format!("On Monday, Zoe <{ALIAS}> wrote:")),
+            (format!("Zoe <mailto:{REAL}>"), format!("Zoe <mailto:{ALIAS}>")),
+            (format!("*{REAL}* _{REAL}_ '{REAL}'"), format!("*{ALIAS}* _{ALIAS}_ '{ALIAS}'")),
+            (REAL.to_uppercase(), ALIAS.into()),
+            (format!("The end is {REAL}."), format!("The end is {ALIAS}.")),
+            (format!("{REAL}.csv"), format!("{ALIAS}.csv")),
+            ("zoe.quill+letters@quill-home.example".into(), ALIAS.into()),
+            ("zoe.quill(at)quill-home.example".into(), ALIAS.into()),
+            ("zoe.quill [at] quill-home.example".into(), ALIAS.into()),
+            ("zoe.quill at quill-home.example".into(), ALIAS.into()),
+            ("zoe.quill @ quill-home . example".into(), ALIAS.into()),
+            ("b-7+zoe.quill=quill-home.example@lists.example".into(), "b-7+w5=pairpost.localhost@lists.example".into()),
+            (format!("https://x.example/?who={all_percent}&y"), "https://x.example/?who=w5%40pairpost.localhost&y".into()),
+            ("?who=zoe.quill%40quill-home.example".into(), "?who=w5%40pairpost.localhost".into()),
+            ("zo\u{200b}e.qu\u{ad}ill\u{2060}@quill-home.example".into(), ALIAS.into()),
+            (fullwidth, ALIAS.into()),
+            ("zoe.quill＠quill-home。example".into(), ALIAS.into()),
+            ("zoe.quill@\r\nquill-home.example, yes".into(), format!("{ALIAS}, yes")),
+            ("> write to zoe.\r\n> quill@quill-\r\n> home.example!".into(), format!("> write to {ALIAS}!")),
+            ("zoe.quill&#64;quill&#x2d;home.example".into(), ALIAS.into()),
+            ("zoe.quill&commat;quill-home.example".into(), ALIAS.into()),
+            ("zoe.quill%2540quill-home.example".into(), "w5%40pairpost.localhost".into()),
+            (format!("is {all_quoted} here"), format!("is {ALIAS} here")),
+            ("zoe.qu=\r\nill=40quill-home.example".into(), ALIAS.into()),
+            (format!("var who = '{all_unicode}';"), format!("var who = '{ALIAS}';")),
+            ("zoe.quill\\40 quill-home.example".into(), ALIAS.into()),
+            ("zoe.quill+AEA-quill-home.example".into(), ALIAS.into()),
+            ("avatar/3d3cdbd1c9fb12e3e9b9ae7bbfb2e5d0".replace("3d3cdbd1c9fb12e3e9b9ae7bbfb2e5d0", &hashes(REAL)[0]), format!("avatar/{}", hashes(ALIAS)[0])),
+            (hashes(REAL)[2].to_uppercase(), hashes(ALIAS)[2].clone()),
+        ] {
+            assert_eq!(replacer(&[REAL]).plain(&given).expect("can be taken out"), becomes, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_in_base64_is_replaced_inside_it_wherever_the_run_begins() {
+        let token = format!("user={REAL}&more=1");
+        for before in ["https://x.example/o?u=", "o/", "/ab/", "/abc/", ""] {
+            let given = format!("{before}{}", base64(&token).trim_end_matches('='));
+            let out = replacer(&[REAL]).plain(&given).expect("can be taken out").into_owned();
+            let run = out.rsplit(['=', '/']).next().expect("not empty");
+            let data = (0..4).filter_map(|skip| unbase64(run.get(skip..)?.as_bytes())).map(|data| String::from_utf8_lossy(&data).into_owned());
+            assert!(data.clone().any(|data| data.contains(&format!("user={ALIAS}&more"))) || before.ends_with('/'), "{out}");
+            assert!(data.into_iter().all(|data| !data.contains("quill-home")), "{out}");
+        }
+        let folded = base64(&format!("{} {REAL} {}", "x".repeat(80), "y".repeat(80)));
+        let lines: Vec<&str> = folded.as_bytes().chunks(60).map(|line| std::str::from_utf8(line).expect("ASCII")).collect();
+        let out = replacer(&[REAL]).plain(&lines.join("\r\n")).expect("can be taken out").into_owned();
+        let data = unbase64(out.trim_end_matches('=').as_bytes()).unwrap_or_else(|| panic!("{out:?}"));
+        assert!(String::from_utf8_lossy(&data).contains(&format!("x {ALIAS} y")) && !String::from_utf8_lossy(&data).contains("quill"), "{out}");
+    }
+
+    #[test]
+    fn other_addresses_and_words_stay_as_they_are() {
+        for given in [
+            "joe.quill@quill-home.example",
+            "jzoe.quill@quill-home.example",
+            "a.zoe.quill@quill-home.example",
+            "zoe.quill@quill-home.example.org",
+            "zoe.quill@quill-home.examples",
+            "zoe.quill@quill-home.example-club.org",
+            "https://quill-home.example/zoe.quill",
+            "Zoe Quill looks at quill-home.example",
+            "zoe.quill and quill-home.example",
+            "Grüße, 50 % & mehr = \\o/ +1 -- \r\n> ok\r\n",
+            "dGhpcyBpcyBzb21lYm9keSBlbHNlJ3MgdG9rZW4gYW5kIG5vdCB0aGVpcnM",
+        ] {
+            assert_eq!(replacer(&[REAL]).plain(given).expect("nothing to take out"), given);
+        }
+    }
+
+    #[test]
+    fn hosts_that_ignore_dots_and_domains_with_two_names_are_known() {
+        let gmail = replacer(&["zoe.quill@gmail.com"]);
+        for given in ["zoequill@gmail.com", "z.o.e.quill@googlemail.com", "ZoeQuill+x@gmail.com", "zoe.quill@gmail.com"] {
+            assert_eq!(gmail.plain(given).expect("can be taken out"), ALIAS, "{given}");
+        }
+        let german = replacer(&["jörg@bücherei.example"]);
+        for given in ["jörg@bücherei.example", "jörg@xn--bcherei-n2a.example", "JÖRG@BÜCHEREI.EXAMPLE", "jo\u{308}rg@bu\u{308}cherei.example"] {
+            assert_eq!(german.plain(given).expect("can be taken out"), ALIAS, "{given}");
+        }
+    }
+
+    #[test]
+    fn in_a_page_tags_and_entities_don_t_hide_an_address() {
+        for (given, becomes) in [
+            ("<p>Write to zoe.<b>quill</b>@quill-home.example.</p>", "<p>Write to w5@pairpost.localhost<b></b>.</p>"),
+            ("<td>zoe.quill</td>\n<td>@quill-home.example</td>", "<td>w5@pairpost.localhost</td><td></td>"),
+            ("zoe.quill<wbr>@quill-home.example", "w5@pairpost.localhost<wbr>"),
+            ("&lt;zoe.quill@quill-home.example&gt;", "&lt;w5@pairpost.localhost&gt;"),
+            ("zoe.quill&nbsp;@&nbsp;quill-home.example", "w5@pairpost.localhost"),
+            ("a &lt; b &amp; c", "a &lt; b &amp; c"),
+        ] {
+            assert_eq!(replacer(&[REAL]).page(given).expect("can be taken out"), becomes, "{given}");
+        }
+    }
+
+    #[test]
+    fn a_long_text_hides_nothing_where_its_stretches_meet() {
+        let replacer = replacer(&[REAL]);
+        for shift in (0..REAL.len() + 3).step_by(3) {
+            let text = format!("{} {REAL} {}", "x".repeat(STRETCH - shift), "y".repeat(200));
+            let out = replacer.plain(&text).expect("can be taken out");
+            assert_eq!(out.matches(ALIAS).count(), 1, "{shift}");
+            assert!(!out.contains("quill"), "{shift}");
+            let page = format!("{}<i>zoe</i>.<b>quill</b>@quill-home.example<p>{}", "x ".repeat((STRETCH - shift) / 2), "y".repeat(200));
+            assert!(!replacer.page(&page).expect("can be taken out").contains("quill"), "{shift}");
+            let other = format!("{}j{REAL}", "é".repeat((STRETCH - shift) / 2));
+            assert_eq!(replacer.plain(&other).expect("nothing to take out"), other, "{shift}");
+        }
+    }
+
+    #[test]
+    fn several_addresses_at_one_domain_are_told_apart() {
+        let (zoe, dana) = (EmailAddress::parse(REAL).expect("an address"), EmailAddress::parse("dana@quill-home.example").expect("an address"));
+        let (one, other) = (EmailAddress::parse(ALIAS).expect("an address"), EmailAddress::parse("b7@pairpost.localhost").expect("an address"));
+        let replacer = Replacer::new([(&zoe, &one), (&dana, &other)].into_iter());
+        assert_eq!(
+            replacer.plain("dana@quill-home.example, zoe.quill@quill-home.example").expect("can be taken out"),
+            "b7@pairpost.localhost, w5@pairpost.localhost"
+        );
+    }
 }

@@ -257,3 +257,108 @@ fn webp_chunks(mut rest: &[u8], out: &mut Vec<u8>, may_nest: bool) -> Option<()>
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &[u8] = b"Zoe zoe@home.example";
+
+    fn segment(marker: u8, body: &[u8]) -> Vec<u8> {
+        let size = u16::try_from(body.len() + 2).expect("short").to_be_bytes();
+        [&[0xff, marker][..], &size, body].concat()
+    }
+
+    /// A JPEG's parts around given segments.
+    fn a_jpeg(segments: &[Vec<u8>], tail: &[u8]) -> Vec<u8> {
+        let head = segment(0xe0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0");
+        let tables = [segment(0xdb, &[16; 65]), segment(0xc0, &[8, 0, 8, 0, 8, 1, 1, 0x11, 0]), segment(0xc4, &[0; 18])].concat();
+        let scan = [segment(0xda, &[1, 1, 0, 0, 0x3f, 0]), vec![0x3f, 0xff, 0, 0xff, 0xd0, 7]].concat();
+        [b"\xff\xd8".to_vec(), head, segments.concat(), tables, scan, b"\xff\xd9".to_vec(), tail.to_vec()].concat()
+    }
+
+    /// EXIF with an orientation and an artist.
+    fn exif(side: u8) -> Vec<u8> {
+        let mut tiff = b"Exif\0\0MM\0*\0\0\0\x08\0\x02\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+        tiff.extend_from_slice(&[side, 0, 0, 0x01, 0x3b, 0, 2, 0, 0, 0, 20, 0, 0, 0, 38, 0, 0, 0, 0]);
+        tiff.extend_from_slice(SECRET);
+        tiff
+    }
+
+    fn chunk(kind: &[u8; 4], body: &[u8]) -> Vec<u8> {
+        [&u32::try_from(body.len()).expect("short").to_be_bytes()[..], kind, body, b"crc!"].concat()
+    }
+
+    fn riff(name: &[u8; 4], body: &[u8]) -> Vec<u8> {
+        [&name[..], &u32::try_from(body.len()).expect("short").to_le_bytes(), body, &[0][..body.len() % 2]].concat()
+    }
+
+    fn a_webp(chunks: &[Vec<u8>]) -> Vec<u8> {
+        riff(b"RIFF", &[b"WEBP".to_vec(), chunks.concat()].concat())
+    }
+
+    fn has_secret(data: &[u8]) -> bool {
+        data.windows(SECRET.len()).any(|w| w == SECRET)
+    }
+
+    #[test]
+    fn pictures_keep_what_draws_and_lose_what_tells() {
+        let png = |chunks: &[Vec<u8>], tail: &[u8]| {
+            let mut all = b"\x89PNG\r\n\x1a\n".to_vec();
+            all.extend(chunk(b"IHDR", &[0; 13]));
+            all.extend(chunks.concat());
+            all.extend([chunk(b"IDAT", &[1, 2, 3]), chunk(b"IEND", b"")].concat());
+            [all, tail.to_vec()].concat()
+        };
+        let gif = |extension: &[u8]| [b"GIF89a\x01\0\x01\0\x80\0\0rgbRGB", extension, b"\x2c\0\0\0\0\x01\0\x01\0\0\x02\x02\x44\x01\0\x3b"].concat();
+        let block = |label: u8, body: &[u8]| [&[0x21, label, body.len() as u8][..], body, &[0]].concat();
+        let still = riff(b"VP8L", &[0x2f, 0, 0]);
+        let frame = |inside: &[Vec<u8>]| riff(b"ANMF", &[vec![7; 16], inside.concat()].concat());
+        let extended = |flags: u8| riff(b"VP8X", &[&[flags][..], &[0; 9]].concat());
+        let profile = [b"ICC_PROFILE\0".to_vec(), SECRET.to_vec()].concat();
+        for (what, kind, given, wanted) in [
+            ("nothing to lose", Picture::Jpeg, a_jpeg(&[], b""), a_jpeg(&[], b"")),
+            ("EXIF", Picture::Jpeg, a_jpeg(&[segment(0xe1, &exif(1))], b""), a_jpeg(&[], b"")),
+            ("XMP", Picture::Jpeg, a_jpeg(&[segment(0xe1, &[b"http://ns.adobe.com/xap/1.0/\0", SECRET].concat())], b""), a_jpeg(&[], b"")),
+            ("profile and IPTC", Picture::Jpeg, a_jpeg(&[segment(0xe2, &profile), segment(0xed, SECRET)], b""), a_jpeg(&[], b"")),
+            ("comment, after the end", Picture::Jpeg, a_jpeg(&[segment(0xfe, SECRET)], SECRET), a_jpeg(&[], b"")),
+            ("which side is up", Picture::Jpeg, a_jpeg(&[segment(0xe1, &exif(6))], b""), a_jpeg(&[orientation_segment(6)], b"")),
+            ("chunks", Picture::Png, png(&[chunk(b"tEXt", SECRET), chunk(b"eXIf", SECRET), chunk(b"tIME", SECRET)], SECRET), png(&[], b"")),
+            ("transparency", Picture::Png, png(&[chunk(b"tRNS", &[0, 1])], b""), png(&[chunk(b"tRNS", &[0, 1])], b"")),
+            ("comment", Picture::Gif, gif(&block(0xfe, SECRET)), gif(b"")),
+            ("XMP", Picture::Gif, gif(&[&b"\x21\xff\x0bXMP DataXMP\x14"[..], SECRET, &[0]].concat()), gif(b"")),
+            ("repeats", Picture::Gif, gif(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0"), gif(b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0")),
+            ("timing", Picture::Gif, gif(&block(0xf9, &[0, 1, 0, 0])), gif(&block(0xf9, &[0, 1, 0, 0]))),
+            (
+                "metadata",
+                Picture::WebP,
+                a_webp(&[extended(0x3e), still.clone(), riff(b"EXIF", SECRET), riff(b"XMP ", SECRET)]),
+                a_webp(&[extended(0x12), still.clone()]),
+            ),
+            ("in a frame", Picture::WebP, a_webp(&[frame(&[still.clone(), riff(b"note", SECRET)])]), a_webp(&[frame(std::slice::from_ref(&still))])),
+        ] {
+            assert_eq!(Picture::sniff(&given), Some(kind), "{what}");
+            let out = kind.stripped(&given).unwrap_or_else(|| panic!("{kind:?} {what} is refused"));
+            assert_eq!(out, wanted, "{kind:?} {what}");
+            assert!(!has_secret(&out), "{kind:?} {what}");
+            assert_eq!(kind.stripped(&out), Some(out.clone()), "twice is once: {kind:?} {what}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_picture_is_refused_and_never_a_panic() {
+        let whole = [a_jpeg(&[segment(0xe1, &exif(6))], b""), a_webp(&[riff(b"ANMF", &[1; 40])]), b"GIF89a\x01\0\x01\0\x80\0\0rgbRGB\x21\xfe\x05ab".to_vec()];
+        for data in &whole {
+            for end in 0..data.len() {
+                let cut = &data[..end];
+                if let Some(kind) = Picture::sniff(cut) {
+                    let out = kind.stripped(cut).unwrap_or_default();
+                    assert!(out.len() <= cut.len() + 36 && !has_secret(&out));
+                }
+            }
+        }
+        assert_eq!(Picture::Jpeg.stripped(b"\xff\xd8\xff\xe0"), None);
+        assert_eq!(Picture::Png.stripped(b"\x89PNG\r\n\x1a\n\xff\xff\xff\xffIDAT"), None);
+        assert_eq!(Picture::sniff(b"<svg>"), None);
+    }
+}

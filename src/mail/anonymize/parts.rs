@@ -21,16 +21,52 @@ pub(super) struct Rebuilding<'m> {
     replacer: &'m Replacer,
     /// What boundaries and Content-IDs begin with.
     seed: &'m str,
-    pictures: HashMap<String, String>,
+    album: Album<'m>,
     boundaries: usize,
+}
+
+/// The letter's pictures under their new Content-IDs.
+struct Album<'m> {
+    known: HashMap<String, String>,
+    /// Those that the page at hand held itself.
+    taken_out: Vec<MimePart<'m>>,
+    seed: &'m str,
+    our_domain: &'m str,
+    count: usize,
+}
+
+impl Album<'_> {
+    fn new_id(&mut self) -> String {
+        self.count += 1;
+        format!("picture{}.{}@{}", self.count, self.seed, self.our_domain)
+    }
+}
+
+impl html::Pictures for Album<'_> {
+    fn known(&self, id: &str) -> Option<&str> {
+        self.known.get(id).map(String::as_str)
+    }
+
+    fn taken_out(&mut self, picture: Vec<u8>) -> Result<String, RelayRefusal> {
+        let refusal = || RelayRefusal::Picture { name: "in the page".into() };
+        let kind = Picture::sniff(&picture).ok_or_else(refusal)?;
+        let stripped = kind.stripped(&picture).ok_or_else(refusal)?;
+        let id = self.new_id();
+        let name = format!("picture{}.{}", self.count, kind.ending());
+        self.taken_out.push(disposed(MimePart::new(kind.media_type(), BodyPart::Binary(stripped.into())).cid(id.clone()), "inline", Some(name)));
+        Ok(id)
+    }
 }
 
 impl<'m> Rebuilding<'m> {
     /// `seed` makes boundaries and identifiers; it has only letters and digits. `our_domain` ends the Content-IDs.
-    pub fn new(message: &'m Message<'m>, replacer: &'m Replacer, seed: &'m str, our_domain: &str) -> Self {
-        let ids = message.parts.iter().filter(|part| binary(part).is_some()).filter_map(|part| part.content_id());
-        let pictures = ids.enumerate().map(|(n, id)| (id.to_owned(), format!("picture{}.{seed}@{our_domain}", n + 1))).collect();
-        Self { message, replacer, seed, pictures, boundaries: 0 }
+    pub fn new(message: &'m Message<'m>, replacer: &'m Replacer, seed: &'m str, our_domain: &'m str) -> Self {
+        let mut album = Album { known: HashMap::new(), taken_out: Vec::new(), seed, our_domain, count: 0 };
+        for id in message.parts.iter().filter(|part| binary(part).is_some()).filter_map(|part| part.content_id()) {
+            let new = album.new_id();
+            album.known.insert(id.to_owned(), new);
+        }
+        Self { message, replacer, seed, album, boundaries: 0 }
     }
 
     /// The whole body.
@@ -72,12 +108,17 @@ impl<'m> Rebuilding<'m> {
         if built.len() < 2 {
             return Ok(built.pop());
         }
-        self.boundaries += 1;
-        let boundary = format!("=_{}_{}", self.seed, self.boundaries);
-        Ok(Some(MimePart::new(ContentType::new(kind).attribute("boundary", boundary), BodyPart::Multipart(built))))
+        Ok(Some(self.joined(kind, built)))
     }
 
-    fn leaf(&self, part: &'m MessagePart<'m>) -> Result<MimePart<'m>, RelayRefusal> {
+    /// Parts as one, with a boundary of ours.
+    fn joined(&mut self, kind: &'static str, parts: Vec<MimePart<'m>>) -> MimePart<'m> {
+        self.boundaries += 1;
+        let boundary = format!("=_{}_{}", self.seed, self.boundaries);
+        MimePart::new(ContentType::new(kind).attribute("boundary", boundary), BodyPart::Multipart(parts))
+    }
+
+    fn leaf(&mut self, part: &'m MessagePart<'m>) -> Result<MimePart<'m>, RelayRefusal> {
         let (kind, subtype) = media_type(part);
         if let Some(picture) = binary(part).and_then(|data| Picture::sniff(data).map(|kind| (kind, data))) {
             return self.picture(part, picture.0, picture.1);
@@ -128,21 +169,27 @@ impl<'m> Rebuilding<'m> {
         self.attached(part, MimePart::new(content_type, BodyPart::Text(words)), "txt")
     }
 
-    fn page(&self, part: &'m MessagePart<'m>) -> Result<MimePart<'m>, RelayRefusal> {
+    fn page(&mut self, part: &'m MessagePart<'m>) -> Result<MimePart<'m>, RelayRefusal> {
         let words = text::words(part, self.message.raw_message())?;
-        let page = html::cleaned(&words, self.replacer, &self.pictures)?;
+        let page = html::cleaned(&words, self.replacer, &mut self.album)?;
         let page = match text::clean_lines(&page) {
             Cow::Borrowed(_) => None,
             Cow::Owned(page) => Some(page),
         }
         .unwrap_or(page);
-        self.attached(part, MimePart::new(ContentType::new("text/html").attribute("charset", "utf-8"), BodyPart::Text(page.into())), "html")
+        let built = MimePart::new(ContentType::new("text/html").attribute("charset", "utf-8"), BodyPart::Text(page.into()));
+        let built = self.attached(part, built, "html")?;
+        let pictures = std::mem::take(&mut self.album.taken_out);
+        if pictures.is_empty() {
+            return Ok(built);
+        }
+        Ok(self.joined("multipart/related", std::iter::once(built).chain(pictures).collect()))
     }
 
     fn picture(&self, part: &'m MessagePart<'m>, kind: Picture, data: &[u8]) -> Result<MimePart<'m>, RelayRefusal> {
         let stripped = kind.stripped(data).ok_or_else(|| RelayRefusal::Picture { name: given_name(part) })?;
         let mut built = MimePart::new(kind.media_type(), BodyPart::Binary(stripped.into()));
-        if let Some(id) = part.content_id().and_then(|id| self.pictures.get(id)) {
+        if let Some(id) = part.content_id().and_then(|id| self.album.known.get(id)) {
             built = built.cid(id.clone());
         }
         let is_attached = part.content_disposition().is_some_and(|d| d.is_attachment());

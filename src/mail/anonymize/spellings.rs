@@ -1,88 +1,89 @@
 //! A text as everybody could read it: decoded, folded, without what nobody sees, and each byte knowing where it came from.
+use std::borrow::Cow;
 use std::ops::Range;
 
 use unicode_normalization::UnicodeNormalization;
 
-/// What was left out before a byte of a [`Folded`] text.
+/// What was left out before a byte of a [`Folded`] text; several at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) struct Gap {
-    /// Blanks or tabs.
-    pub blank: bool,
-    /// A line break, with the marks of a quote that follow it.
-    pub line: bool,
-    /// A tag of HTML.
-    pub tag: bool,
-}
+pub(super) struct Gap(u8);
 
 impl Gap {
+    const BLANK: u8 = 1;
+    const LINE: u8 = 2;
+    const TAG: u8 = 4;
+
     /// Nothing at all stands between.
     pub fn is_none(self) -> bool {
-        !(self.blank || self.line || self.tag)
+        self.0 == 0
+    }
+
+    /// Blanks and nothing else: no line break (with the marks of a quote behind it), no tag of HTML.
+    pub fn is_blank_only(self) -> bool {
+        self.0 == Self::BLANK
     }
 }
 
 /// Bytes of text, each with the range of the source that it stands for. The source may be decoded several times over.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Spelled {
-    bytes: Vec<u8>,
-    from: Vec<u32>,
-    to: Vec<u32>,
-    after_tag: Vec<bool>,
+pub(super) struct Spelled<'t> {
+    bytes: Cow<'t, [u8]>,
+    /// Where in the source the text begins, if it is a stretch of the source as it is; then `origin` is empty.
+    start: usize,
+    /// Per byte: from where to where in the source.
+    origin: Vec<(u32, u32)>,
+    /// Per byte: whether a tag stands before it; empty where there are none.
+    tags: Vec<bool>,
 }
 
-impl Spelled {
+impl<'t> Spelled<'t> {
     /// A stretch of a plain text: each byte stands for itself.
-    pub fn plain(text: &[u8], stretch: Range<usize>) -> Self {
-        let (start, end) = (stretch.start as u32, stretch.end as u32);
-        Self { bytes: text[stretch.clone()].to_vec(), from: (start..end).collect(), to: (start + 1..=end).collect(), after_tag: vec![false; stretch.len()] }
+    pub fn plain(text: &'t [u8], stretch: Range<usize>) -> Self {
+        Self { start: stretch.start, bytes: Cow::Borrowed(&text[stretch]), origin: Vec::new(), tags: Vec::new() }
     }
 
     /// The words in a stretch of well-formed HTML, as a serialiser writes it: tags left out, its few entities decoded.
-    pub fn page(html: &str, stretch: Range<usize>) -> Self {
+    pub fn page(html: &'t str, stretch: Range<usize>) -> Self {
         let mut out = Self::with_capacity(stretch.len());
         let source = &html.as_bytes()[..stretch.end];
         let (mut at, mut after_tag) = (stretch.start, false);
         while at < source.len() {
-            match source[at] {
+            let len = match source[at] {
                 b'<' => {
                     at = tag_end(source, at);
                     after_tag = true;
                     continue;
                 }
                 b'&' => {
-                    if let Some((c, len)) = entity(&html[at..stretch.end]) {
-                        out.push_char(c, at, at + len, after_tag);
-                        at += len;
-                    } else {
-                        out.push(b'&', at, at + 1, after_tag);
-                        at += 1;
-                    }
+                    let (c, len) = entity(&html[at..stretch.end]).unwrap_or(('&', 1));
+                    out.push(c.encode_utf8(&mut [0; 4]).as_bytes(), (at, at + len), after_tag);
+                    len
                 }
-                byte => {
-                    out.push(byte, at, at + 1, after_tag);
-                    at += 1;
+                _ => {
+                    let len = source[at..].iter().position(|b| matches!(b, b'<' | b'&')).unwrap_or(source.len() - at);
+                    out.bytes.to_mut().extend_from_slice(&source[at..at + len]);
+                    out.origin.extend((at as u32..(at + len) as u32).map(|i| (i, i + 1)));
+                    out.tags.push(after_tag);
+                    out.tags.resize(out.bytes.len(), false);
+                    len
                 }
-            }
+            };
+            at += len;
             after_tag = false;
         }
         out
     }
 
     fn with_capacity(n: usize) -> Self {
-        Self { bytes: Vec::with_capacity(n), from: Vec::with_capacity(n), to: Vec::with_capacity(n), after_tag: Vec::with_capacity(n) }
+        Self { bytes: Cow::Owned(Vec::with_capacity(n)), start: 0, origin: Vec::with_capacity(n), tags: Vec::new() }
     }
 
-    fn push(&mut self, byte: u8, from: usize, to: usize, after_tag: bool) {
-        self.bytes.push(byte);
-        self.from.push(from as u32);
-        self.to.push(to as u32);
-        self.after_tag.push(after_tag);
-    }
-
-    fn push_char(&mut self, c: char, from: usize, to: usize, after_tag: bool) {
-        for (i, byte) in c.encode_utf8(&mut [0; 4]).bytes().enumerate() {
-            self.push(byte, from, to, after_tag && i == 0);
-        }
+    /// Adds bytes that together stand for a range of the source.
+    fn push(&mut self, bytes: &[u8], (from, to): (usize, usize), after_tag: bool) {
+        self.bytes.to_mut().extend_from_slice(bytes);
+        self.origin.resize(self.bytes.len(), (from as u32, to as u32));
+        self.tags.push(after_tag);
+        self.tags.resize(self.bytes.len(), false);
     }
 
     /// The text's bytes.
@@ -90,74 +91,81 @@ impl Spelled {
         &self.bytes
     }
 
+    fn origin(&self, i: usize) -> (usize, usize) {
+        match self.origin.get(i) {
+            Some(&(from, to)) => (from as usize, to as usize),
+            None => (self.start + i, self.start + i + 1),
+        }
+    }
+
+    fn after_tag(&self, i: usize) -> bool {
+        self.tags.get(i).is_some_and(|tag| *tag)
+    }
+
     /// Where in the source the bytes `at..end` come from, one range for each stretch between tags.
     pub fn sources(&self, at: usize, end: usize) -> Vec<(usize, usize)> {
         let mut ranges: Vec<(usize, usize)> = Vec::new();
         for i in at..end {
-            let (from, to) = (self.from[i] as usize, self.to[i] as usize);
+            let (from, to) = self.origin(i);
             match ranges.last_mut() {
-                Some(last) if !self.after_tag[i] || i == at => last.1 = last.1.max(to),
+                Some(last) if !self.after_tag(i) => last.1 = last.1.max(to),
                 _ => ranges.push((from, to)),
             }
         }
         ranges
     }
 
-    /// This text with `decode` tried wherever a byte of `marks` stands: it answers with what stands there and how many bytes that takes. `None` where nothing was decoded.
-    fn decoded(&self, mark: u8, decode: impl Fn(&[u8]) -> Option<(Vec<u8>, usize)>) -> Option<Self> {
-        if !self.bytes.contains(&mark) {
-            return None;
-        }
-        let mut out: Option<Self> = None;
+    /// This text with `decode` tried wherever `mark` stands: it answers with what stands there and how many bytes that takes. `None` where nothing was decoded.
+    fn decoded(&self, mark: u8, decode: impl Fn(&[u8]) -> Option<(Vec<u8>, usize)>) -> Option<Spelled<'static>> {
+        let mut out: Option<Spelled<'static>> = None;
         let (mut at, mut copied) = (0, 0);
-        while at < self.bytes.len() {
-            let found = if self.bytes[at] == mark { decode(&self.bytes[at..]) } else { None };
-            let Some((what, len)) = found else {
+        while let Some(next) = self.bytes[at..].iter().position(|b| *b == mark) {
+            at += next;
+            let Some((what, len)) = decode(&self.bytes[at..]) else {
                 at += 1;
                 continue;
             };
-            let out = out.get_or_insert_with(|| Self::with_capacity(self.bytes.len()));
-            out.extend(self, copied, at);
-            let (from, to) = (self.from[at] as usize, self.to[at + len - 1] as usize);
-            let after_tag = self.after_tag[at];
-            for (i, byte) in what.into_iter().enumerate() {
-                out.push(byte, from, to, after_tag && i == 0);
+            let out = out.get_or_insert_with(|| Spelled::with_capacity(self.bytes.len()));
+            self.copy_to(out, copied, at);
+            let source = (self.origin(at).0, self.origin(at + len - 1).1);
+            if !what.is_empty() {
+                out.push(&what, source, self.after_tag(at));
             }
             at += len;
             copied = at;
         }
         if let Some(out) = &mut out {
-            out.extend(self, copied, self.bytes.len());
+            self.copy_to(out, copied, self.bytes.len());
         }
         out
     }
 
-    fn extend(&mut self, other: &Self, at: usize, end: usize) {
-        self.bytes.extend_from_slice(&other.bytes[at..end]);
-        self.from.extend_from_slice(&other.from[at..end]);
-        self.to.extend_from_slice(&other.to[at..end]);
-        self.after_tag.extend_from_slice(&other.after_tag[at..end]);
+    fn copy_to(&self, out: &mut Spelled<'static>, at: usize, end: usize) {
+        out.bytes.to_mut().extend_from_slice(&self.bytes[at..end]);
+        match self.origin.get(at..end) {
+            Some(origin) => out.origin.extend_from_slice(origin),
+            None => out.origin.extend((self.start + at..self.start + end).map(|i| (i as u32, i as u32 + 1))),
+        }
+        match self.tags.get(at..end) {
+            Some(tags) => out.tags.extend_from_slice(tags),
+            None => out.tags.resize(out.bytes.len(), false),
+        }
     }
 
-    /// Shows this text and the others that a mail client, a browser or a program of the web would take it for, each folded. Few texts have more than the first.
-    pub fn each_reading(self, mut see: impl FnMut(Folded)) {
-        // These look like ordinary text to what follows and to each other, so each starts from the text itself.
-        const STARTS: [fn(&Spelled) -> Option<Spelled>; 3] = [Spelled::without_quoted_printable, Spelled::without_backslashes, Spelled::without_utf7];
-        // Each of these can stand around the other (a percent sign in an entity, …), so they are undone one after the other.
-        const UNDO: [fn(&Spelled) -> Option<Spelled>; 4] =
-            [Spelled::without_entities, Spelled::without_percents, Spelled::without_entities, Spelled::without_percents];
-        for start in STARTS {
-            if let Some(mut reading) = start(&self) {
-                for undo in UNDO {
-                    if let Some(next) = undo(&reading) {
-                        see(std::mem::replace(&mut reading, next).folded());
-                    }
-                }
-                see(reading.folded());
-            }
+    /// Shows this text and the others that a mail client, a browser or a program of the web would take it for, each folded; without the `rarer` ones
+    /// only those that links and pages have. Few texts have more than the first.
+    pub fn each_reading(self, rarer: bool, mut see: impl FnMut(Folded<'_>)) {
+        // What these undo looks like ordinary text to the others, so each starts from the text itself.
+        let starts = [self.without_quoted_printable(rarer), self.without_backslashes(rarer), self.without_utf7(rarer)];
+        for reading in starts.into_iter().flatten().chain([self]) {
+            reading.each_unescaped(&mut see);
         }
+    }
+
+    /// Entities and percent signs can stand around each other, so they are undone one after the other, twice.
+    fn each_unescaped(self, see: &mut impl FnMut(Folded<'_>)) {
         let mut reading = self;
-        for undo in UNDO {
+        for undo in [Self::without_entities, Self::without_percents, Self::without_entities, Self::without_percents] {
             if let Some(next) = undo(&reading) {
                 see(std::mem::replace(&mut reading, next).folded());
             }
@@ -165,7 +173,7 @@ impl Spelled {
         see(reading.folded());
     }
 
-    fn without_entities(&self) -> Option<Self> {
+    fn without_entities(&self) -> Option<Spelled<'static>> {
         self.decoded(b'&', |text| {
             let head = &text[..text.len().min(12)];
             let head = std::str::from_utf8(head).unwrap_or_else(|e| std::str::from_utf8(&head[..e.valid_up_to()]).unwrap_or_default());
@@ -173,20 +181,20 @@ impl Spelled {
         })
     }
 
-    fn without_percents(&self) -> Option<Self> {
+    fn without_percents(&self) -> Option<Spelled<'static>> {
         self.decoded(b'%', |text| Some((vec![hex(text.get(1..3)?)? as u8], 3)))
     }
 
-    fn without_quoted_printable(&self) -> Option<Self> {
-        self.decoded(b'=', |text| match text {
+    fn without_quoted_printable(&self, wanted: bool) -> Option<Spelled<'static>> {
+        wanted.then_some(self)?.decoded(b'=', |text| match text {
             [_, b'\n', ..] => Some((Vec::new(), 2)),
             [_, b'\r', b'\n', ..] => Some((Vec::new(), 3)),
             _ => Some((vec![hex(text.get(1..3)?)? as u8], 3)),
         })
     }
 
-    fn without_backslashes(&self) -> Option<Self> {
-        self.decoded(b'\\', |text| {
+    fn without_backslashes(&self, wanted: bool) -> Option<Spelled<'static>> {
+        wanted.then_some(self)?.decoded(b'\\', |text| {
             let (digits, skip) = match text.get(1)? {
                 b'u' => (text.get(2..6)?, 6),
                 b'x' | b'\'' => (text.get(2..4)?, 4),
@@ -203,8 +211,8 @@ impl Spelled {
         })
     }
 
-    fn without_utf7(&self) -> Option<Self> {
-        self.decoded(b'+', |text| {
+    fn without_utf7(&self, wanted: bool) -> Option<Spelled<'static>> {
+        wanted.then_some(self)?.decoded(b'+', |text| {
             let run = text[1..].iter().take(200).take_while(|c| c.is_ascii_alphanumeric() || **c == b'/').count();
             let wide = unbase64(&text[1..=run])?;
             // Only what would be ASCII: a word behind a plus decodes to something, too.
@@ -217,71 +225,90 @@ impl Spelled {
     }
 
     /// The text as it is compared: no white space, no marks of quotes at the beginnings of lines, nothing invisible, compatibility forms and case folded.
-    pub fn folded(self) -> Folded {
-        let mut out =
-            Folded { text: String::with_capacity(self.bytes.len()), origin: Vec::with_capacity(self.bytes.len()), gap: Vec::new(), spelled: Self::default() };
-        out.gap.reserve(self.bytes.len());
-        let (mut gap, mut line_start, mut at) = (Gap::default(), true, 0);
-        while at < self.bytes.len() {
-            gap.tag |= self.after_tag[at];
-            let byte = self.bytes[at];
-            match byte {
-                b' ' | b'\t' | 0 | 0x0b | 0x0c => gap.blank = true,
+    pub fn folded(self) -> Folded<'t> {
+        let len = self.bytes.len();
+        let mut out = Folded { text: String::with_capacity(len), origin: Vec::with_capacity(len), gap: Vec::with_capacity(len), spelled: Self::default() };
+        let (mut gap, mut line_start, mut at) = (0, true, 0);
+        while at < len {
+            gap |= if self.after_tag(at) { Gap::TAG } else { 0 };
+            match self.bytes[at] {
                 b'\r' | b'\n' => {
-                    gap.line = true;
+                    gap |= Gap::LINE;
                     line_start = true;
+                    at += 1;
                 }
-                b'>' | b'|' if line_start => {}
-                _ if byte.is_ascii() => {
-                    out.push(byte.to_ascii_lowercase() as char, at, at + 1, &mut gap);
+                b'>' | b'|' if line_start => at += 1,
+                byte if byte.is_ascii_graphic() => {
+                    let end = self.word_end(at);
+                    out.push_word(&self.bytes[at..end], at, std::mem::take(&mut gap));
                     line_start = false;
+                    at = end;
+                }
+                byte if byte.is_ascii() => {
+                    gap |= Gap::BLANK;
+                    at += 1;
                 }
                 _ => {
-                    let (c, len) = first_char(&self.bytes[at..]);
+                    let (c, size) = first_char(&self.bytes[at..]);
                     if c.is_whitespace() {
-                        gap.blank = true;
+                        gap |= Gap::BLANK;
                     } else if !is_unseen(c) {
-                        fold_char(c, |c| out.push(c, at, at + len, &mut gap));
+                        fold_char(c, |c| out.push(c, at, std::mem::take(&mut gap)));
                         line_start = false;
                     }
-                    at += len;
-                    continue;
+                    at += size;
                 }
             }
-            at += 1;
         }
         out.spelled = self;
         out
+    }
+
+    /// Where the ASCII letters, digits and signs end that begin at `at`; they don't reach over a tag.
+    fn word_end(&self, at: usize) -> usize {
+        let end = self.bytes[at..].iter().position(|b| !b.is_ascii_graphic()).map_or(self.bytes.len(), |i| at + i);
+        match self.tags.get(at + 1..end).and_then(|tags| tags.iter().position(|tag| *tag)) {
+            Some(i) => at + 1 + i,
+            None => end,
+        }
     }
 }
 
 /// A text as it is compared, and the way back to its source.
 #[derive(Debug)]
-pub(super) struct Folded {
+pub(super) struct Folded<'t> {
     /// What is compared.
     pub text: String,
-    /// Per byte of `text`: the bytes of the spelled text.
-    origin: Vec<(u32, u32)>,
+    /// Per byte of `text`: where the character begins in the spelled text.
+    origin: Vec<u32>,
     /// Per byte of `text`: what was left out before it.
     pub gap: Vec<Gap>,
-    spelled: Spelled,
+    spelled: Spelled<'t>,
 }
 
-impl Folded {
-    fn push(&mut self, c: char, at: usize, end: usize, gap: &mut Gap) {
-        for _ in 0..c.len_utf8() {
-            self.origin.push((at as u32, end as u32));
-            self.gap.push(std::mem::take(gap));
-        }
+impl Folded<'_> {
+    fn push(&mut self, c: char, at: usize, gap: u8) {
         self.text.push(c);
+        self.gap.push(Gap(gap));
+        self.origin.resize(self.text.len(), at as u32);
+        self.gap.resize(self.text.len(), Gap(0));
+    }
+
+    /// Adds graphic ASCII.
+    fn push_word(&mut self, word: &[u8], at: usize, gap: u8) {
+        let start = self.text.len();
+        self.text.push_str(std::str::from_utf8(word).unwrap_or_default());
+        self.text[start..].make_ascii_lowercase();
+        self.origin.extend(at as u32..(at + word.len()) as u32);
+        self.gap.push(Gap(gap));
+        self.gap.resize(self.text.len(), Gap(0));
     }
 
     /// Where in the source the bytes `at..end` of the text come from, one range for each stretch between tags.
     pub fn sources(&self, at: usize, end: usize) -> Vec<(usize, usize)> {
-        match (self.origin.get(at), end.checked_sub(1).and_then(|last| self.origin.get(last))) {
-            (Some(first), Some(last)) if first.0 < last.1 => self.spelled.sources(first.0 as usize, last.1 as usize),
-            _ => Vec::new(),
-        }
+        let (Some(&first), Some(&last)) = (self.origin.get(at), self.origin.get(end.wrapping_sub(1))) else { return Vec::new() };
+        let last = last as usize;
+        self.spelled.sources(first as usize, last + first_char(&self.spelled.bytes[last..]).1)
     }
 }
 

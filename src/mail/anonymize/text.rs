@@ -169,3 +169,66 @@ fn is_uu_length(line: &str) -> bool {
     let bytes = usize::from((first - b' ') & 0x3f);
     line.trim_end().len() <= 1 + bytes.div_ceil(3) * 4 + 1 && line.len() > bytes.div_ceil(3) * 4 / 2
 }
+
+#[cfg(test)]
+mod tests {
+    use mail_parser::MessageParser;
+
+    use super::*;
+
+    fn words_of(kind: &str, encoding: &str, body: &[u8]) -> Result<String, RelayRefusal> {
+        let raw = [format!("Content-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n").as_bytes(), body].concat();
+        let message = MessageParser::default().parse(&raw).expect("parses");
+        words(message.root_part(), &raw).map(Cow::into_owned)
+    }
+
+    #[test]
+    fn words_are_read_in_the_charset_that_was_meant() {
+        for (kind, encoding, body, wanted) in [
+            ("text/plain; charset=utf-8", "8bit", "Grüße".as_bytes(), "Grüße"),
+            ("text/plain", "8bit", "Grüße".as_bytes(), "Grüße"),
+            ("text/plain", "8bit", b"Gr\xfc\xdfe, it\x92s", "Grüße, it’s"),
+            ("text/plain; charset=us-ascii", "8bit", b"Gr\xfc\xdfe", "Grüße"),
+            ("text/plain; charset=utf-8", "8bit", b"Gr\xfc\xdfe", "Grüße"),
+            ("text/plain; charset=iso-8859-1", "quoted-printable", b"it=92s", "it’s"),
+            ("text/plain; charset=\"'UTF-8'\"", "quoted-printable", b"Gr=C3=BC=C3=9Fe", "Grüße"),
+            ("text/plain; charset=x-unknown", "8bit", b"Gr\xfc\xdfe", "Grüße"),
+            ("text/plain; charset=koi8-r", "8bit", b"\xe4\xc1", "Да"),
+            ("text/plain; charset=gb2312", "base64", b"xOO6ww==", "你好"),
+            ("text/plain; charset=iso-2022-jp", "7bit", b"\x1b$B?^=q4[\x1b(B", "図書館"),
+            ("text/plain; charset=utf-7", "7bit", b"a+AEA-b", "a@b"),
+            ("text/plain; charset=utf-16", "base64", b"//5hAGIA", "ab"),
+            ("text/plain; charset=utf-16be", "base64", b"AGEAYg==", "ab"),
+            ("text/plain; charset=utf-32", "base64", b"//4AAGEAAABiAAAA", "ab"),
+            ("text/plain; charset=utf-8", "base64", b"R3LDvMOf\r\nZQ==\r\n-- \r\nfooter of a list", "Grüße"),
+            ("text/plain; charset=utf-8", "quoted-printable", b"1 =ZZ 2=\r\n3", "1 =ZZ 23"),
+        ] {
+            assert_eq!(words_of(kind, encoding, body).as_deref(), Ok(wanted), "{kind} {encoding}");
+        }
+        assert_eq!(words_of("text/plain; charset=cp037", "base64", b"gYKD"), Err(RelayRefusal::UnreadableText));
+    }
+
+    #[test]
+    fn lines_end_in_cr_lf_and_hold_no_control_characters() {
+        for (given, wanted) in [("a\r\nb\r\n", "a\r\nb\r\n"), ("a\nb\rc\r\n\n", "a\r\nb\r\nc\r\n\r\n"), ("a\0b\x1bc\td", "abc\td"), ("ü\n", "ü\r\n"), ("", "")]
+        {
+            assert_eq!(clean_lines(given), wanted, "{given:?}");
+        }
+    }
+
+    #[test]
+    fn armour_and_files_in_a_text_are_seen_and_quotes_of_them_are_words() {
+        for (given, wanted) in [
+            ("Hello\r\n-----BEGIN PGP SIGNED MESSAGE-----\r\n", Some(RelayRefusal::Signed)),
+            ("Hello\r\n-----BEGIN PGP SIGNATURE-----\r\n", Some(RelayRefusal::Signed)),
+            ("-----BEGIN PGP MESSAGE-----\r\n", Some(RelayRefusal::Encrypted)),
+            ("-----BEGIN PGP PUBLIC KEY BLOCK-----\r\n", Some(RelayRefusal::Key)),
+            ("> -----BEGIN PGP SIGNATURE-----\r\n", None),
+            ("begin 644 my notes.txt\r\n#0V%T\r\n`\r\nend\r\n", Some(RelayRefusal::Attachment { name: "my notes.txt".into() })),
+            ("begin 2027 with joy\r\nand go on as you like\r\n", None),
+            ("We begin 644 letters a year.\r\n", None),
+        ] {
+            assert_eq!(hidden_cargo(given), wanted, "{given:?}");
+        }
+    }
+}

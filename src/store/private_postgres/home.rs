@@ -4,7 +4,7 @@ use super::installation::{self, Account};
 use anyhow::{Context, Result, bail, ensure};
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, lchown};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, lchown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -70,8 +70,8 @@ pub(super) struct Home {
 }
 
 impl Home {
-    /// The home in `dir`; its socket may still have no place when we are its first user.
-    pub(super) fn of(dir: PathBuf, lifetime: Lifetime) -> Result<Home> {
+    /// The home in `dir`, where the data stay.
+    pub(super) fn kept(dir: PathBuf) -> Result<Home> {
         let cluster = dir.join("cluster");
         let account = Account::for_cluster(&cluster)?;
         if let Some(barrier) = account.barrier(&cluster) {
@@ -82,11 +82,30 @@ impl Home {
             );
         }
         let programs = installation::find(&cluster)?;
-        let socket_dir = match fs::read_to_string(dir.join("elsewhere")) {
-            Ok(place) => PathBuf::from(place),
-            Err(_) => dir.join("run"),
-        };
-        Ok(Home { dir, cluster, socket_dir, account, programs, lifetime })
+        Ok(Home { socket_dir: dir.join("run"), dir, cluster, account, programs, lifetime: Lifetime::Kept })
+    }
+
+    /// A home in a new folder, which the keeper removes from when it is there on; until then the value beside it does.
+    pub(super) fn throw_away() -> Result<(Home, tempfile::TempDir)> {
+        // What takes long comes first: between the folder and its keeper nobody would remove it.
+        let account = Account::for_cluster(Path::new(""))?;
+        let programs = installation::find(Path::new(""))?;
+        let mut place = std::env::temp_dir();
+        if !account.may_remove_from(&place) {
+            place = "/tmp".into();
+        }
+        let folder = tempfile::Builder::new().prefix("pairpost-").tempdir_in(place.canonicalize()?).context("making a folder for a throw-away server")?;
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o711))?;
+        account.own(folder.path())?; // so that the keeper may remove it
+        let dir = folder.path().to_owned();
+        Ok((Home { socket_dir: dir.join("run"), cluster: dir.join("cluster"), dir, account, programs, lifetime: Lifetime::ThrowAway }, folder))
+    }
+
+    /// Finds the socket of a server that others use.
+    pub(super) fn find_socket(&mut self) {
+        if let Ok(place) = fs::read_to_string(self.elsewhere()) {
+            self.socket_dir = place.into();
+        }
     }
 
     /// Clears away what earlier users left who could not do it themselves. Only for one who is alone.
@@ -98,8 +117,8 @@ impl Home {
             signal(pid, rustix::process::Signal::INT);
             until(|| Ok(self.server_process().is_none())).with_context(|| format!("an earlier private PostgreSQL does not stop (process {pid})"))?;
         }
-        if self.socket_dir.starts_with("/tmp") && self.socket_dir != self.dir.join("run") {
-            let _gone_with_its_keeper = fs::remove_dir_all(&self.socket_dir);
+        if let Ok(place) = fs::read_to_string(self.elsewhere()) {
+            let _gone_with_its_keeper = fs::remove_dir_all(place);
         }
         for begun in fs::read_dir(&self.dir)?.flatten().filter(|entry| entry.file_name().as_encoded_bytes().starts_with(b"new-")) {
             fs::remove_dir_all(begun.path())?; // a first start that was interrupted
@@ -107,28 +126,35 @@ impl Home {
         Ok(())
     }
 
-    /// Makes what the server needs and is not there. Only for one who is alone.
-    pub(super) fn create(&mut self) -> Result<()> {
+    /// Makes a place for the socket: in the folder, or elsewhere when its path is too long for one. Only for one who is alone.
+    pub(super) fn make_room(&mut self) -> Result<()> {
         let run = self.dir.join("run");
         if !run.exists() {
             DirBuilder::new().mode(0o700).create(&run)?;
             self.account.own(&run)?;
         }
-        let elsewhere = self.dir.join("elsewhere");
         if run.as_os_str().len() > LONGEST_SOCKET_DIR {
             let place = tempfile::Builder::new().prefix("pairpost-").tempdir_in("/tmp").context("making a folder for the socket")?;
             self.account.own(place.path())?;
-            fs::write(&elsewhere, place.path().as_os_str().as_encoded_bytes())?;
+            fs::write(self.elsewhere(), place.path().as_os_str().as_encoded_bytes())?;
             self.socket_dir = place.keep();
         } else {
-            let _a_shorter_path_once = fs::remove_file(&elsewhere);
-            self.socket_dir = run;
+            let _a_longer_path_once = fs::remove_file(self.elsewhere());
         }
-        if self.cluster.exists() { Ok(()) } else { self.create_cluster() }
+        Ok(())
     }
 
-    /// Makes the data with the database in them, under another name first: they are there whole or not at all.
-    fn create_cluster(&self) -> Result<()> {
+    /// Says where the socket is, when it is not in the folder.
+    fn elsewhere(&self) -> PathBuf {
+        self.dir.join("elsewhere")
+    }
+
+    /// Makes the data with the database in them where there are none, under another name first: they are there whole or not at all.
+    /// Both programs have an end of the FIFO, so that the keeper clears up after them, not under them.
+    pub(super) fn create_cluster(&self, hold: &File) -> Result<()> {
+        if self.cluster.exists() {
+            return Ok(());
+        }
         let fresh = self.dir.join(format!("new-{}", std::process::id()));
         DirBuilder::new().mode(0o700).create(&fresh)?;
         self.account.own(&fresh)?;
@@ -139,12 +165,12 @@ impl Home {
             Lifetime::Kept => "--data-checksums",
             Lifetime::ThrowAway => "--no-sync",
         });
-        let made = initdb.output().context("running initdb")?;
+        let made = initdb.stdin(hold.try_clone()?).output().context("running initdb")?;
         ensure!(made.status.success(), "initdb failed: {}", String::from_utf8_lossy(&made.stderr).trim());
 
         let mut single = self.account.command(&self.programs.join("postgres"));
         single.args(["--single", "-D"]).arg(&fresh).args(self.lifetime.settings()).arg("postgres");
-        let mut single = single.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().context("running postgres --single")?;
+        let mut single = single.stdin(Stdio::piped()).stdout(hold.try_clone()?).stderr(Stdio::piped()).spawn().context("running postgres --single")?;
         if let Some(mut input) = single.stdin.take() {
             input.write_all(format!("create database {DATABASE}\n").as_bytes())?;
         }
@@ -188,7 +214,7 @@ impl Home {
             Lifetime::ThrowAway => sh.arg("QUIT").arg(&self.dir),
         };
         if self.socket_dir != self.dir.join("run") {
-            sh.arg(&self.socket_dir).arg(self.dir.join("elsewhere"));
+            sh.arg(&self.socket_dir).arg(self.elsewhere());
         }
         let keeper =
             sh.process_group(0).stdin(read).stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("starting the keeper of the private PostgreSQL")?;
