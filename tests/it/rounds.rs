@@ -114,7 +114,7 @@ impl World {
     }
 
     async fn partnerships(&self, round: &Round) -> Vec<Partnership> {
-        partnerships::of_round(&mut *self.store.connection().await.unwrap(), round.id, None).await.unwrap()
+        partnerships::of_round(&mut self.store.connection().await.unwrap(), round.id, None).await.unwrap()
     }
 
     /// Who is matched with whom, by name, in order.
@@ -130,7 +130,7 @@ impl World {
     }
 
     async fn unmatched(&self, round: &Round) -> Vec<(String, String)> {
-        let left = rounds::unmatched(&mut *self.store.connection().await.unwrap(), round.id).await.unwrap();
+        let left = rounds::unmatched(&mut self.store.connection().await.unwrap(), round.id).await.unwrap();
         left.into_iter().map(|left| (left.name.unwrap(), left.why)).collect()
     }
 
@@ -152,12 +152,12 @@ impl World {
     }
 
     async fn live(&self, person: Uuid) -> Option<applications::Application> {
-        applications::find_live(&mut *self.store.connection().await.unwrap(), person).await.unwrap()
+        applications::find_live(&mut self.store.connection().await.unwrap(), person).await.unwrap()
     }
 
     async fn pause(&self, person: Uuid, until: Option<&str>) {
         let until = until.map(|day| day.parse().unwrap());
-        people::pause(&mut *self.store.connection().await.unwrap(), person, until, at("2027-02-02")).await.unwrap();
+        people::pause(&mut self.store.connection().await.unwrap(), person, until, at("2027-02-02")).await.unwrap();
     }
 
     async fn leave(&self, person: Uuid) {
@@ -370,7 +370,7 @@ async fn a_match_is_written_only_if_nobody_came_went_or_changed_meanwhile_and_ca
     let before = snapshot().await;
     assert_eq!(before.candidates.len(), 3);
     let application = world.live(people[1]).await.unwrap();
-    applications::set_answers(&mut *world.store.connection().await.unwrap(), application.id, &application.answers, now).await.unwrap();
+    applications::set_answers(&mut world.store.connection().await.unwrap(), application.id, &application.answers, now).await.unwrap();
     assert!(!record(&before).await, "answers changed");
     assert!(world.partnerships(&round).await.is_empty() && world.state(&round).await == State::Closed);
 
@@ -378,7 +378,7 @@ async fn a_match_is_written_only_if_nobody_came_went_or_changed_meanwhile_and_ca
     assert_eq!((world.pairs(&round).await.len(), world.unmatched(&round).await.len()), (1, 1));
     let aliases = |pairs: Vec<Partnership>| pairs.into_iter().flat_map(|pair| pair.partners).map(|partner| partner.alias).collect::<Vec<_>>();
     let first = aliases(world.partnerships(&round).await);
-    assert!(people::resume(&mut *world.store.connection().await.unwrap(), people[0]).await.unwrap());
+    assert!(people::resume(&mut world.store.connection().await.unwrap(), people[0]).await.unwrap());
     let approve = async || {
         let mut tx = world.store.begin().await.unwrap();
         handler::approve(&mut Context { conn: &mut tx, now, site: &world.site, cause: None }, round.id).await
