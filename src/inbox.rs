@@ -9,7 +9,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     domain::command::Command,
     handlers::{Context, Incoming, Outcome, Site, bounces, help, membership, relay, sign_up, topics, unproven},
-    mail::{classify, envelope::Envelope, message::Message, reply},
+    mail::{
+        classify::{self, Class},
+        envelope::Envelope,
+        message::Message,
+        reply,
+    },
     route::{self, Route},
     store::{
         Store, exchanges,
@@ -85,6 +90,10 @@ impl Inbox {
             Some(id) => people::email(&mut tx, id).await?.map(|email| (id, email)),
             None => None,
         };
+        // Only what a person wrote, and proved, shows that their mailbox is alive again.
+        if let Some((writer_id, _)) = writer.as_ref().filter(|_| class == Class::Personal && !claimed.held) {
+            people::unsuppress(&mut tx, *writer_id).await?;
+        }
         let mut context = Context { conn: &mut tx, now, site: &self.site, cause: Some(claimed.exchange_id) };
         let outcome = match &writer {
             Some((writer_id, writer)) => {

@@ -34,7 +34,7 @@ pub async fn applied(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<O
 
 /// A reply to a letter about an application: a correction, a "yes", or both.
 pub async fn replied(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<Option<Outcome>> {
-    let person = people::ensure(ctx.conn, incoming.writer_id, ctx.now).await?;
+    let Some(person) = people::person_of(ctx.conn, incoming.writer_id).await? else { return Ok(None) };
     let Some(application) = applications::find_live(ctx.conn, person.id).await? else { return Ok(None) };
     let says_yes = Command::read_yes_no(&incoming.reply.text) == Some(true);
     // Below a "yes" stands our own letter, quoted: only what is written beside the "yes" changes anything.

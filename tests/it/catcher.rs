@@ -25,6 +25,7 @@ pub struct Caught {
 #[derive(Debug, Default)]
 struct State {
     caught: Vec<Caught>,
+    count: i64,
     refusals: HashMap<String, String>,
 }
 
@@ -68,6 +69,11 @@ impl Catcher {
         Some(state.caught.remove(at))
     }
 
+    /// Letters caught so far, those taken out included.
+    pub fn count(&self) -> i64 {
+        self.state.lock().expect("no panic").count
+    }
+
     /// Everything that nobody took out.
     pub fn rest(&self) -> Vec<Caught> {
         self.state.lock().expect("no panic").caught.clone()
@@ -106,7 +112,10 @@ async fn talk(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
                 writer.write_all(b"354 go on\r\n").await.ok()?;
                 let raw = body(&mut reader).await?;
                 let letter = Caught { reverse_path: from.clone(), to: to.clone(), raw };
-                state.lock().expect("no panic").caught.push(letter);
+                let mut state = state.lock().expect("no panic");
+                state.caught.push(letter);
+                state.count += 1;
+                drop(state);
                 "250 2.0.0 caught".to_owned()
             }
             "QUIT" => return writer.write_all(b"221 2.0.0 bye\r\n").await.ok(),
