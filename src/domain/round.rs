@@ -228,10 +228,24 @@ pub fn for_new_application(rounds: &[(Round, usize)]) -> Option<&Round> {
     open.min_by_key(|round| (round.days.closes_on, round.id))
 }
 
-/// Where the rounds stand, in one sentence or two for a letter. `open` is a round that takes one more person, `next` the next one planned; names must be
-/// safe in Markdown.
-pub fn sentence(today: NaiveDate, open: Option<&Round>, next: Option<&Round>) -> String {
-    match (open, next) {
+/// What somebody whose confirmed application is in a round may look forward to; `None` where that is past, or has not begun. Its name must be safe in Markdown.
+pub fn sentence_for_member(today: NaiveDate, round: &Round) -> Option<String> {
+    match round.state {
+        State::Planned | State::Running | State::Ended => None,
+        State::Open | State::Closed | State::Proposed | State::Approved => {
+            let from = if today >= round.days.introduce_on { "any day now".to_owned() } else { format!("from {}", day(round.days.introduce_on)) };
+            Some(format!("You are in round *{}*; pairs are introduced {from}.", round.name))
+        }
+    }
+}
+
+/// Where the rounds stand, in one sentence or two for a letter. `open` is a round that takes one more person, `full` an open one that doesn't, `next` the next
+/// one planned; names must be safe in Markdown.
+pub fn sentence(today: NaiveDate, open: Option<&Round>, full: Option<&Round>, next: Option<&Round>) -> String {
+    match (open.or(full), next) {
+        (Some(round), _) if open.is_none() => {
+            format!("Round *{}* is full. You are on the list: if somebody withdraws, you move up, and otherwise the next round begins with you.", round.name)
+        }
         (Some(round), _) => {
             let (name, days) = (&round.name, &round.days);
             let closes = if today >= days.closes_on { "today".to_owned() } else { format!("until {}", day(days.closes_on)) };
@@ -348,7 +362,21 @@ mod tests {
             ("2027-03-01", None, Some(&planned), "The next round opens any day now; we will write to you then."),
             ("2027-02-01", None, None, "No round is planned yet; you are on the list for the next one, and we will write when its date is known."),
         ] {
-            assert_eq!(sentence(on(today), open, next), words);
+            assert_eq!(sentence(on(today), open, None, next), words);
+        }
+    }
+
+    #[test]
+    fn a_round_that_is_full_is_not_called_open_and_those_in_a_round_hear_of_their_own() {
+        let (open, planned, closed) = (round(State::Open), round(State::Planned), round(State::Closed));
+        let words = sentence(on("2027-03-02"), None, Some(&open), Some(&planned));
+        assert!(words.starts_with("Round *Spring 2027* is full. You are on the list"), "{words}");
+        for (today, round, words) in [
+            ("2027-03-02", &open, Some("You are in round *Spring 2027*; pairs are introduced from 1 April 2027.")),
+            ("2027-04-02", &closed, Some("You are in round *Spring 2027*; pairs are introduced any day now.")),
+            ("2027-03-02", &round(State::Running), None),
+        ] {
+            assert_eq!(sentence_for_member(on(today), round).as_deref(), words);
         }
     }
 

@@ -17,6 +17,7 @@ use crate::{
     },
     mail::{answers, markdown},
     store::{
+        applications,
         partnerships::{self, NewPartner},
         people,
         rounds::{self, Candidate, Snapshot, Waiting},
@@ -40,11 +41,28 @@ pub async fn open_for_applications(ctx: &mut Context<'_>) -> Result<Option<Uuid>
 
 /// Where the rounds stand, in a sentence that is safe in Markdown.
 pub async fn sentence(ctx: &mut Context<'_>) -> Result<String> {
-    let escaped = |round: &Round| Round { name: markdown::escape(&round.name), ..round.clone() };
     let open = rounds::open(ctx.conn).await?;
+    let full = open.first().map(|(round, _)| escaped(round));
     let open = round::for_new_application(&open).map(escaped);
     let next = rounds::next_planned(ctx.conn).await?.as_ref().map(escaped);
-    Ok(round::sentence(ctx.now.date_naive(), open.as_ref(), next.as_ref()))
+    Ok(round::sentence(ctx.now.date_naive(), open.as_ref(), full.as_ref(), next.as_ref()))
+}
+
+/// The same for somebody who may be in a round already, and then wants to hear of that one.
+pub async fn sentence_for(ctx: &mut Context<'_>, person: Uuid) -> Result<String> {
+    let application = applications::find_live(ctx.conn, person).await?.filter(|application| application.state == applications::State::Confirmed);
+    let own = match application.and_then(|application| application.round_id) {
+        Some(id) => rounds::find(ctx.conn, &id.to_string()).await?.and_then(|own| round::sentence_for_member(ctx.now.date_naive(), &escaped(&own))),
+        None => None,
+    };
+    match own {
+        Some(words) => Ok(words),
+        None => sentence(ctx).await,
+    }
+}
+
+fn escaped(round: &Round) -> Round {
+    Round { name: markdown::escape(&round.name), ..round.clone() }
 }
 
 /// Opens a round. Confirmed applications that waited are in, as far as there are places, and hear so; those without a place hear that too; and whoever did

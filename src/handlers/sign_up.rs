@@ -82,7 +82,7 @@ async fn understood(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Per
     application.answers.correct_with(reading.answers);
     applications::set_answers(ctx.conn, application.id, &application.answers, ctx.now).await?;
     let person = &with_name(ctx, person, &application.answers).await?;
-    let programme = &ctx.site.programme;
+    let (programme, round) = (&ctx.site.programme, rounds::sentence_for(ctx, person.id).await?);
     let letter = Understood {
         confirmed: application.state == State::Confirmed,
         known: known(programme, &application.answers),
@@ -90,7 +90,7 @@ async fn understood(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Per
         missing: missing(programme, &application.answers),
         example: example(programme),
         rules: programme.rules.clone(),
-        round: rounds::sentence(ctx).await?,
+        round,
     };
     let outcome = if letter.missing.is_empty() { "understood" } else { "understood in part" };
     ctx.write(person, &letter, Sending::answering(incoming).asking(Purpose::SignUp, Some(application.id))).await?;
@@ -113,7 +113,7 @@ async fn confirmed(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Pers
             subscriptions::subscribe(ctx.conn, person.id, ctx.now).await?;
         }
     }
-    let letter = Confirmed { round: rounds::sentence(ctx).await?, example: example(programme) };
+    let letter = Confirmed { round: rounds::sentence_for(ctx, person.id).await?, example: example(programme) };
     ctx.write(person, &letter, sending).await?;
     Ok(if again { "was confirmed already" } else { "confirmed" }.into())
 }

@@ -147,6 +147,8 @@ impl Story {
             ("PAIRPOST_URL", "https://pairs.test".to_owned()),
             ("PAIRPOST_DNS__SERVER", name_server.address.to_string()),
             ("PAIRPOST_DELIVERY__SMARTHOST", format!("smtp://{}", catcher.address)),
+            // One after the other, so that letters to one person come in the order of the queue.
+            ("PAIRPOST_DELIVERY__CONCURRENCY", "1".to_owned()),
             ("PAIRPOST_DATA_DIR", data.path().display().to_string()),
         ];
         let fixed = fixed.into_iter().map(|(key, value)| (key.to_owned(), value));
