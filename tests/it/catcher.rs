@@ -102,12 +102,15 @@ async fn talk(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
             "EHLO" => "250-catcher\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES".to_owned(),
             "MAIL" => {
                 from = path();
+                to.clear();
                 "250 2.1.0 ok".to_owned()
             }
             "RCPT" => {
-                to = path();
-                state.lock().expect("no panic").refusals.get(&to).cloned().unwrap_or_else(|| "250 2.1.5 ok".to_owned())
+                let refusal = state.lock().expect("no panic").refusals.get(&path()).cloned();
+                to = if refusal.is_some() { String::new() } else { path() };
+                refusal.unwrap_or_else(|| "250 2.1.5 ok".to_owned())
             }
+            "DATA" if to.is_empty() => "503 5.5.1 no recipient was taken".to_owned(),
             "DATA" => {
                 writer.write_all(b"354 go on\r\n").await.ok()?;
                 let raw = body(&mut reader).await?;
