@@ -1,7 +1,7 @@
 //! A round's life: it opens for those who wait, closes, gets a match proposed and approved, and ends.
 use std::collections::HashMap;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use uuid::Uuid;
 
 use super::{Context, Sending, random};
