@@ -1,7 +1,7 @@
 //! A round's life: it opens for those who wait, closes, gets a match proposed and approved, and ends.
 use std::collections::HashMap;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use uuid::Uuid;
 
 use super::{Context, Sending, random};
@@ -11,7 +11,7 @@ use crate::{
         address::base32,
         answers::{Answer, Answers},
         fold::fold,
-        matching::{self, Applicant, Matching, Past, Side, Weights},
+        matching::{self, Applicant, Matching, Past, Side},
         programme::Programme,
         round::{self, Action, Round},
     },
@@ -123,10 +123,9 @@ pub async fn snapshot(ctx: &mut Context<'_>, id: Uuid) -> Result<Snapshot> {
 
 /// The best match for a snapshot: a pure computation, of seconds for hundreds of people.
 pub fn matched(programme: &Programme, snapshot: &Snapshot) -> Result<Matching> {
-    let weights: Weights = programme.matching.clone().try_into().context("the section [matching] of the programme file can't be used")?;
     let applicants = snapshot.candidates.iter().map(|candidate| applicant(candidate, &snapshot.candidates)).collect::<Result<Vec<_>>>()?;
     let past: Vec<Past> = snapshot.history.iter().map(|(a, b)| Past { a: a.to_string(), b: b.to_string() }).collect();
-    Ok(matching::match_round(&applicants, &past, &[], &weights, snapshot.round.seed)?)
+    Ok(matching::match_round(&applicants, &past, &[], &programme.matching, snapshot.round.seed)?)
 }
 
 /// Somebody as the matcher knows them: names of people have become people, and a mailbox may tell of an employer.
