@@ -86,7 +86,8 @@ create table outbox (
     expires_at   timestamptz not null,
     owner        bigint,
     created_at   timestamptz not null,
-    sent_at      timestamptz
+    sent_at      timestamptz,
+    released_at  timestamptz                       -- somebody looked at it and let it go: review does not hold it again
 );
 create index outbox_due on outbox (priority, next_at, id) where state = 'queued';
 create index outbox_owned on outbox (owner) where owner is not null;
@@ -107,9 +108,10 @@ create table installation (
 insert into installation default values;
 
 create table dkim_key (
-    selector   text primary key,
     domain     text not null,
+    selector   text not null,
     sealed     bytea not null,
     public_key text not null,                      -- base 64, as it stands in the record
-    created_at timestamptz not null
+    created_at timestamptz not null,
+    primary key (domain, selector)
 );

@@ -4,13 +4,7 @@ use chrono::{DateTime, Utc};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    app,
-    config::Config,
-    handlers::Site,
-    schedule,
-    store::Store,
-};
+use crate::{app, config::Config, handlers::Site, schedule, store::Store};
 
 /// Serves until SIGTERM or Ctrl-C, then finishes what was accepted.
 pub async fn run(config: Config) -> Result<()> {

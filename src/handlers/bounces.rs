@@ -6,6 +6,7 @@ use super::{Context, Outcome, Sending};
 use crate::{
     mail::{
         bounce::{self, Action, BounceRecipient, FailureClass},
+        classify::{self, Class},
         markdown,
         message::Message,
     },
@@ -17,16 +18,25 @@ use crate::{
     templates::letters::Undelivered,
 };
 
+/// How the last words on a letter begin whose time was over.
+pub const EXPIRED: &str = "given up after five days";
+
 /// Something came back to the signed return path of the letter `id`: an RFC 3464 report, or the like of one.
 pub async fn returned(ctx: &mut Context<'_>, id: Uuid, message: &Message) -> Result<Outcome> {
     let Some(sent) = outbox::sent(ctx.conn, id).await? else { return Ok("about a letter that we no longer know".into()) };
+    // People's and programs' answers come here too, for some answer to the return path: they are no failures, whatever words stand in them.
+    // (Dovecot says in the form of a receipt that it threw a letter away.)
+    if !matches!(classify::classify(None, message, &ctx.site.domain), Class::Bounce | Class::Receipt) {
+        return Ok("not a report of a failure".into());
+    }
     let report = bounce::read(message);
     // The return path names one letter to one mailbox, so whatever the report lists is about that.
     let Some(failure) = report.recipients.iter().find(|recipient| recipient.action == Action::Failed) else {
-        return Ok(match report.recipients.first() {
-            Some(other) => format!("a report that says {:?}", other.action).to_lowercase(),
-            None => "not a report of a failure".into(),
-        });
+        let Some(other) = report.recipients.first() else { return Ok("a report that names no mailbox".into()) };
+        if other.action == Action::Delayed {
+            exchanges::end(ctx.conn, sent.exchange_id, "delayed", Some(&recorded(other)), ctx.now).await?;
+        }
+        return Ok(format!("a report that says {:?}", other.action).to_lowercase());
     };
     exchanges::end(ctx.conn, sent.exchange_id, "bounced", Some(&recorded(failure)), ctx.now).await?;
     tell(ctx, &sent, failure.class).await?;
@@ -41,6 +51,9 @@ pub async fn given_up(ctx: &mut Context<'_>, id: Uuid, reply: &str) -> Result<()
 
 /// What a hop's last words mean: its enhanced code first (RFC 3463), else its code.
 fn class_of(reply: &str) -> FailureClass {
+    if reply.starts_with(EXPIRED) {
+        return FailureClass::Expired;
+    }
     let mut words = reply.split_whitespace();
     let (code, enhanced) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
     bounce::class_of(Some(enhanced).filter(|word| word.contains('.')).unwrap_or(code), reply)
@@ -55,19 +68,25 @@ async fn tell(ctx: &mut Context<'_>, sent: &Sent, class: FailureClass) -> Result
     let Some(writer) = sent.writer.filter(|_| sent.kind == "relay") else { return Ok(()) };
     let Some(person) = people::person_of(ctx.conn, writer).await? else { return Ok(()) };
     let partner = people::person_of(ctx.conn, sent.address_id).await?;
+    let original = sent.original.as_deref().map(Message::parse);
     let letter = Undelivered {
         partner: markdown::escape(partner.as_ref().map_or("your partner", |partner| partner.called())),
+        subject: markdown::escape(original.as_ref().map_or("", |original| original.subject.as_str())),
         why: why(class).to_owned(),
         what_next: what_next(class).to_owned(),
     };
     ctx.cause = ctx.cause.or(sent.cause);
-    ctx.write(&person, &letter, Sending::about(sent.exchange_id.to_string())).await?;
+    // One letter about each that failed, in the thread of the writer's own.
+    let sending = Sending { priority: None, answers: original.as_ref(), ..Sending::about(sent.exchange_id.to_string()) };
+    ctx.write(&person, &letter, sending).await?;
     Ok(())
 }
 
-/// Status and class alone: a diagnostic text often names the address.
+/// Status, class, and the server's words without addresses.
 fn recorded(failure: &BounceRecipient) -> String {
-    format!("{} {:?}", failure.status.as_deref().unwrap_or("no status"), failure.class).to_lowercase()
+    let class = format!("{:?}", failure.class).to_lowercase();
+    let words: String = bounce::without_addresses(failure.diagnostic.as_deref().unwrap_or_default()).chars().take(300).collect();
+    format!("{} {class} {words}", failure.status.as_deref().unwrap_or("no status")).trim_end().to_owned()
 }
 
 fn why(class: FailureClass) -> &'static str {

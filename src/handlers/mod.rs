@@ -18,13 +18,11 @@ use crate::{
         message::Message,
         reply::Reply,
     },
-    route::Route,
     store::{
         Connection,
         inbox::Claimed,
         outbox::{self, NewLetter, Priority},
         people::Person,
-        recipients::Recipient,
         tokens::{self, Purpose},
     },
     templates::{Letter, Templates},
@@ -223,49 +221,6 @@ impl Context<'_> {
     /// The return path of the letter `id` of ours: it comes back only to say that this letter failed (VERP).
     pub fn reverse_path(&self, id: Uuid) -> String {
         OwnAddress::Bounce(self.site.secret.signed_id("bounce", id)).at(&self.site.domain)
-    }
-}
-
-/// Does with a letter what its route says.
-pub async fn handle(ctx: &mut Context<'_>, route: &Route, incoming: &Incoming<'_>) -> Result<Outcome> {
-    if let Recipient::Reply { token, .. } = &incoming.claimed.recipient {
-        tokens::mark_used(ctx.conn, token, ctx.now).await?;
-    }
-    match route {
-        Route::Bounce { .. } | Route::Quiet(_) => handle_unsigned(ctx, route, incoming.claimed, incoming.message).await,
-        Route::Operator(mailbox) => help::for_operator(ctx, incoming, mailbox).await,
-        Route::AskWriter => unproven::ask(ctx, incoming).await,
-        Route::Relay { partnership, reader } => relay::forward(ctx, incoming, *partnership, *reader).await,
-        Route::Vouch { mailbox } => unproven::answered(ctx, incoming, *mailbox).await,
-        Route::SignUpReply => match sign_up::replied(ctx, incoming).await? {
-            Some(outcome) => Ok(outcome),
-            None => membership::told(ctx, incoming).await,
-        },
-        Route::TopicsReply => topics::answered(ctx, incoming).await,
-        Route::Reply | Route::Help => membership::told(ctx, incoming).await,
-        Route::SignUp => match ctx.command(incoming) {
-            Some(command) if !matches!(command, Command::Join | Command::Confirm | Command::Change) => membership::obey(ctx, incoming, command).await,
-            Some(_) | None => sign_up::applied(ctx, incoming).await,
-        },
-        Route::Topics(address) => topics::written_to(ctx, incoming, address).await,
-    }
-}
-
-/// The same for a letter whose header names no writer, as bounces may: such a letter is never answered.
-pub async fn handle_unsigned(ctx: &mut Context<'_>, route: &Route, claimed: &Claimed, message: &Message) -> Result<Outcome> {
-    match route {
-        Route::Bounce { outbox } => bounces::returned(ctx, *outbox, message).await,
-        Route::Quiet(why) => Ok(format!("not answered: {why}")),
-        Route::Operator(_) => Ok("kept for the operator".into()),
-        Route::AskWriter
-        | Route::Relay { .. }
-        | Route::Vouch { .. }
-        | Route::SignUpReply
-        | Route::TopicsReply
-        | Route::Reply
-        | Route::SignUp
-        | Route::Topics(_)
-        | Route::Help => anyhow::bail!("a letter without a writer was admitted to {}", claimed.recipient.mailbox()),
     }
 }
 

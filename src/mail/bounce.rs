@@ -102,6 +102,12 @@ pub fn class_of(status: &str, words: &str) -> FailureClass {
     failure_class(Action::Failed, Some(status), words)
 }
 
+/// The words of a server on one line, without the addresses in them: what goes into the record, which must not know any.
+pub fn without_addresses(words: &str) -> String {
+    let words = words.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    words.map(|word| if word.contains('@') { "(address)" } else { word }).collect::<Vec<_>>().join(" ")
+}
+
 /// The mailboxes of a complaint (RFC 5965 3.2): Original-Rcpt-To, each with what its class means for us: it wants no more.
 pub fn complained(message: &Message) -> Vec<BounceRecipient> {
     let text = message.part("message/feedback-report").and_then(|p| p.text.as_deref()).unwrap_or_default();

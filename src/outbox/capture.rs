@@ -9,11 +9,14 @@ use anyhow::{Context, Result};
 use chrono::Utc;
 use uuid::Uuid;
 
-use crate::domain::address::EmailAddress;
+use crate::domain::address::{EmailAddress, base32};
 
 /// Keeps a letter: whole in `new`, or not at all. The same letter again (a crash before it was marked) takes the place of the first.
-pub async fn keep(root: PathBuf, to: EmailAddress, id: Uuid, letter: Vec<u8>) -> Result<()> {
-    tokio::task::spawn_blocking(move || write(&root.join(folder(&to)), id, &letter)).await?
+/// The return path stands in its first line, as the last server of a letter writes it (RFC 5321 4.4).
+pub async fn keep(root: PathBuf, from: Option<EmailAddress>, to: EmailAddress, id: Uuid, letter: Vec<u8>) -> Result<()> {
+    let mut delivered = format!("Return-Path: <{}>\r\n", from.as_ref().map(EmailAddress::as_str).unwrap_or_default()).into_bytes();
+    delivered.extend_from_slice(&letter);
+    tokio::task::spawn_blocking(move || write(&root.join(folder(&to)), id, &delivered)).await?
 }
 
 fn write(maildir: &Path, id: Uuid, letter: &[u8]) -> Result<()> {
@@ -39,7 +42,12 @@ fn folder(address: &EmailAddress) -> String {
             c => name.push_str(&format!("%{:02x}", u32::from(c))),
         }
     }
-    name
+    if name.len() <= 200 {
+        return name;
+    }
+    // File systems take 255 octets; what is longer ends in a hash of the whole.
+    let kept = name.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= 150).last().unwrap_or(0);
+    format!("{}~{}", &name[..kept], base32(ring::digest::digest(&ring::digest::SHA256, name.as_bytes()).as_ref()))
 }
 
 #[cfg(test)]
@@ -54,11 +62,17 @@ mod tests {
         {
             let to = EmailAddress::parse(address).expect("reads");
             for _ in 0..2 {
-                keep(root.path().to_owned(), to.clone(), Uuid::from_u128(5), b"Subject: x\r\n\r\nhi\r\n".to_vec()).await.expect("kept");
+                keep(root.path().to_owned(), None, to.clone(), Uuid::from_u128(5), b"Subject: x\r\n\r\nhi\r\n".to_vec()).await.expect("kept");
             }
             let new: Vec<_> = fs::read_dir(root.path().join(name).join("new")).expect("a Maildir").flatten().collect();
             assert_eq!(new.len(), 1, "{address}");
-            assert_eq!(fs::read(new[0].path()).expect("a letter"), b"Subject: x\r\n\r\nhi\r\n");
+            assert_eq!(fs::read(new[0].path()).expect("a letter"), b"Return-Path: <>\r\nSubject: x\r\n\r\nhi\r\n");
         }
+    }
+
+    #[test]
+    fn the_longest_addresses_fit_into_a_file_name_and_stay_apart() {
+        let name = |last: char| folder(&EmailAddress::parse(&format!("\"{}{last}\"@{}.example", "/".repeat(60), "ü".repeat(28))).expect("reads"));
+        assert!(name('a').len() <= 255 && name('a') != name('b'), "{}", name('a'));
     }
 }

@@ -1,5 +1,8 @@
 //! One connection to the next hop: dialled, encrypted where that is offered, introduced, authenticated.
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, bail};
 use mail_send::{Credentials, Error, SmtpClient, smtp::AssertReply};
@@ -45,6 +48,7 @@ pub struct Dialer {
     helo: String,
     timeout: Duration,
     tls: TlsConnector,
+    tls_broken_at: Mutex<Option<Instant>>,
 }
 
 impl Dialer {
@@ -73,37 +77,53 @@ impl Dialer {
         }
         let strict = implicit_tls || credentials.is_some();
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { host, port, implicit_tls, credentials, helo: helo.to_owned(), timeout, tls: connector(strict)? })
+        Ok(Self { host, port, implicit_tls, credentials, helo: helo.to_owned(), timeout, tls: connector(strict)?, tls_broken_at: Mutex::default() })
     }
 
     /// Dials and says hello; encrypted where the hop offers it.
     pub async fn dial(&self) -> Result<Connection, Error> {
-        match tokio::time::timeout(self.timeout, self.try_dial(true)).await.map_err(|_| Error::Timeout)? {
-            // Offered, but broken: without credentials to protect, plain is better than never.
-            Err(Error::Tls(_) | Error::Io(_)) if !self.implicit_tls && self.credentials.is_none() => {
-                tokio::time::timeout(self.timeout, self.try_dial(false)).await.map_err(|_| Error::Timeout)?
+        if self.tls_is_broken() {
+            return self.say_hello(self.knock().await?, false).await;
+        }
+        match self.say_hello(self.knock().await?, true).await {
+            // Offered, but broken: without credentials to protect, plain is better than never. Tried again after a while.
+            Err(Error::Tls(_) | Error::Io(_) | Error::Timeout | Error::InvalidTLSName) if !self.implicit_tls && self.credentials.is_none() => {
+                let plain = self.say_hello(self.knock().await?, false).await?;
+                *self.tls_broken_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                Ok(plain)
             }
             dialled => dialled,
         }
     }
 
-    async fn try_dial(&self, encrypt: bool) -> Result<Connection, Error> {
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+    fn tls_is_broken(&self) -> bool {
+        let at = *self.tls_broken_at.lock().unwrap_or_else(PoisonError::into_inner);
+        at.is_some_and(|at| at.elapsed() < Duration::from_secs(600))
+    }
+
+    async fn knock(&self) -> Result<TcpStream, Error> {
+        let stream = within(self.timeout, async { Ok(TcpStream::connect((self.host.as_str(), self.port)).await?) }).await?;
         // Without this, small writes wait for the other side's delayed acknowledgement: 22 letters a second instead of over a thousand.
         stream.set_nodelay(true)?;
+        Ok(stream)
+    }
+
+    async fn say_hello(&self, stream: TcpStream, encrypt: bool) -> Result<Connection, Error> {
+        let is_loopback = stream.peer_addr()?.ip().to_canonical().is_loopback();
         let mut plain = SmtpClient { stream, timeout: self.timeout };
         if self.implicit_tls {
             let mut client = plain.into_tls(&self.tls, &self.host).await?;
-            client.read().await?.assert_positive_completion()?;
+            within(self.timeout, client.read()).await?.assert_positive_completion()?;
             return self.introduce(boxed(client), None).await;
         }
-        plain.read().await?.assert_positive_completion()?;
+        within(self.timeout, plain.read()).await?.assert_positive_completion()?;
         let hello = plain.ehlo(&self.helo).await?;
-        if hello.has_capability(EXT_START_TLS) && encrypt {
+        // A hop may announce STARTTLS and then not have it today (454, RFC 3207 4).
+        if encrypt && hello.has_capability(EXT_START_TLS) && plain.cmd("STARTTLS\r\n").await?.code == 220 {
             // What was announced before TLS does not count (RFC 3207 4.2).
-            return self.introduce(boxed(plain.start_tls(&self.tls, &self.host).await?), None).await;
+            return self.introduce(boxed(plain.into_tls(&self.tls, &self.host).await?), None).await;
         }
-        if self.credentials.is_some() {
+        if self.credentials.is_some() && !is_loopback {
             return Err(Error::MissingStartTls);
         }
         self.introduce(boxed(plain), Some(hello)).await
@@ -119,6 +139,10 @@ impl Dialer {
         }
         Ok(Connection { client, letters: 0, capabilities: hello.capabilities })
     }
+}
+
+async fn within<T>(time: Duration, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(time, work).await.map_err(|_| Error::Timeout)?
 }
 
 fn boxed<S: Stream + 'static>(client: SmtpClient<S>) -> SmtpClient<Box<dyn Stream>> {

@@ -1,18 +1,27 @@
 //! The exit: claims letters of ours, signs them, hands them to the next hop on kept connections, and marks each as its reply comes.
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::{sync::Notify, task::JoinSet};
+use tokio::{
+    sync::Notify,
+    task::{self, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
     config::{Config, DeliveryMode},
+    domain::address::EmailAddress,
     handlers::{Context, Site, bounces},
     store::{
-        Store, keys,
-        outbox::{self, Claimed},
+        Connection, Store, keys,
+        outbox::{self, Allowance, Claimed},
         ownership::Owner,
     },
 };
@@ -22,11 +31,16 @@ mod connection;
 mod hop;
 mod sign;
 
-use hop::{Failure, NextHop};
+use hop::{Failure, NextHop, Parcel};
 use sign::Signer;
 
 /// How long the exit sleeps when nothing wakes it.
 const POLL: Duration = Duration::from_secs(5);
+/// Waiting letters of each priority that a claim looks at …
+const NEAR: usize = 200;
+/// … and once in this time all of them, so that a long row of letters to a domain at its limit delays nobody else by more.
+const FAR_EVERY: Duration = Duration::from_secs(1);
+const FAR: usize = 1_000_000;
 
 /// Where letters go.
 enum Way {
@@ -34,8 +48,6 @@ enum Way {
     Send(NextHop),
     /// Into Maildirs.
     Capture(PathBuf),
-    /// Nowhere until released.
-    Review,
 }
 
 /// What became of one letter.
@@ -46,6 +58,8 @@ enum Fate {
     Later(String),
     /// It never will.
     Never(String),
+    /// There is nobody any more to send it to.
+    Nobody,
 }
 
 /// The exit of one process.
@@ -55,18 +69,31 @@ pub struct Exit {
     site: Arc<Site>,
     signer: Arc<Signer>,
     way: Arc<Way>,
+    review: bool,
     concurrency: usize,
-    per_domain: i64,
+    per_domain: usize,
+}
+
+/// Letters between claim and mark.
+#[derive(Default)]
+struct Flight {
+    flying: JoinSet<Fate>,
+    letters: HashMap<task::Id, Arc<Claimed>>,
+    /// Their reply is known and not yet committed: kept until it is, for only we know it.
+    landed: Vec<(Arc<Claimed>, Fate)>,
 }
 
 impl Exit {
     /// Reads the DKIM key (made if there is none) and the smarthost; errors name the key of the configuration that is wrong.
     pub async fn new(store: Store, owner: Owner, site: Arc<Site>, config: &Config) -> Result<Self> {
         let key = keys::ensure(&store, &site.secret, &site.domain, Utc::now()).await?;
+        let capture = || Way::Capture(config.data_dir.join("mail"));
         let way = match config.delivery.mode() {
             DeliveryMode::Send => Way::Send(NextHop::new(&config.delivery, &site.domain)?),
-            DeliveryMode::Capture => Way::Capture(config.data_dir.join("mail")),
-            DeliveryMode::Review => Way::Review,
+            DeliveryMode::Capture => capture(),
+            // What a person lets go leaves as it would without review.
+            DeliveryMode::Review if config.delivery.smarthost.is_some() => Way::Send(NextHop::new(&config.delivery, &site.domain)?),
+            DeliveryMode::Review => capture(),
         };
         Ok(Self {
             signer: Arc::new(Signer::new(&key, &site.domain)?),
@@ -74,118 +101,168 @@ impl Exit {
             owner,
             site,
             way: Arc::new(way),
+            review: config.delivery.mode() == DeliveryMode::Review,
             concurrency: config.delivery.concurrency.max(1),
-            per_domain: i64::try_from(config.delivery.per_domain.max(1))?,
+            per_domain: config.delivery.per_domain.max(1),
         })
     }
 
     /// Claims one batch and works it off; gives how many letters that were. For tests and the demo, which step until nothing is due.
     pub async fn step(&self, now: DateTime<Utc>) -> Result<usize> {
-        let mut flying = JoinSet::new();
-        let count = self.launch(&mut flying, now).await?;
-        while !flying.is_empty() {
-            self.land(&mut flying, now).await?;
+        let mut flight = Flight::default();
+        let count = self.launch(&mut flight, FAR, now).await?;
+        while flight.is_under_way() {
+            flight.land().await;
+            self.mark(&mut flight, now).await?;
         }
         Ok(count)
     }
 
     /// Works until stopped, then lets what is on its way arrive.
     pub async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
-        let mut flying = JoinSet::new();
+        let mut flight = Flight::default();
+        let mut far = Instant::now();
         while !stop.is_cancelled() {
-            if let Err(error) = self.turn(&mut flying, &wake, &stop).await {
+            let reach = if far.elapsed() >= FAR_EVERY { FAR } else { NEAR };
+            if reach == FAR {
+                far = Instant::now();
+            }
+            if let Err(error) = self.turn(&mut flight, reach, &wake, &stop).await {
                 tracing::error!(error = format!("{error:#}"), "the outbox can't be worked off; trying again in a second");
                 tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
             }
         }
-        while !flying.is_empty() {
-            if let Err(error) = self.land(&mut flying, Utc::now()).await {
-                tracing::error!(error = format!("{error:#}"), "letters on their way could not be marked");
-                return;
-            }
-        }
+        self.finish(&mut flight).await;
     }
 
-    async fn turn(&self, flying: &mut JoinSet<(Claimed, Fate)>, wake: &Notify, stop: &CancellationToken) -> Result<()> {
-        let launched = if self.owner.is_held() { self.launch(flying, Utc::now()).await? } else { 0 };
-        if !flying.is_empty() {
-            return self.land(flying, Utc::now()).await;
-        }
-        if launched == 0 {
-            tokio::select! {
-                () = wake.notified() => {}
-                () = stop.cancelled() => {}
-                () = tokio::time::sleep(POLL) => {}
-            }
+    async fn turn(&self, flight: &mut Flight, reach: usize, wake: &Notify, stop: &CancellationToken) -> Result<()> {
+        // What is known is marked before anything new is begun: no more than one letter of each connection is ever unmarked.
+        self.mark(flight, Utc::now()).await?;
+        let launched = if self.owner.is_held() { self.launch(flight, reach, Utc::now()).await? } else { 0 };
+        let pause = if flight.is_under_way() || launched > 0 { FAR_EVERY } else { POLL };
+        tokio::select! {
+            () = flight.land(), if flight.is_under_way() => {}
+            () = wake.notified() => {}
+            () = stop.cancelled() => {}
+            () = tokio::time::sleep(pause) => match &*self.way {
+                Way::Send(hop) => hop.close_idle(false).await,
+                Way::Capture(_) => {}
+            },
         }
         Ok(())
     }
 
-    /// Claims as many letters as there is room for, and sets them on their way.
-    async fn launch(&self, flying: &mut JoinSet<(Claimed, Fate)>, now: DateTime<Utc>) -> Result<usize> {
-        let room = self.concurrency.saturating_sub(flying.len());
+    /// Waits for the letters on their way; half a minute for a database that is away, so that they are marked and not sent again.
+    async fn finish(&self, flight: &mut Flight) {
+        let mut patience = 30;
+        while flight.is_under_way() && patience > 0 {
+            if flight.landed.is_empty() {
+                flight.land().await;
+            }
+            if let Err(error) = self.mark(flight, Utc::now()).await {
+                patience -= 1;
+                tracing::error!(error = format!("{error:#}"), "letters that were sent could not be marked; trying again in a second");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        }
+        if let Way::Send(hop) = &*self.way {
+            hop.close_idle(true).await;
+        }
+    }
+
+    /// Claims as many letters as there is room for, and sets them on their way; gives how many.
+    async fn launch(&self, flight: &mut Flight, reach: usize, now: DateTime<Utc>) -> Result<usize> {
+        let flying = flight.flying.len();
         // Claiming for one free place costs as much as for twenty: wait until some are free, unless nothing flies.
-        if room == 0 || (room < self.concurrency.div_ceil(4) && !flying.is_empty()) {
+        if flying > 0 && self.concurrency.saturating_sub(flying) < self.concurrency.div_ceil(4) {
             return Ok(0);
         }
-        let claimed = {
-            let mut conn = self.store.connection().await?;
-            outbox::claim(&mut conn, self.owner.id(), i64::try_from(room)?, self.per_domain, now).await?
+        let room = match &*self.way {
+            Way::Send(hop) => hop.room(self.concurrency, flying, now),
+            Way::Capture(_) => self.concurrency.saturating_sub(flying),
         };
-        if matches!(*self.way, Way::Review) {
-            let ids: Vec<Uuid> = claimed.iter().map(|letter| letter.id).collect();
-            outbox::put_back(&mut *self.store.connection().await?, &ids, true).await?;
-            return Ok(ids.len());
+        if room == 0 {
+            return Ok(0);
         }
+        let mut tx = self.store.begin().await?;
+        if self.review {
+            outbox::hold_unreviewed(&mut tx, now).await?;
+        }
+        let allowance = Allowance { letters: room, per_domain: self.per_domain, reach };
+        let claimed = outbox::claim(&mut tx, self.owner.id(), allowance, now).await?;
+        tx.commit().await.context("cannot claim letters")?;
         let count = claimed.len();
         for letter in claimed {
-            let (way, signer) = (self.way.clone(), self.signer.clone());
-            flying.spawn(async move {
-                let fate = deliver(&way, &signer, &letter).await;
-                (letter, fate)
-            });
+            let letter = Arc::new(letter);
+            let (way, signer, travelling) = (self.way.clone(), self.signer.clone(), letter.clone());
+            let task = flight.flying.spawn(async move { deliver(&way, &signer, &travelling).await });
+            flight.letters.insert(task.id(), letter);
         }
         Ok(count)
     }
 
-    /// Waits for a letter to arrive, and marks it with all others that have meanwhile.
-    async fn land(&self, flying: &mut JoinSet<(Claimed, Fate)>, now: DateTime<Utc>) -> Result<()> {
-        let Some(first) = flying.join_next().await else { return Ok(()) };
-        let mut landed = vec![first.context("a delivery died")?];
-        while let Some(next) = flying.try_join_next() {
-            landed.push(next.context("a delivery died")?);
+    /// Marks all letters whose reply is known, in one commit; they stay known until that is done.
+    async fn mark(&self, flight: &mut Flight, now: DateTime<Utc>) -> Result<()> {
+        if flight.landed.is_empty() {
+            return Ok(());
         }
         let (mut ids, mut replies) = (Vec::new(), Vec::new());
         let mut tx = self.store.begin().await?;
-        for (letter, fate) in landed {
+        for (letter, fate) in &flight.landed {
             match fate {
                 Fate::Sent(reply) => {
                     ids.push(letter.id);
-                    replies.push(reply);
+                    replies.push(reply.clone());
                 }
                 Fate::Later(reply) => {
                     let next = now + back_off(letter.attempts);
                     if next < letter.expires_at {
-                        outbox::reschedule(&mut tx, letter.id, &reply, next).await?;
+                        outbox::reschedule(&mut tx, letter.id, reply, next).await?;
                     } else {
-                        self.give_up(&mut tx, letter.id, &reply, now).await?;
+                        self.give_up(&mut tx, letter.id, &format!("{}: {reply}", bounces::EXPIRED), now).await?;
                     }
                 }
-                Fate::Never(reply) => self.give_up(&mut tx, letter.id, &reply, now).await?,
+                Fate::Never(reply) => self.give_up(&mut tx, letter.id, reply, now).await?,
+                Fate::Nobody => outbox::drop_claimed(&mut tx, letter.id, now).await?,
             }
         }
-        outbox::mark_sent(&mut tx, &ids, &replies, now).await?;
-        tx.commit().await.context("cannot mark letters as sent")
+        if !ids.is_empty() {
+            outbox::mark_sent(&mut tx, &ids, &replies, now).await?;
+        }
+        tx.commit().await.context("cannot mark letters as sent")?;
+        flight.landed.clear();
+        Ok(())
     }
 
-    async fn give_up(&self, conn: &mut crate::store::Connection, id: Uuid, reply: &str, now: DateTime<Utc>) -> Result<()> {
+    async fn give_up(&self, conn: &mut Connection, id: Uuid, reply: &str, now: DateTime<Utc>) -> Result<()> {
         outbox::give_up(conn, id, reply, now).await?;
         bounces::given_up(&mut Context { conn, now, site: &self.site, cause: None }, id, reply).await
     }
 }
 
+impl Flight {
+    fn is_under_way(&self) -> bool {
+        !self.flying.is_empty() || !self.landed.is_empty()
+    }
+
+    /// Waits for a reply, and takes all others that are there meanwhile. Safe to be given up at any moment.
+    async fn land(&mut self) {
+        let mut next = self.flying.join_next_with_id().await;
+        while let Some(joined) = next {
+            let (id, fate) = match joined {
+                Ok((id, fate)) => (id, fate),
+                Err(died) => (died.id(), Fate::Later(format!("the delivery died: {died}"))),
+            };
+            if let Some(letter) = self.letters.remove(&id) {
+                self.landed.push((letter, fate));
+            }
+            next = self.flying.try_join_next_with_id();
+        }
+    }
+}
+
 async fn deliver(way: &Way, signer: &Signer, letter: &Claimed) -> Fate {
-    let Some(to) = &letter.to else { return Fate::Never("the mailbox was erased before the letter went out".into()) };
+    let Some(to) = &letter.to else { return Fate::Nobody };
     if letter.raw.is_empty() {
         return Fate::Never("its words are no longer kept".into());
     }
@@ -193,18 +270,24 @@ async fn deliver(way: &Way, signer: &Signer, letter: &Claimed) -> Fate {
         Ok(signed) => signed,
         Err(error) => return Fate::Later(format!("it could not be signed: {error:#}")),
     };
+    // A return path that is no address could carry a command: it does not leave.
+    let from = match letter.reverse_path.as_str() {
+        "" => None,
+        path => match EmailAddress::parse(path) {
+            Ok(path) => Some(path),
+            Err(error) => return Fate::Never(format!("its return path is no address: {error}")),
+        },
+    };
     match way {
-        Way::Send(hop) => match hop.deliver(&letter.reverse_path, to, &signed).await {
+        Way::Send(hop) => match hop.deliver(Parcel { from: from.as_ref(), to, letter: &signed }).await {
             Ok(reply) => Fate::Sent(reply),
             Err(Failure::Later(reply)) => Fate::Later(reply),
             Err(Failure::Never(reply)) => Fate::Never(reply),
         },
-        Way::Capture(dir) => match capture::keep(dir.clone(), to.clone(), letter.id, signed).await {
+        Way::Capture(dir) => match capture::keep(dir.clone(), from, to.clone(), letter.id, signed).await {
             Ok(()) => Fate::Sent("captured".into()),
             Err(error) => Fate::Later(format!("it could not be captured: {error:#}")),
         },
-        // Such letters were put back before.
-        Way::Review => Fate::Later("held for review".into()),
     }
 }
 

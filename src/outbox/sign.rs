@@ -1,4 +1,6 @@
 //! DKIM (RFC 6376): every letter that leaves is signed by our domain.
+use std::borrow::Cow;
+
 use anyhow::{Context, Result};
 use mail_auth::{
     common::{
@@ -8,7 +10,7 @@ use mail_auth::{
     dkim::{Canonicalization, DkimSigner, Done},
 };
 
-use rustls::pki_types::PrivateKeyDer;
+use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer};
 
 use crate::store::keys::DkimKey;
 
@@ -40,9 +42,8 @@ pub struct Signer {
 impl Signer {
     /// For a key of a domain.
     pub fn new(key: &DkimKey, domain: &str) -> Result<Self> {
-        let private = RsaKey::<Sha256>::from_key_der(PrivateKeyDer::Pkcs1(key.private_key.clone().into()))
-            .map_err(|error| anyhow::anyhow!("{error}"))
-            .context("the DKIM key can't be read")?;
+        let private = PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(key.private_key.as_slice()));
+        let private = RsaKey::<Sha256>::from_key_der(private).map_err(|error| anyhow::anyhow!("{error}")).context("the DKIM key can't be read")?;
         let headers = SIGNED.into_iter().chain(OVERSIGNED).chain(OVERSIGNED);
         let signer = DkimSigner::from_key(private)
             .domain(domain)
@@ -53,11 +54,47 @@ impl Signer {
         Ok(Self { signer })
     }
 
-    /// The letter with its signature before it.
+    /// The letter with its signature before it, all its lines ended by CRLF and nothing else (RFC 5321 2.3.8): what a stray CR or LF means,
+    /// one server says this and the next that, and a signature would break on the way.
     pub fn sign(&self, raw: &[u8]) -> Result<Vec<u8>> {
-        let signature = self.signer.sign(raw).map_err(|error| anyhow::anyhow!("{error}"))?;
+        let raw = crlf(raw);
+        let signature = self.signer.sign(&raw).map_err(|error| anyhow::anyhow!("{error}"))?;
         let mut signed = signature.to_header().into_bytes();
-        signed.extend_from_slice(raw);
+        signed.extend_from_slice(&raw);
         Ok(signed)
+    }
+}
+
+fn crlf(raw: &[u8]) -> Cow<'_, [u8]> {
+    let stray = |at: usize| match raw[at] {
+        b'\r' => raw.get(at + 1) != Some(&b'\n'),
+        b'\n' => at == 0 || raw[at - 1] != b'\r',
+        _ => false,
+    };
+    if raw.ends_with(b"\r\n") && !(0..raw.len()).any(stray) {
+        return Cow::Borrowed(raw);
+    }
+    let mut out = Vec::with_capacity(raw.len() + 64);
+    for (at, &byte) in raw.iter().enumerate() {
+        match byte {
+            b'\r' | b'\n' if stray(at) => out.extend_from_slice(b"\r\n"),
+            byte => out.push(byte),
+        }
+    }
+    if !out.ends_with(b"\r\n") {
+        out.extend_from_slice(b"\r\n");
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_end_in_crlf_and_in_nothing_else() {
+        for (raw, travels) in [("a\r\nb\r\n", "a\r\nb\r\n"), ("a\nb", "a\r\nb\r\n"), ("a\rb\r\r\n\n", "a\r\nb\r\n\r\n\r\n"), ("", "\r\n")] {
+            assert_eq!(String::from_utf8_lossy(&crlf(raw.as_bytes())), travels, "{raw:?}");
+        }
     }
 }

@@ -2,6 +2,7 @@
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use mail_auth::dkim::generate::DkimKeyPair;
+use mail_builder::encoders::Base64Encoder;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use super::{Connection, Store};
@@ -9,6 +10,9 @@ use crate::domain::secret::Secret;
 
 /// RFC 8301 3.2: at least 1024, should be 2048.
 const BITS: usize = 2048;
+/// What stands before a 2048-bit key (RFC 8017 A.1.1) to make it a SubjectPublicKeyInfo (RFC 5280 4.1): what verifiers expect in `p=`,
+/// whatever RFC 6376 3.6.1 says (its erratum 3017).
+const SUBJECT_PUBLIC_KEY_INFO: [u8; 24] = [0x30, 0x82, 1, 0x22, 0x30, 0x0d, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 1, 1, 5, 0, 3, 0x82, 1, 0x0f, 0];
 
 /// A key to sign with.
 pub struct DkimKey {
@@ -33,10 +37,10 @@ pub async fn ensure(store: &Store, secret: &Secret, domain: &str, now: DateTime<
     sqlx::query!(
         "insert into dkim_key (selector, domain, sealed, public_key, created_at)
          select $1, $2, $3, $4, $5 where not exists (select 1 from dkim_key where domain = $2) on conflict do nothing",
-        now.format("pp%Y%m%d").to_string(),
+        now.format("pp%Y%m").to_string(),
         domain,
         sealed,
-        pair.encoded_public_key(),
+        in_record(pair.public_key())?,
         now
     )
     .execute(&mut *store.connection().await?)
@@ -56,4 +60,23 @@ pub async fn find(conn: &mut Connection, secret: &Secret, domain: &str) -> Resul
         Ok(DkimKey { selector: row.selector, public_key: row.public_key, private_key })
     })
     .transpose()
+}
+
+/// The public half as it stands in the DNS record.
+fn in_record(pkcs1: &[u8]) -> Result<String> {
+    let text = Base64Encoder::new().encode(&[&SUBJECT_PUBLIC_KEY_INFO, pkcs1].concat()).context("writing base 64")?;
+    String::from_utf8(text).context("base 64 is ASCII")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_public_key_stands_in_the_record_as_verifiers_expect_it() {
+        let record = in_record(&[0x30; 270]).expect("encodes");
+        // What every record with a 2048-bit key begins with.
+        assert!(record.starts_with("MIIBIjANBgkqhkiG9w0BAQEFAAOCAQ8A"), "{record}");
+        assert_eq!(record.len(), 392);
+    }
 }

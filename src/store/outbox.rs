@@ -122,33 +122,46 @@ pub struct Claimed {
     pub expires_at: DateTime<Utc>,
 }
 
-/// Claims up to `limit` due letters for `owner`, the most urgent first, never more than `per_domain` on their way to one domain; none while everything is held.
-/// Committed by itself. The lock makes the limit hold over all processes: counted without it, concurrent claims exceed it.
-pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, per_domain: i64, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
-    use sqlx::Connection as _;
-    let mut tx = conn.begin().await?;
+/// How much a claim may take.
+#[derive(Debug, Clone, Copy)]
+pub struct Allowance {
+    /// Letters at most.
+    pub letters: usize,
+    /// Letters on their way at once to one recipient domain, over all processes.
+    pub per_domain: usize,
+    /// How many waiting letters of each priority are looked at: a long row of letters to a domain at its limit must not be read again for every claim.
+    pub reach: usize,
+}
+
+/// Claims due letters for `owner`, the most urgent first; none while everything is held. The caller commits at once. Concurrent claims go one
+/// after the other, for only so does the limit per domain hold.
+pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
     sqlx::query!("select pg_advisory_xact_lock(7725, -1)").execute(&mut *tx).await?;
+    let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     let rows = sqlx::query!(
-        "with busy as (select domain, count(*) as n from outbox where owner is not null and state = 'queued' group by domain),
-         candidate as (
-             select id, domain, priority, next_at from outbox
-             where state = 'queued' and owner is null and next_at <= $4 and not (select hold_all from installation)
-             order by priority, next_at, id limit $2::bigint * 10 for update skip locked),
+        "with busy as (select domain, count(*) as n from outbox where owner is not null group by domain),
+         near as (
+             select c.id, c.domain, c.priority, c.next_at
+             from unnest(array[0, 1, 2, 3]::smallint[]) as p (priority) cross join lateral (
+                 select o.id, o.domain, o.priority, o.next_at from outbox o
+                 where o.state = 'queued' and o.owner is null and o.priority = p.priority and o.next_at <= $4
+                 order by o.next_at, o.id limit $5) c
+             where not (select hold_all from installation)),
          ranked as (
-             select c.*, row_number() over (partition by c.domain order by c.priority, c.next_at, c.id) + coalesce(b.n, 0) as place
-             from candidate c left join busy b using (domain)),
-         due as (select id from ranked where place <= $3 order by priority, next_at, id limit $2::bigint)
-         update outbox o set owner = $1, attempts = attempts + 1
-         from due, address a where o.id = due.id and a.id = o.address_id
+             select near.*, row_number() over (partition by near.domain order by near.priority, near.next_at, near.id) + coalesce(busy.n, 0) as place
+             from near left join busy using (domain)),
+         due as (select id from ranked where place <= $3 order by priority, next_at, id limit $2)
+         update outbox o set owner = $1, attempts = attempts + 1 from due, address a
+         where o.id = due.id and a.id = o.address_id and o.state = 'queued' and o.owner is null
          returning o.id, a.email, o.reverse_path, o.raw, o.attempts, o.expires_at",
         owner,
-        limit,
-        per_domain,
-        now
+        count(allowance.letters),
+        count(allowance.per_domain),
+        now,
+        count(allowance.reach)
     )
-    .fetch_all(&mut *tx)
+    .fetch_all(tx)
     .await?;
-    tx.commit().await?;
     Ok(rows
         .into_iter()
         .map(|row| Claimed {
@@ -205,16 +218,30 @@ pub async fn give_up(conn: &mut Connection, id: Uuid, reply: &str, now: DateTime
     Ok(())
 }
 
-/// A claimed letter goes back untried: held (`review`), or free again.
-pub async fn put_back(conn: &mut Connection, ids: &[Uuid], held: bool) -> Result<()> {
+/// A claimed letter goes nowhere: its mailbox was erased.
+pub async fn drop_claimed(conn: &mut Connection, id: Uuid, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        "update outbox set owner = null, attempts = greatest(attempts - 1, 0), state = case when $2 then 'held' else state end where id = any($1)",
-        ids,
-        held
+        "with dropped as (update outbox set state = 'dropped', owner = null where id = $1 returning exchange_id)
+         update exchange e set outcome = 'dropped', reply = 'the mailbox was erased', ended_at = $2 from dropped where e.id = dropped.exchange_id",
+        id,
+        now
     )
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// Holds every due letter that nobody has let go yet (`delivery.mode = "review"`); gives how many.
+pub async fn hold_unreviewed(conn: &mut Connection, now: DateTime<Utc>) -> Result<u64> {
+    let held = sqlx::query!(
+        "with held as (
+             update outbox set state = 'held' where state = 'queued' and owner is null and released_at is null and next_at <= $1 returning exchange_id)
+         update exchange e set outcome = 'held', ended_at = $1 from held where e.id = held.exchange_id",
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(held.rows_affected())
 }
 
 /// What a person at a shell may do with a letter that is not sent.
@@ -239,12 +266,16 @@ pub async fn order(conn: &mut Connection, id: Uuid, order: Order, now: DateTime<
         Order::Drop => (&["queued", "held", "failed"], "dropped"),
     };
     let from: Vec<String> = from.iter().map(|state| (*state).to_owned()).collect();
+    // Whoever lets a letter go, or begins it anew, gives it five days from then.
     let done = sqlx::query!(
         "with changed as (
-             update outbox set state = $3, next_at = case when $3 = 'queued' then $4 else next_at end,
-                 expires_at = case when state = 'failed' then $4 + interval '5 days' else expires_at end
+             update outbox set state = $3,
+                 next_at = case when $3 = 'queued' then $4 else next_at end,
+                 attempts = case when state = 'failed' then 0 else attempts end,
+                 released_at = case when $3 = 'queued' then $4 else released_at end,
+                 expires_at = case when $3 = 'queued' and state <> 'queued' then greatest(expires_at, $4::timestamptz + interval '5 days') else expires_at end
              where id = $1 and state = any($2) and owner is null and raw is not null returning exchange_id)
-         update exchange e set outcome = case when $3 = 'dropped' then 'dropped' end, ended_at = case when $3 = 'dropped' then $4 end
+         update exchange e set outcome = nullif($3, 'queued'), ended_at = case when $3 <> 'queued' then $4 end
          from changed where e.id = changed.exchange_id",
         id,
         &from,
@@ -254,6 +285,20 @@ pub async fn order(conn: &mut Connection, id: Uuid, order: Order, now: DateTime<
     .execute(conn)
     .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Lets every held letter go; gives how many.
+pub async fn release_held(conn: &mut Connection, now: DateTime<Utc>) -> Result<u64> {
+    let released = sqlx::query!(
+        "with gone as (
+             update outbox set state = 'queued', next_at = $1, released_at = $1, expires_at = greatest(expires_at, $1::timestamptz + interval '5 days')
+             where state = 'held' returning exchange_id)
+         update exchange e set outcome = null, ended_at = null from gone where e.id = gone.exchange_id",
+        now
+    )
+    .execute(conn)
+    .await?;
+    Ok(released.rows_affected())
 }
 
 /// Stops or starts everything that leaves.
@@ -304,14 +349,18 @@ pub struct Sent {
     pub cause: Option<Uuid>,
     /// Who wrote that one.
     pub writer: Option<Uuid>,
+    /// Its bytes, while they are kept.
+    pub original: Option<Vec<u8>>,
 }
 
 /// Finds a letter of ours by its row.
 pub async fn sent(conn: &mut Connection, id: Uuid) -> Result<Option<Sent>> {
     Ok(sqlx::query_as!(
         Sent,
-        "select o.exchange_id, o.address_id, o.kind, e.cause_id as cause, c.address_id as \"writer?\"
-         from outbox o join exchange e on e.id = o.exchange_id left join exchange c on c.id = e.cause_id where o.id = $1",
+        "select o.exchange_id, o.address_id, o.kind, e.cause_id as cause, c.address_id as \"writer?\", l.raw as \"original?\"
+         from outbox o join exchange e on e.id = o.exchange_id left join exchange c on c.id = e.cause_id
+         left join inbox i on i.exchange_id = c.id left join letter l on l.id = i.letter_id
+         where o.id = $1",
         id
     )
     .fetch_optional(conn)

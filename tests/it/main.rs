@@ -6,5 +6,6 @@ mod dns;
 mod rounds;
 mod scenarios;
 mod sessions;
+mod templates;
 mod tidy;
 mod verification;

@@ -149,7 +149,18 @@ impl Story {
         let fixed = fixed.into_iter().map(|(key, value)| (key.to_owned(), value));
         let config = Config::load(Some(Path::new("/dev/null")), fixed.chain(settings.iter().cloned())).expect("a good configuration");
         let house = Stepped::start(&config, database.store().await, moment("2027-01-01 00:00")).await.expect("the house starts");
-        Self { house, database, catcher, _name_server: name_server, _data: data, words: HashMap::new(), last: HashMap::new(), answer: None, letters_in: 0, count: 0 }
+        Self {
+            house,
+            database,
+            catcher,
+            _name_server: name_server,
+            _data: data,
+            words: HashMap::new(),
+            last: HashMap::new(),
+            answer: None,
+            letters_in: 0,
+            count: 0,
+        }
     }
 
     async fn happen(&mut self, happening: &Happening<'_>) -> Result<(), String> {
@@ -257,7 +268,10 @@ impl Story {
         let after = |word: &str| words.iter().position(|w| w == word).and_then(|at| words.get(at + 1)).cloned();
         let to = after("to").ok_or("< to A")?;
         let Some(caught) = self.catcher.take(&to) else {
-            return Err(format!("nothing was sent to {to}; waiting: {:?}", self.catcher.rest().iter().map(|l| (l.to.clone(), Message::parse(&l.raw).subject)).collect::<Vec<_>>()));
+            return Err(format!(
+                "nothing was sent to {to}; waiting: {:?}",
+                self.catcher.rest().iter().map(|l| (l.to.clone(), Message::parse(&l.raw).subject)).collect::<Vec<_>>()
+            ));
         };
         let message = Message::parse(&caught.raw);
         if let Some(subject) = after("subject") {
@@ -268,7 +282,8 @@ impl Story {
         let text: Vec<String> = message.text().lines().map(|line| line.trim().to_owned()).collect();
         let mut at = 0;
         for wanted in below.iter().filter(|line| !line.is_empty()) {
-            let field = wanted.split_once(": ").filter(|(name, _)| message.field(name).is_some() && name.contains(|c: char| c.is_uppercase()) && !name.contains(' '));
+            let field =
+                wanted.split_once(": ").filter(|(name, _)| message.field(name).is_some() && name.contains(|c: char| c.is_uppercase()) && !name.contains(' '));
             let found = match field {
                 Some((name, value)) => message.field(name).is_some_and(|is| self.matches(value, is)),
                 None => match (at..text.len()).find(|line| self.matches(wanted, &text[*line])) {
@@ -345,7 +360,10 @@ impl Story {
             ("select count(*) from inbox where state not in ('done', 'held')", "0".to_owned()),
             ("select count(*) from outbox where state = 'queued' and next_at <= to_timestamp(0)", "0".to_owned()),
             ("select count(*) from exchange where direction = 'in'", self.letters_in.to_string()),
-            ("select count(*) from outbox o join exchange e on e.id = o.exchange_id and e.direction = 'out'", self.ask("select count(*) from exchange where direction = 'out'").await),
+            (
+                "select count(*) from outbox o join exchange e on e.id = o.exchange_id and e.direction = 'out'",
+                self.ask("select count(*) from exchange where direction = 'out'").await,
+            ),
         ] {
             let answer = self.ask(query).await;
             if answer != expected {
