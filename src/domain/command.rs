@@ -263,15 +263,7 @@ impl Command {
             Self::Refuse { person, reason } => vec![("person", json!(person)), ("reason", json!(reason))],
             Self::Reject { reason } => vec![("reason", json!(reason))],
             Self::Note { text } => vec![("text", json!(text))],
-            Self::Help
-            | Self::Join
-            | Self::Status
-            | Self::Confirm
-            | Self::Change
-            | Self::Resume
-            | Self::Leave
-            | Self::NewPartner
-            | Self::AllWell => vec![],
+            Self::Help | Self::Join | Self::Status | Self::Confirm | Self::Change | Self::Resume | Self::Leave | Self::NewPartner | Self::AllWell => vec![],
             Self::MyData | Self::ForgetMe | Self::ShareAddress | Self::Block | Self::Report | Self::Approve | Self::Undo | Self::Rematch => vec![],
             Self::Accept | Self::Discard | Self::Ban | Self::Done | Self::Hold | Self::Release => vec![],
         };
