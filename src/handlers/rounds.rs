@@ -17,6 +17,7 @@ use crate::{
     },
     mail::{answers, markdown},
     store::{
+        applications,
         partnerships::{self, NewPartner},
         people,
         rounds::{self, Candidate, Snapshot, Waiting},
@@ -45,6 +46,18 @@ pub async fn sentence(ctx: &mut Context<'_>) -> Result<String> {
     let open = round::for_new_application(&open).map(escaped);
     let next = rounds::next_planned(ctx.conn).await?.as_ref().map(escaped);
     Ok(round::sentence(ctx.now.date_naive(), open.as_ref(), next.as_ref()))
+}
+
+/// Where the rounds stand for a person: the one whose introductions they await, else as [`sentence`].
+pub async fn sentence_for(ctx: &mut Context<'_>, person: Uuid) -> Result<String> {
+    let application = applications::find_live(ctx.conn, person).await?.filter(|application| application.state == applications::State::Confirmed);
+    match application.and_then(|application| application.round_id) {
+        Some(id) => {
+            let round = rounds::lock(ctx.conn, id).await?;
+            Ok(round::sentence_within(ctx.now.date_naive(), &Round { name: markdown::escape(&round.name), ..round }))
+        }
+        None => sentence(ctx).await,
+    }
 }
 
 /// Opens a round. Confirmed applications that waited are in, as far as there are places, and hear so; those without a place hear that too; and whoever did
