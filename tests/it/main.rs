@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)]
 mod database;
 mod dns;
+mod exit;
+mod next_hop;
 mod sessions;
 mod tidy;
 mod verification;
