@@ -66,7 +66,8 @@ export PATH
 rust_wanted=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 get_rustup="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y"
 if command -v apt-get >/dev/null && ! command -v curl >/dev/null; then
-    get_rustup="$([ "$(id -u)" = 0 ] || echo 'sudo ')apt-get install -y curl && $get_rustup"
+    sudo=$([ "$(id -u)" = 0 ] || echo 'sudo ')
+    get_rustup="${sudo}apt-get update && ${sudo}apt-get install -y curl && $get_rustup"
 fi
 if ! command -v cargo >/dev/null || ! rust_found=$(rustc --version 2>/dev/null); then
     stop_with "Rust is missing ($rust_wanted or later is needed). Please type: $get_rustup"

@@ -95,6 +95,11 @@ create index on outbox (address_id);
 create index on outbox (sending_id);
 create index outbox_recent on outbox (kind, created_at);
 
+-- Whose words are still kept: looked at every minute, so never the whole table.
+create index outbox_words on outbox (state) where raw is not null;
+create index letter_words on letter (received_at) where raw is not null;
+create index inbox_words on inbox (received_at) where state = 'done' and peer <> '';
+
 -- One row: what an operator may switch for all processes at once; and DKIM keys, sealed by the master secret.
 create table installation (
     only_row boolean primary key default true check (only_row),

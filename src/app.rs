@@ -1,8 +1,16 @@
 //! Builds every room and runs it until stopped: the only file that knows them all.
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
 
 use anyhow::{Context, Result};
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -12,7 +20,7 @@ use crate::{
         programme::{LIBRARIANS, Programme},
         secret::Secret,
     },
-    handlers::{self, Site},
+    handlers::{self, Clock, Site},
     inbox::Inbox,
     outbox::Exit,
     schedule, smtp,
@@ -95,6 +103,7 @@ pub fn site(config: &Config) -> Result<Site> {
         operator: config.operator.clone(),
         asks_per_hour: config.auth.asks_per_hour.into(),
         letters_per_day: (config.relay.limits == Switch::On).then_some(config.relay.letters_per_day.into()),
+        keep_words_days: config.keep_words_days,
     })
 }
 
@@ -123,7 +132,9 @@ fn secret(config: &Config) -> Result<Secret> {
     match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
         Ok(mut file) => {
             let secret = Secret::from_bytes(handlers::random()?);
-            file.write_all(format!("{}\n", secret.to_text()).as_bytes()).and_then(|()| file.sync_all()).with_context(|| format!("cannot write {}", path.display()))?;
+            file.write_all(format!("{}\n", secret.to_text()).as_bytes())
+                .and_then(|()| file.sync_all())
+                .with_context(|| format!("cannot write {}", path.display()))?;
             Ok(secret)
         }
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => read(&path),
@@ -155,7 +166,7 @@ pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(&
     rooms.spawn(Exit::new(store.clone(), owner, site.clone(), &config).await?.run(queued.clone(), inner.clone()));
     rooms.spawn(calendar(store.clone(), site.clone(), queued, inner.clone()));
     let capture = (config.delivery.mode() == DeliveryMode::Capture).then(|| config.data_dir.join("mail"));
-    rooms.spawn(web::serve(pages, web::Pages { store, site, capture }, inner.clone()));
+    rooms.spawn(web::serve(pages, web::Pages { store, site, clock: Arc::new(Utc::now), capture }, inner.clone()));
     ready(&line);
     smtp::serve(door, listeners, outer).await;
     inner.cancel();
@@ -177,4 +188,87 @@ async fn calendar(store: Store, site: Arc<Site>, queued: Arc<Notify>, stop: Canc
             }
         }
     }
+}
+
+/// The whole house under a set clock, worked step by step: for tests, demonstrations and rehearsals. Its doors are real.
+pub struct Stepped {
+    /// The database.
+    pub store: Store,
+    /// The programme.
+    pub site: Arc<Site>,
+    /// Where it takes mail.
+    pub smtp: SocketAddr,
+    /// Where it shows pages.
+    pub http: SocketAddr,
+    clock: Arc<AtomicI64>,
+    inbox: Inbox,
+    exit: Exit,
+    stop: CancellationToken,
+    doors: tokio::task::JoinSet<()>,
+}
+
+impl Stepped {
+    /// Opens the doors at `now`; nothing that came in is worked off before [`Stepped::settle`].
+    pub async fn start(config: &Config, store: Store, now: DateTime<Utc>) -> Result<Self> {
+        let site = Arc::new(site(config)?);
+        let (owner, watch) = Owner::take(&store, i32::from_be_bytes(handlers::random::<4>()?) & i32::MAX).await?;
+        let moment = Arc::new(AtomicI64::new(now.timestamp_micros()));
+        let clock: Clock = {
+            let moment = moment.clone();
+            Arc::new(move || at(&moment))
+        };
+        let (queued, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        let exit = Exit::new(store.clone(), owner.clone(), site.clone(), config).await?;
+        let listeners = smtp::bind(config).await?;
+        let smtp_address = listeners.first().context("smtp.listen names no address")?.local_addr()?;
+        let door = smtp::Door::new(config, store.clone(), site.secret.clone(), clock.clone(), Arc::new(Notify::new()))?;
+        let pages = web::bind(config).await?;
+        let http = pages.local_addr()?;
+        let capture = (config.delivery.mode() == DeliveryMode::Capture).then(|| config.data_dir.join("mail"));
+        let mut doors = tokio::task::JoinSet::new();
+        doors.spawn(smtp::serve(door, listeners, stop.clone()));
+        doors.spawn(web::serve(pages, web::Pages { store: store.clone(), site: site.clone(), clock, capture }, stop.clone()));
+        let watching = stop.clone();
+        doors.spawn(async move {
+            tokio::select! { () = watch => {}, () = watching.cancelled() => {} }
+        });
+        let inbox = Inbox { store: store.clone(), owner, site: site.clone(), outbox: queued };
+        Ok(Self { store, site, smtp: smtp_address, http, clock: moment, inbox, exit, stop, doors })
+    }
+
+    /// The time here.
+    pub fn now(&self) -> DateTime<Utc> {
+        at(&self.clock)
+    }
+
+    /// Sets the clock.
+    pub fn set(&self, now: DateTime<Utc>) {
+        self.clock.store(now.timestamp_micros(), Ordering::SeqCst);
+    }
+
+    /// Works until nothing is due any more.
+    pub async fn settle(&self) -> Result<()> {
+        while self.inbox.step(self.now()).await? + self.exit.step(self.now()).await? > 0 {}
+        Ok(())
+    }
+
+    /// Does whatever the calendar would do now, and all that comes of it.
+    pub async fn tick(&self) -> Result<()> {
+        while schedule::step(&self.store, &self.site, self.now()).await? > 0 {}
+        self.settle().await
+    }
+
+    /// Closes the doors.
+    pub async fn end(mut self) -> Result<()> {
+        self.stop.cancel();
+        while let Some(ended) = self.doors.join_next().await {
+            ended.context("a door died")?;
+        }
+        self.store.close().await;
+        Ok(())
+    }
+}
+
+fn at(moment: &AtomicI64) -> DateTime<Utc> {
+    DateTime::from_timestamp_micros(moment.load(Ordering::SeqCst)).unwrap_or_default()
 }

@@ -7,14 +7,17 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    handlers::{self, Context, Incoming, Site},
+    domain::command::Command,
+    handlers::{Context, Incoming, Outcome, Site, bounces, help, membership, relay, sign_up, topics, unproven},
     mail::{classify, envelope::Envelope, message::Message, reply},
-    route,
+    route::{self, Route},
     store::{
         Store, exchanges,
         inbox::{self, Claimed},
         ownership::{self, Owner},
         people,
+        recipients::Recipient,
+        tokens,
     },
 };
 
@@ -86,12 +89,12 @@ impl Inbox {
         let outcome = match &writer {
             Some((writer_id, writer)) => {
                 let incoming = Incoming { claimed, message: &message, reply: &words, writer, writer_id: *writer_id };
-                handlers::handle(&mut context, &route, &incoming).await?
+                handle(&mut context, &route, &incoming).await?
             }
-            None => handlers::handle_unsigned(&mut context, &route, claimed, &message).await?,
+            None => handle_unsigned(&mut context, &route, claimed, &message).await?,
         };
         // A letter on hold waits; its row says so already.
-        if route != route::Route::AskWriter {
+        if route != Route::AskWriter {
             inbox::finish(&mut tx, claimed.id, &outcome, now).await?;
         }
         tx.commit().await.context("cannot commit what a letter caused")
@@ -125,6 +128,49 @@ impl Inbox {
             Ok(rows) => tracing::warn!(rows, "rows of a process that is gone are free again"),
             Err(error) => tracing::warn!(error = format!("{error:#}"), "cannot look for rows of processes that are gone"),
         }
+    }
+}
+
+/// Does with a letter what its route says.
+async fn handle(ctx: &mut Context<'_>, route: &Route, incoming: &Incoming<'_>) -> Result<Outcome> {
+    if let Recipient::Reply { token, .. } = &incoming.claimed.recipient {
+        tokens::mark_used(ctx.conn, token, ctx.now).await?;
+    }
+    match route {
+        Route::Bounce { .. } | Route::Quiet(_) => handle_unsigned(ctx, route, incoming.claimed, incoming.message).await,
+        Route::Operator(mailbox) => help::for_operator(ctx, incoming, mailbox).await,
+        Route::AskWriter => unproven::ask(ctx, incoming).await,
+        Route::Relay { partnership, reader } => relay::forward(ctx, incoming, *partnership, *reader).await,
+        Route::Vouch { mailbox } => unproven::answered(ctx, incoming, *mailbox).await,
+        Route::SignUpReply => match sign_up::replied(ctx, incoming).await? {
+            Some(outcome) => Ok(outcome),
+            None => membership::told(ctx, incoming).await,
+        },
+        Route::TopicsReply => topics::answered(ctx, incoming).await,
+        Route::Reply | Route::Help => membership::told(ctx, incoming).await,
+        Route::SignUp => match ctx.command(incoming) {
+            Some(command) if !matches!(command, Command::Join | Command::Confirm | Command::Change) => membership::obey(ctx, incoming, command).await,
+            Some(_) | None => sign_up::applied(ctx, incoming).await,
+        },
+        Route::Topics(address) => topics::written_to(ctx, incoming, address).await,
+    }
+}
+
+/// The same for a letter whose header names no writer, as bounces may: such a letter is never answered.
+async fn handle_unsigned(ctx: &mut Context<'_>, route: &Route, claimed: &Claimed, message: &Message) -> Result<Outcome> {
+    match route {
+        Route::Bounce { outbox } => bounces::returned(ctx, *outbox, message).await,
+        Route::Quiet(why) => Ok(format!("not answered: {why}")),
+        Route::Operator(_) => Ok("kept for the operator".into()),
+        Route::AskWriter
+        | Route::Relay { .. }
+        | Route::Vouch { .. }
+        | Route::SignUpReply
+        | Route::TopicsReply
+        | Route::Reply
+        | Route::SignUp
+        | Route::Topics(_)
+        | Route::Help => anyhow::bail!("a letter without a writer was admitted to {}", claimed.recipient.mailbox()),
     }
 }
 

@@ -1,4 +1,203 @@
-//! temporary
-use crate::{handlers::Site,store::Store};
-pub async fn step(_s:&Store,_t:&Site,_n:chrono::DateTime<chrono::Utc>)->anyhow::Result<usize>{Ok(0)}
-pub async fn send_on(_s:&Store,_t:&Site,_n:chrono::DateTime<chrono::Utc>)->anyhow::Result<Option<usize>>{Ok(None)}
+//! The calendar: does what is due at a moment, each thing in a transaction of its own, once, however many processes look at it.
+use anyhow::{Context as _, Result, bail};
+use chrono::{DateTime, TimeDelta, Utc};
+use uuid::Uuid;
+
+use crate::{
+    domain::{
+        matching::Matching,
+        round::{self, Action, Round, State},
+    },
+    handlers::{Context, Sending, Site, introductions, rounds, topics},
+    store::{Connection, Store, inbox, outbox, people, rounds as round_rows},
+    templates::letters::Resumed,
+};
+
+/// Matches that are tried in a row when people come and go meanwhile.
+const TRIES: usize = 5;
+/// Does whatever the calendar would do at `now`; gives how many things that were, 0 when nothing was due. One thing that fails stops no other: it is logged,
+/// and the first such error is given once all else is done.
+pub async fn step(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
+    let mut done = Done::default();
+    done.note("pauses", end_pauses(store, site, now).await);
+    done.note("letters on hold", expire_held(store, now).await);
+    match round_list(store).await {
+        Ok(list) => {
+            for round in list {
+                done.note("a round", advance(store, site, round.id, now).await);
+            }
+        }
+        Err(error) => done.note("rounds", Err(error)),
+    }
+    // Topics: start those whose day has come, then queue their letters batch by batch.
+    done.note("topics", start_topics(store, site, now).await);
+    loop {
+        match send_on(store, site, now).await {
+            Ok(Some(letters)) => done.note("a topic", Ok(letters.max(1))),
+            Ok(None) => break,
+            Err(error) => {
+                done.note("a topic", Err(error));
+                break;
+            }
+        }
+    }
+    done.note("words past their days", forget_words(store, site, now).await);
+    done.result()
+}
+
+/// What was done, and what went wrong first.
+#[derive(Default)]
+struct Done {
+    count: usize,
+    error: Option<anyhow::Error>,
+}
+
+impl Done {
+    fn note(&mut self, what: &str, result: Result<usize>) {
+        match result {
+            Ok(count) => self.count += count,
+            Err(error) => {
+                let error = error.context(format!("{what} in the calendar"));
+                match self.error {
+                    Some(_) => tracing::error!(error = format!("{error:#}"), "more in the calendar could not be done"),
+                    None => self.error = Some(error),
+                }
+            }
+        }
+    }
+
+    fn result(self) -> Result<usize> {
+        match self.error {
+            Some(error) => Err(error),
+            None => Ok(self.count),
+        }
+    }
+}
+
+fn context<'a>(conn: &'a mut Connection, site: &'a Site, now: DateTime<Utc>) -> Context<'a> {
+    Context { conn, now, site, cause: None }
+}
+
+async fn round_list(store: &Store) -> Result<Vec<Round>> {
+    round_rows::list(&mut *store.connection().await?).await
+}
+
+/// Does with a round whatever is due, step after step, so that one that was forgotten catches up at once. Gives the number of steps and letters.
+async fn advance(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>) -> Result<usize> {
+    let mut done = 0;
+    // A round has six steps in all.
+    for _ in 0..State::ALL.len() {
+        let mut tx = store.begin().await?;
+        let round = round_rows::lock(&mut tx, id).await?;
+        let Some(action) = round::due(&round, now.date_naive()) else {
+            if round.state == State::Open {
+                done += rounds::take_in(&mut context(&mut tx, site, now), &round).await?;
+                tx.commit().await?;
+            }
+            break;
+        };
+        done += 1;
+        match action {
+            Action::Open => done += rounds::open(&mut context(&mut tx, site, now), id).await?,
+            Action::Close => rounds::close(&mut context(&mut tx, site, now), id).await?,
+            Action::End => done += rounds::end(&mut context(&mut tx, site, now), id).await?,
+            Action::Approve if !round_rows::is_stale(&mut tx, &round).await? => rounds::approve(&mut context(&mut tx, site, now), id).await?,
+            // A proposal of yesterday's people is made anew before it is approved.
+            Action::Propose | Action::Approve => {
+                tx.rollback().await?;
+                propose(store, site, id, now).await?;
+                continue;
+            }
+            Action::Introduce => {
+                tx.rollback().await?;
+                done += introduce(store, site, id, now).await?;
+                continue;
+            }
+        }
+        tx.commit().await.context("cannot commit a step of a round")?;
+    }
+    Ok(done)
+}
+
+/// Matches a round and writes the proposal down: the snapshot in one transaction, the match in none, the result in another, written only if nobody came, went
+/// or changed their answers meanwhile; else the match is made anew.
+pub async fn propose(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>) -> Result<Matching> {
+    for _ in 0..TRIES {
+        let mut tx = store.begin().await?;
+        let snapshot = rounds::snapshot(&mut context(&mut tx, site, now), id).await?;
+        tx.commit().await?;
+        let programme = site.programme.clone();
+        let (snapshot, matching) = tokio::task::spawn_blocking(move || {
+            let matching = rounds::matched(&programme, &snapshot);
+            (snapshot, matching)
+        })
+        .await
+        .context("the matcher died")?;
+        let matching = matching?;
+        let mut tx = store.begin().await?;
+        if rounds::record(&mut context(&mut tx, site, now), &snapshot, &matching).await? {
+            tx.commit().await.context("cannot commit a proposal")?;
+            return Ok(matching);
+        }
+    }
+    bail!("people came and went while the round was being matched, {TRIES} times in a row: try again")
+}
+
+/// Introduces an approved round, some partnerships a transaction; gives the number of letters. After a crash it goes on where it stopped.
+pub async fn introduce(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>) -> Result<usize> {
+    let mut letters = 0;
+    loop {
+        let mut tx = store.begin().await?;
+        let written = introductions::step(&mut context(&mut tx, site, now), id).await?;
+        tx.commit().await.context("cannot commit introductions")?;
+        match written {
+            Some(more) => letters += more,
+            None => return Ok(letters),
+        }
+    }
+}
+
+/// Pauses whose day has come end, and their people are told.
+async fn end_pauses(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
+    let mut tx = store.begin().await?;
+    let resumed = people::resume_due(&mut tx, now.date_naive()).await?;
+    let mut ctx = context(&mut tx, site, now);
+    for id in &resumed {
+        let Some(person) = people::find(ctx.conn, *id).await?.filter(|person| person.left_at.is_none()) else { continue };
+        let letter = Resumed { was_paused: true, round: rounds::sentence(&mut ctx).await? };
+        ctx.write(&person, &letter, Sending::about(now.date_naive().to_string())).await?;
+    }
+    tx.commit().await.context("cannot commit the end of pauses")?;
+    Ok(resumed.len())
+}
+
+/// Letters on hold for which nobody vouched in time are dropped.
+async fn expire_held(store: &Store, now: DateTime<Utc>) -> Result<usize> {
+    let mut tx = store.begin().await?;
+    let expired = inbox::expire_held(&mut tx, now).await?;
+    tx.commit().await.context("cannot commit the end of letters on hold")?;
+    Ok(expired)
+}
+
+/// The words of letters are kept only as long as delivery and the configured days need them.
+async fn forget_words(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
+    let mut tx = store.begin().await?;
+    let forgotten = outbox::drop_words(&mut tx, now - TimeDelta::days(site.keep_words_days.into())).await?;
+    tx.commit().await.context("cannot commit the forgetting of words")?;
+    Ok(usize::try_from(forgotten)?)
+}
+
+async fn start_topics(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
+    let mut tx = store.begin().await?;
+    let started = topics::start_due(&mut context(&mut tx, site, now)).await?;
+    tx.commit().await.context("cannot commit the start of a topic")?;
+    Ok(started)
+}
+
+/// Queues the next letters of a topic that is going out; `None` when none is.
+pub async fn send_on(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<Option<usize>> {
+    let mut tx = store.begin().await?;
+    let queued = topics::send_on(&mut context(&mut tx, site, now)).await?;
+    tx.commit().await.context("cannot commit letters of a topic")?;
+    Ok(queued)
+}

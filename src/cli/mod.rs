@@ -8,6 +8,8 @@ use clap::{Parser, Subcommand};
 use crate::{
     app::{self, Opened},
     config::Config,
+    handlers::Site,
+    store::Store,
     telemetry,
 };
 
@@ -19,7 +21,7 @@ pub mod print;
 pub mod programme;
 pub mod queue;
 pub mod relay_preview;
-
+pub mod round;
 pub mod seed;
 pub mod serve;
 pub mod topic;
@@ -40,7 +42,7 @@ enum Command {
     /// Runs everything: mail in, workers, calendar, mail out, pages
     Serve,
     /// Rounds: create, open, close, propose, approve, end
-
+    Round(round::Round),
     /// Topics of the months: add, schedule, send
     Topic(topic::Topic),
     /// Letters on their way out: look, retry, hold, release, drop
@@ -93,17 +95,29 @@ async fn with_database(command: Command, config: Config) -> Result<()> {
         return serve::run(config).await;
     }
     let opened = Opened::join(&config).await?;
-    let (store, site, now) = (&opened.store, &opened.site, Utc::now());
-    let done = match command {
-
-        Command::Topic(command) => command.run(store, site, now).await,
-        Command::Queue(command) => command.run(store, now).await,
-        Command::Inbox(command) => command.run(store, now).await,
-        Command::Exchange(command) => command.run(store).await,
-        Command::Tick { at } => serve::tick(&opened, at).await,
-        Command::Seed(command) => command.run(store, now).await,
-        Command::Serve | Command::Programme(_) | Command::Match(_) | Command::Inspect(_) | Command::RelayPreview(_) => Ok(()),
-    };
+    let done = command.on(&opened.store, &opened.site, Utc::now()).await;
     opened.close().await?;
     done
+}
+
+impl Cli {
+    /// Does what was typed on a database that is open already: for the demonstration, and for stories.
+    pub async fn on(self, store: &Store, site: &Site, now: DateTime<Utc>) -> Result<()> {
+        self.command.on(store, site, now).await
+    }
+}
+
+impl Command {
+    async fn on(self, store: &Store, site: &Site, now: DateTime<Utc>) -> Result<()> {
+        match self {
+            Command::Round(command) => command.run(store, site, now).await,
+            Command::Topic(command) => command.run(store, site, now).await,
+            Command::Queue(command) => command.run(store, now).await,
+            Command::Inbox(command) => command.run(store, now).await,
+            Command::Exchange(command) => command.run(store).await,
+            Command::Tick { at } => serve::tick(store, site, at).await,
+            Command::Seed(command) => command.run(store, now).await,
+            Command::Serve | Command::Programme(_) | Command::Match(_) | Command::Inspect(_) | Command::RelayPreview(_) => Ok(()),
+        }
+    }
 }

@@ -94,3 +94,33 @@ fn named_address(text: &str) -> Result<(String, EmailAddress), String> {
     };
     Ok((name.to_owned(), EmailAddress::parse(address).map_err(|e| e.to_string())?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_an_address_is_read_with_and_without_quotes_and_name() {
+        for (given, name, address) in [
+            ("Ana B. <ana@example.org>", "Ana B.", "ana@example.org"),
+            ("\"Ana B.\" <ana@example.org>", "Ana B.", "ana@example.org"),
+            (" <ana@example.org> ", "", "ana@example.org"),
+            ("ana@example.org", "", "ana@example.org"),
+            ("A < B <ana@example.org>", "A < B", "ana@example.org"),
+        ] {
+            let read = named_address(given).map(|(name, address)| (name, address.to_string()));
+            assert_eq!(read, Ok((name.to_owned(), address.to_owned())), "{given}");
+        }
+        assert!(named_address("Ana <ana>").is_err());
+    }
+
+    #[test]
+    fn a_preview_threads_letters_that_name_each_other_and_hides_their_names() {
+        let first = threading(b"Message-ID: <1@home.example>\r\n\r\nHello", "pairpost.localhost");
+        let answer =
+            threading(b"Message-ID: <2@home.example>\r\nIn-Reply-To: <1@home.example>\r\nReferences: <1@home.example>\r\n\r\nHello", "pairpost.localhost");
+        assert_eq!((answer.in_reply_to.as_ref(), answer.references.first()), (Some(&first.message_id), Some(&first.message_id)));
+        assert_ne!(first.message_id, answer.message_id);
+        assert!(first.message_id.ends_with("@pairpost.localhost") && !first.message_id.contains("home"), "{}", first.message_id);
+    }
+}

@@ -4,11 +4,7 @@ use chrono::{DateTime, Utc};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    app::{self, Opened},
-    config::Config,
-    schedule,
-};
+use crate::{app, config::Config, handlers::Site, schedule, store::Store};
 
 /// Serves until SIGTERM or Ctrl-C, then finishes what was accepted.
 pub async fn run(config: Config) -> Result<()> {
@@ -24,10 +20,10 @@ pub async fn run(config: Config) -> Result<()> {
 }
 
 /// Does whatever the calendar would do at `at`, until nothing is left to do.
-pub async fn tick(opened: &Opened, at: DateTime<Utc>) -> Result<()> {
+pub async fn tick(store: &Store, site: &Site, at: DateTime<Utc>) -> Result<()> {
     let mut done = 0;
     loop {
-        match schedule::step(&opened.store, &opened.site, at).await? {
+        match schedule::step(store, site, at).await? {
             0 => break,
             more => done += more,
         }

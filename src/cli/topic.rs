@@ -83,7 +83,11 @@ impl Topic {
             }
             Command::Add { file, shipped: false } => {
                 let file = file.context("name a file")?;
-                let text = if file.as_os_str() == "-" { std::io::read_to_string(std::io::stdin())? } else { std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))? };
+                let text = if file.as_os_str() == "-" {
+                    std::io::read_to_string(std::io::stdin())?
+                } else {
+                    std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?
+                };
                 add(store, &NewTopic::parse(&text)?, now).await
             }
             Command::List { json } => list(store, json).await,
@@ -161,7 +165,11 @@ async fn send(store: &Store, site: &Site, slug: &str, at_once: bool, now: DateTi
         let mut raw = Vec::new();
         std::io::stdin().read_to_end(&mut raw).context("cannot read standard input")?;
         let new = from_input(&raw)?;
-        ensure!(topics::insert(&mut tx, &new, now).await?.is_some(), "there is a topic {:?} already: give this one another slug (`Slug: …` in its head)", new.slug);
+        ensure!(
+            topics::insert(&mut tx, &new, now).await?.is_some(),
+            "there is a topic {:?} already: give this one another slug (`Slug: …` in its head)",
+            new.slug
+        );
         find(&mut tx, &new.slug).await?
     } else {
         find(&mut tx, slug).await?

@@ -86,6 +86,12 @@ impl Answers {
         self.0.extend(newer.0);
     }
 
+    /// What is said here and not known yet, or known otherwise. A list without items and no list are the same.
+    pub fn differing_from(&self, known: &Answers) -> Answers {
+        let same = |key: &String, answer: &Answer| known.get(key).map_or(*answer == Answer::List(Vec::new()), |held| held == answer);
+        Answers(self.0.iter().filter(|(key, answer)| !same(key, answer)).map(|(key, answer)| (key.clone(), answer.clone())).collect())
+    }
+
     /// No answers at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -114,6 +120,20 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_new_differs() {
+        let list = |items: &[&str]| Answer::List(items.iter().map(|item| (*item).to_owned()).collect());
+        let (mut known, mut said) = (Answers::default(), Answers::default());
+        known.set("country", Answer::Text("PE".into()));
+        known.set("interests", list(&["maps"]));
+        said.set("country", Answer::Text("PE".into()));
+        said.set("prefers.regions", list(&[]));
+        assert!(said.differing_from(&known).is_empty());
+        said.set("country", Answer::Text("CL".into()));
+        said.set("interests", list(&[]));
+        assert_eq!(said.differing_from(&known).0.keys().collect::<Vec<_>>(), ["country", "interests"]);
+    }
 
     #[test]
     fn answers_nest_for_people_outside_and_read_back_flat_from_the_database() {

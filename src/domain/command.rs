@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::address::EmailAddress;
 
 mod read;
+mod words;
 
 /// Who may use a command. Each may also use those of the ones before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

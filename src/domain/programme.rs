@@ -4,6 +4,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use super::fold::fold;
+use super::matching::Weights;
 
 mod file;
 
@@ -19,10 +20,12 @@ pub struct Programme {
     pub languages: Vec<String>,
     /// The rules of taking part, a sentence or two each.
     pub rules: Vec<String>,
+    /// Ideas for partners' first letters, in Markdown, a sentence or two each; empty: those of the letter's template.
+    pub guidance: Vec<String>,
     /// How long the parts of a round last, where nobody says otherwise.
     pub calendar: Calendar,
-    /// The section `[matching]`: how much each wish and each thing in common counts, as matching reads it.
-    pub matching: toml::Table,
+    /// How much each wish and each thing in common counts.
+    pub matching: Weights,
     /// In the order of the form.
     pub questions: Vec<Question>,
 }
@@ -196,6 +199,11 @@ impl Question {
         }
     }
 
+    /// The hint; empty where there is none.
+    pub fn hint(&self) -> &str {
+        self.hint.as_deref().unwrap_or_default()
+    }
+
     /// The labels by which it is known, the one of the form first.
     pub fn labels(&self) -> impl Iterator<Item = &str> {
         std::iter::once(self.ask.as_str()).chain(self.also.iter().map(String::as_str))
@@ -234,6 +242,11 @@ impl fmt::Display for Fault {
 }
 
 impl Programme {
+    /// The librarians' exchange, which ships.
+    pub fn librarians() -> Self {
+        Self::parse(LIBRARIANS).expect("the embedded programme is valid: a test reads it")
+    }
+
     /// Reads a programme file and proves it usable.
     ///
     /// # Errors

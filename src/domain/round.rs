@@ -157,13 +157,8 @@ impl Days {
     /// # Errors
     /// The first two that don't.
     pub fn check(&self) -> Result<(), WrongDays> {
-        let days = [
-            ("opening", self.opens_on),
-            ("closing", self.closes_on),
-            ("match", self.match_on),
-            ("introductions", self.introduce_on),
-            ("end", self.ends_on),
-        ];
+        let days =
+            [("opening", self.opens_on), ("closing", self.closes_on), ("match", self.match_on), ("introductions", self.introduce_on), ("end", self.ends_on)];
         for pair in days.windows(2) {
             let [(earlier, earlier_on), (later, later_on)] = pair else { continue };
             if later_on < earlier_on || (*later == "end" && later_on == earlier_on) {
@@ -250,8 +245,7 @@ pub fn sentence(today: NaiveDate, open: Option<&Round>, next: Option<&Round>) ->
 
 /// A day in words: "1 March 2027".
 pub fn day(date: NaiveDate) -> String {
-    const MONTHS: [&str; 12] =
-        ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+    const MONTHS: [&str; 12] = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
     format!("{} {} {}", date.day(), MONTHS[date.month0() as usize], date.year())
 }
 

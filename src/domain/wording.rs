@@ -6,6 +6,9 @@ use super::languages::{self, Level};
 use super::places;
 use super::programme::{Choice, Kind, Programme, Question};
 
+mod named;
+use named::{Named, one_country};
+
 /// What an answer in words came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Worded {
@@ -200,7 +203,7 @@ impl Worded {
     fn places(&mut self, question: &Question, words: &str, known: &Answers) {
         let wish = !question.key.starts_with("excludes");
         let people = matches!(question.kind, Kind::Places { people: true });
-        let mut found = Places::default();
+        let mut found = Named::default();
         for item in words.split([',', ';', '/', '、', '，']).map(str::trim).filter(|item| !item.is_empty()) {
             if let Err((part, why)) = found.add(item, wish, people, known) {
                 self.refuse(part, why);
@@ -222,141 +225,6 @@ impl Worded {
             };
             self.set(key, Answer::List(part.clone()));
         }
-    }
-}
-
-/// Where somebody would like a partner from, or would not, or whom not.
-#[derive(Default)]
-struct Places {
-    countries: Vec<String>,
-    regions: Vec<String>,
-    people: Vec<String>,
-}
-
-/// Words between places that change nothing.
-const AROUND_PLACES: &str = "in from the or and a an any somebody someone somewhere country countries region regions of with people person partner librarian librarians \
-    anyone anybody everyone preferably ideally maybe perhaps possibly either e y o et ou und oder i like would also please living who lives is not no one nobody none all whole de my me to be matched ideally \
-    else especially";
-
-/// Small words within people's names.
-const PARTICLES: [&str; 22] =
-    ["de", "da", "do", "dos", "das", "del", "della", "di", "van", "von", "der", "den", "ten", "bin", "ibn", "al", "el", "la", "los", "las", "le", "y"];
-
-impl Places {
-    fn is_empty(&self) -> bool {
-        self.countries.is_empty() && self.regions.is_empty() && self.people.is_empty()
-    }
-
-    /// Takes over what one item names: the longest names first, word by word.
-    fn add(&mut self, item: &str, wish: bool, people: bool, known: &Answers) -> Result<(), (String, &'static str)> {
-        let key = fold(item);
-        let has = |words: &str| format!(" {key} ").contains(&format!(" {words} "));
-        if wish && ["not", "but", "except", "excluding", "outside"].iter().any(|word| has(word)) {
-            return Err((item.to_owned(), "it names what you would not like: please write that under \"Not with\""));
-        }
-        if !wish && ["but", "except", "outside", "only"].iter().any(|word| has(word)) {
-            return Err((item.to_owned(), "we cannot tell which places it leaves"));
-        }
-        if ["anywhere", "worldwide", "any country", "no preference", "everywhere", "doesnt matter"].iter().any(|word| has(word)) && !has("in") {
-            return Ok(());
-        }
-        const OWN: [&str; 12] = [
-            "my own country",
-            "my country",
-            "own country",
-            "same country",
-            "home country",
-            "mi pais",
-            "mi propio pais",
-            "meu pais",
-            "mon pays",
-            "mein land",
-            "meinem land",
-            "il mio paese",
-        ];
-        if OWN.iter().any(|own| has(own)) {
-            let own = known.text("country").ok_or((item.to_owned(), "we do not know your country yet"))?;
-            push(&mut self.countries, own);
-            return Ok(());
-        }
-        let words: Vec<&str> = item.split_whitespace().collect();
-        let shouted = !item.contains(char::is_lowercase);
-        let (mut at, mut left) = (0, Vec::new());
-        while at < words.len() {
-            let longest = (1..=8.min(words.len() - at)).rev().find_map(|n| {
-                let name = words[at..at + n].join(" ");
-                let name = name.trim_matches(['(', ')', '.', ':', '!', '"', '“', '”']);
-                // In a line of capitals "IN" is a word, and not India's code.
-                let is_word = shouted && words.len() > 1 && name.len() == 2;
-                let (country, region) = (places::country(name).filter(|_| !is_word), places::region(name));
-                (country.is_some() || region.is_some()).then_some((n, country, region))
-            });
-            match longest {
-                Some((n, country, region)) => {
-                    if let Some(country) = country {
-                        push(&mut self.countries, country);
-                    } else if let Some(region) = region.filter(|&region| region != "001") {
-                        push(&mut self.regions, region);
-                    }
-                    at += n;
-                }
-                None => {
-                    left.push(words[at]);
-                    at += 1;
-                }
-            }
-        }
-        self.rest(&left, people && left.len() == words.len())
-    }
-
-    /// What is left of an item besides places: nothing that matters, a person, or something unknown.
-    fn rest(&mut self, left: &[&str], may_be_person: bool) -> Result<(), (String, &'static str)> {
-        let is_small = |word: &&str| fold(word).split(' ').all(|word| AROUND_PLACES.split_whitespace().any(|small| small == word));
-        let (Some(first), Some(last)) = (left.iter().position(|word| !is_small(word)), left.iter().rposition(|word| !is_small(word))) else {
-            return Ok(());
-        };
-        // A name has capitals all along, but for the small words within; an address has an @.
-        let name = &left[first..=last];
-        let is_name = name.iter().all(|word| word.starts_with(char::is_uppercase) || word.contains('@') || PARTICLES.contains(word));
-        if may_be_person && is_name && (name.len() > 1 || name[0].contains('@')) {
-            push(&mut self.people, name.join(" ").trim_matches(['.', '"']));
-            return Ok(());
-        }
-        Err((left.join(" "), "it is no country or region we know"))
-    }
-}
-
-fn push(list: &mut Vec<String>, item: &str) {
-    if !list.iter().any(|held| held == item) {
-        list.push(item.to_owned());
-    }
-}
-
-/// The one country that a few words name: "Lima, Peru", "Peru (originally Chile)" is one too many.
-fn one_country(words: &str) -> Result<&'static str, &'static str> {
-    if let Some(code) = places::country(words.trim_end_matches(['.', '!'])) {
-        return Ok(code);
-    }
-    let mut found: Vec<&'static str> = Vec::new();
-    for piece in words.split([',', ';', '/', '(', ')', '、']) {
-        let parts: Vec<&str> = piece.split_whitespace().collect();
-        let mut at = 0;
-        while at < parts.len() {
-            let longest = (1..=8.min(parts.len() - at)).rev().find_map(|n| {
-                let name = parts[at..at + n].join(" ");
-                let name = name.trim_matches(['.', ':', '!', '-', '–']);
-                // Among other words a code of two letters is one of them ("I live IN Peru").
-                (parts.len() == n || name.len() > 2).then(|| places::country(name)).flatten().map(|code| (n, code))
-            });
-            let (n, code) = longest.map_or((1, None), |(n, code)| (n, Some(code)));
-            found.extend(code.filter(|code| !found.contains(code)));
-            at += n;
-        }
-    }
-    match found[..] {
-        [code] => Ok(code),
-        [] => Err("it is no country we know"),
-        _ => Err("it names more than one country: where do you live?"),
     }
 }
 
@@ -382,6 +250,9 @@ fn choose<'a>(values: &'a [Choice], words: &str) -> Vec<&'a str> {
             hits.extend(padded.match_indices(&format!(" {name} ")).map(|(at, _)| (at, at + name.len(), choice.value.as_str())));
         }
     }
+    // "letters only, no calls" names one way.
+    let negated = |at: usize| ["no", "not", "without", "never", "sin", "ohne", "sans", "sem"].iter().any(|not| padded[..=at].ends_with(&format!(" {not} ")));
+    hits.retain(|(at, _, _)| !negated(*at));
     // "public school" is a school: a name inside a longer one does not count.
     let covered = |hit: &(usize, usize, &str)| hits.iter().any(|other| other.1 - other.0 > hit.1 - hit.0 && other.0 <= hit.0 && other.1 >= hit.1);
     let mut kept: Vec<_> = hits.iter().filter(|hit| !covered(hit)).collect();
@@ -402,10 +273,12 @@ fn terms(words: &str) -> Vec<String> {
     {
         return Vec::new();
     }
-    let mut parts: Vec<String> = if words.contains([';', '•', '；']) {
+    // A list that ends in a semicolon is one of ours, whose terms may hold commas.
+    let ours = words.trim_end().ends_with([';', '；']);
+    let mut parts: Vec<String> = if ours || words.contains(['•', ';', '；']) && !words.contains([',', '、', '，', '،']) {
         words.split([';', '•', '；']).map(str::to_owned).collect()
     } else {
-        let mut parts: Vec<String> = words.split([',', '、', '，', '،']).map(str::to_owned).collect();
+        let mut parts: Vec<String> = words.split([',', ';', '•', '；', '、', '，', '،']).map(str::to_owned).collect();
         if let Some(last) = parts.pop() {
             parts.extend(split_last(&last));
         }
@@ -435,9 +308,56 @@ fn split_last(last: &str) -> Vec<String> {
     }
 }
 
-/// The one whole number that is written in digits or as an English word up to twenty; parts of a year are left out.
+/// The one whole number that is written in digits or in English words: of years where it says so, parts of a year left out.
 fn number(words: &str) -> Option<u32> {
-    const WORDS: [&str; 21] = [
+    let whole = without_decimals(words);
+    let key = fold(&whole);
+    let tokens: Vec<&str> = key.split(' ').filter(|token| !token.is_empty()).collect();
+    let is_range =
+        words.split(|c: char| !c.is_ascii_digit() && c != '-' && c != '–').any(|run| run.split(['-', '–']).filter(|part| !part.is_empty()).count() > 1);
+    let has = |unit: &str| tokens.iter().any(|token| token.starts_with(unit));
+    let number = |token: &str| token.bytes().all(|b| b.is_ascii_digit());
+    let between = tokens.windows(3).any(|three| number(three[0]) && number(three[2]) && ["a", "to", "or", "o", "ou", "bis", "oder", "tot"].contains(&three[1]));
+    if is_range || between || has("since") {
+        return None;
+    }
+    if has("less") || has("under") || has("half") && !has("and") {
+        // "Less than a year", "half a year": no whole one; less than more is not one number.
+        return (has("year") && numbers(&tokens).iter().all(|(number, _)| *number <= 1)).then_some(0);
+    }
+    let found = numbers(&tokens);
+    let of_years: Vec<u32> = found
+        .iter()
+        .filter(|(_, unit)| ["year", "yr", "ano", "an", "jahr", "jaar"].iter().any(|year| unit.trim_end_matches(['s', 'e', 'n', 'i']) == *year))
+        .map(|(number, _)| *number)
+        .collect();
+    match (&of_years[..], &found[..]) {
+        ([years], _) => Some(*years),
+        ([], [(number, unit)]) if unit.starts_with("month") => Some(number / 12),
+        ([], [(_, unit)]) if unit.starts_with("week") => Some(0),
+        ([], [(number, _)]) => Some(*number),
+        _ => None,
+    }
+}
+
+/// "2.5 years" are "2 years".
+fn without_decimals(words: &str) -> String {
+    let mut out = String::new();
+    let mut chars = words.chars().peekable();
+    while let Some(c) = chars.next() {
+        let decimal = matches!(c, '.' | ',') && out.ends_with(|c: char| c.is_ascii_digit()) && chars.peek().is_some_and(char::is_ascii_digit);
+        if decimal {
+            while chars.next_if(char::is_ascii_digit).is_some() {}
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// All numbers with the word behind each.
+fn numbers<'a>(tokens: &[&'a str]) -> Vec<(u32, &'a str)> {
+    const UNITS: [&str; 20] = [
         "zero",
         "one",
         "two",
@@ -458,28 +378,29 @@ fn number(words: &str) -> Option<u32> {
         "seventeen",
         "eighteen",
         "nineteen",
-        "twenty",
     ];
-    let key = words.to_lowercase();
-    let tokens: Vec<&str> = key.split(|c: char| !c.is_alphanumeric() && c != '.').filter(|token| !token.is_empty()).collect();
-    let mut found = None;
-    for token in tokens.iter().map(|token| token.trim_matches('.')) {
-        let digits = token.trim_end_matches(|c: char| c.is_alphabetic());
-        let value = match digits.split_once('.') {
-            // "2.5 years" are two whole ones.
-            Some((whole, part)) if part.bytes().all(|b| b.is_ascii_digit()) => whole.parse().ok(),
-            Some(_) => None,
-            None => digits.parse().ok().or_else(|| WORDS.iter().position(|word| *word == token).and_then(|at| u32::try_from(at).ok())),
-        };
-        match (value, found) {
-            (Some(_), Some(_)) => return None,
-            (Some(value), None) => found = Some(value),
-            (None, _) => {}
+    const TENS: [&str; 8] = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"];
+    let place = |list: &[&str], token: &str| list.iter().position(|word| *word == token).and_then(|at| u32::try_from(at).ok());
+    let behind = |at: usize| tokens[at..].iter().find(|token| **token != "+" && **token != "full" && **token != "whole").copied().unwrap_or_default();
+    let (mut out, mut at) = (Vec::new(), 0);
+    while at < tokens.len() {
+        let token = tokens[at];
+        let digits = token.trim_end_matches(|c: char| !c.is_ascii_digit());
+        let glued = &token[digits.len()..];
+        at += 1;
+        if let (false, Ok(number)) = (digits.is_empty(), digits.parse()) {
+            out.push((number, if glued.starts_with(char::is_alphabetic) { glued } else { behind(at) }));
+        } else if let Some(tens) = place(&TENS, token) {
+            let unit = tokens.get(at).and_then(|next| place(&UNITS, next)).filter(|unit| (1..10).contains(unit));
+            at += usize::from(unit.is_some());
+            out.push((20 + 10 * tens + unit.unwrap_or(0), behind(at)));
+        } else if let Some(unit) = place(&UNITS, token) {
+            out.push((unit, behind(at)));
+        } else if token == "a" && tokens.get(at) == Some(&"year") {
+            out.push((1, "year"));
         }
     }
-    // Months are no years, and what lies between two bounds is no one number.
-    let months = tokens.iter().any(|token| token.starts_with("month") || token.starts_with("week") || *token == "since");
-    if months { None } else { found }
+    out
 }
 
 fn place_name(code: &str) -> String {

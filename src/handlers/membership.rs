@@ -3,10 +3,7 @@ use anyhow::Result;
 
 use super::{Context, Incoming, Outcome, Sending, help, rounds, sign_up, topics};
 use crate::{
-    domain::{
-        command::Command,
-        round,
-    },
+    domain::{command::Command, round},
     mail::markdown,
     store::{
         applications::{self, State},
@@ -107,7 +104,11 @@ async fn status(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person)
             None => "You are paused until you write “resume”.".to_owned(),
         });
     }
-    lines.push(if subscriptions::is_subscribed(ctx.conn, person.id).await? { "You get the topic of each month.".to_owned() } else { "You don't get the topics of each month.".to_owned() });
+    lines.push(if subscriptions::is_subscribed(ctx.conn, person.id).await? {
+        "You get the topic of each month.".to_owned()
+    } else {
+        "You don't get the topics of each month.".to_owned()
+    });
     lines.push(rounds::sentence(ctx).await?);
     let known = match &application {
         Some(application) => sign_up::known(&ctx.site.programme, &application.answers),
@@ -149,4 +150,3 @@ async fn leave(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person) 
     ctx.write(person, &letter, Sending::answering(incoming)).await?;
     Ok("left".into())
 }
-

@@ -1,4 +1,6 @@
 //! What the service does: a file per happening. A handler loads, decides, records and writes, inside the one transaction it is given; it reaches no socket.
+use std::sync::Arc;
+
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use ring::rand::{SecureRandom, SystemRandom};
@@ -16,13 +18,11 @@ use crate::{
         message::Message,
         reply::Reply,
     },
-    route::Route,
     store::{
         Connection,
         inbox::Claimed,
         outbox::{self, NewLetter, Priority},
         people::Person,
-        recipients::Recipient,
         tokens::{self, Purpose},
     },
     templates::{Letter, Templates},
@@ -30,7 +30,7 @@ use crate::{
 
 pub mod bounces;
 pub mod help;
-
+pub mod introductions;
 pub mod membership;
 pub mod relay;
 pub mod rounds;
@@ -40,6 +40,9 @@ pub mod unproven;
 
 /// Days that a token in a letter of ours may be answered.
 const TOKEN_DAYS: i64 = 90;
+
+/// Where an entrance asks for the time: one moment per transaction, and a set clock in tests and rehearsals.
+pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 /// What does not change while the program runs: the programme, its words, its secret, its limits.
 #[derive(Debug)]
@@ -60,6 +63,8 @@ pub struct Site {
     pub asks_per_hour: i64,
     /// Letters that one person may send to one partner in a day; `None`: no limit.
     pub letters_per_day: Option<i64>,
+    /// Days that the words of letters are kept after they were handled and delivered.
+    pub keep_words_days: u16,
 }
 
 impl Site {
@@ -149,7 +154,15 @@ impl Context<'_> {
     }
 
     /// Writes a letter of ours to a mailbox, whoever reads it.
-    pub async fn write_to<L: Letter>(&mut self, address_id: Uuid, to: &EmailAddress, called: &str, language: &str, letter: &L, sending: Sending<'_>) -> Result<bool> {
+    pub async fn write_to<L: Letter>(
+        &mut self,
+        address_id: Uuid,
+        to: &EmailAddress,
+        called: &str,
+        language: &str,
+        letter: &L,
+        sending: Sending<'_>,
+    ) -> Result<bool> {
         let site = self.site;
         let words = site.templates.letter(letter, called, language)?;
         let id = Uuid::now_v7();
@@ -208,49 +221,6 @@ impl Context<'_> {
     /// The return path of the letter `id` of ours: it comes back only to say that this letter failed (VERP).
     pub fn reverse_path(&self, id: Uuid) -> String {
         OwnAddress::Bounce(self.site.secret.signed_id("bounce", id)).at(&self.site.domain)
-    }
-}
-
-/// Does with a letter what its route says.
-pub async fn handle(ctx: &mut Context<'_>, route: &Route, incoming: &Incoming<'_>) -> Result<Outcome> {
-    if let Recipient::Reply { token, .. } = &incoming.claimed.recipient {
-        tokens::mark_used(ctx.conn, token, ctx.now).await?;
-    }
-    match route {
-        Route::Bounce { .. } | Route::Quiet(_) => handle_unsigned(ctx, route, incoming.claimed, incoming.message).await,
-        Route::Operator(mailbox) => help::for_operator(ctx, incoming, mailbox).await,
-        Route::AskWriter => unproven::ask(ctx, incoming).await,
-        Route::Relay { partnership, reader } => relay::forward(ctx, incoming, *partnership, *reader).await,
-        Route::Vouch { mailbox } => unproven::answered(ctx, incoming, *mailbox).await,
-        Route::SignUpReply => match sign_up::replied(ctx, incoming).await? {
-            Some(outcome) => Ok(outcome),
-            None => membership::told(ctx, incoming).await,
-        },
-        Route::TopicsReply => topics::answered(ctx, incoming).await,
-        Route::Reply | Route::Help => membership::told(ctx, incoming).await,
-        Route::SignUp => match ctx.command(incoming) {
-            Some(command) if !matches!(command, Command::Join | Command::Confirm | Command::Change) => membership::obey(ctx, incoming, command).await,
-            Some(_) | None => sign_up::applied(ctx, incoming).await,
-        },
-        Route::Topics(address) => topics::written_to(ctx, incoming, address).await,
-    }
-}
-
-/// The same for a letter whose header names no writer, as bounces may: such a letter is never answered.
-pub async fn handle_unsigned(ctx: &mut Context<'_>, route: &Route, claimed: &Claimed, message: &Message) -> Result<Outcome> {
-    match route {
-        Route::Bounce { outbox } => bounces::returned(ctx, *outbox, message).await,
-        Route::Quiet(why) => Ok(format!("not answered: {why}")),
-        Route::Operator(_) => Ok("kept for the operator".into()),
-        Route::AskWriter
-        | Route::Relay { .. }
-        | Route::Vouch { .. }
-        | Route::SignUpReply
-        | Route::TopicsReply
-        | Route::Reply
-        | Route::SignUp
-        | Route::Topics(_)
-        | Route::Help => anyhow::bail!("a letter without a writer was admitted to {}", claimed.recipient.mailbox()),
     }
 }
 

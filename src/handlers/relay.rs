@@ -25,7 +25,14 @@ pub async fn forward(ctx: &mut Context<'_>, incoming: &Incoming<'_>, partnership
     if let Some(limit) = ctx.site.letters_per_day {
         let mailbox = incoming.claimed.recipient.mailbox();
         if relays::letters_since(ctx.conn, incoming.writer_id, &mailbox, ctx.now - TimeDelta::days(1)).await? > limit {
-            return refuse(ctx, incoming, &reader, &format!("you have written more than {limit} letters to this partner within a day, and we stop there"), "Please go on tomorrow.").await;
+            return refuse(
+                ctx,
+                incoming,
+                &reader,
+                &format!("you have written more than {limit} letters to this partner within a day, and we stop there"),
+                "Please go on tomorrow.",
+            )
+            .await;
         }
     }
     let Some(to) = reader.email.clone().filter(|_| reader.left_at.is_none()) else {
@@ -119,7 +126,12 @@ async fn pass_on(
 
 async fn refuse(ctx: &mut Context<'_>, incoming: &Incoming<'_>, reader: &Person, why: &str, what_to_do: &str) -> Result<Outcome> {
     let Some(writer) = people::person_of(ctx.conn, incoming.writer_id).await? else { return Ok("dropped: nobody to tell".into()) };
-    let letter = RelayRefused { partner: markdown::escape(reader.called()), subject: markdown::escape(&incoming.message.subject), why: markdown::escape(why), what_to_do: what_to_do.to_owned() };
+    let letter = RelayRefused {
+        partner: markdown::escape(reader.called()),
+        subject: markdown::escape(&incoming.message.subject),
+        why: markdown::escape(why),
+        what_to_do: what_to_do.to_owned(),
+    };
     ctx.write(&writer, &letter, Sending::answering(incoming)).await?;
     Ok(format!("not passed on: {why}"))
 }
@@ -127,16 +139,23 @@ async fn refuse(ctx: &mut Context<'_>, incoming: &Incoming<'_>, reader: &Person,
 /// Why, as the end of "we could not pass it on, because …", and what the writer can do.
 fn words(refusal: &RelayRefusal) -> (String, &'static str) {
     let again = "Please send it again as a plain letter, without the part we could not read.";
-    let unsigned = "Please switch signing and encryption off for this letter and send it again. What you and your partner write passes only through this service.";
+    let unsigned =
+        "Please switch signing and encryption off for this letter and send it again. What you and your partner write passes only through this service.";
     match refusal {
         RelayRefusal::Unparsable | RelayRefusal::TooNested | RelayRefusal::UnreadableText => (refusal.to_string(), again),
         RelayRefusal::NothingLeft => (refusal.to_string(), "Please send it again with a few words in it."),
         RelayRefusal::Signed | RelayRefusal::Encrypted | RelayRefusal::Key => (refusal.to_string(), unsigned),
-        RelayRefusal::EnclosedMessage => (refusal.to_string(), "Please copy the words you want to show into a new letter, or forward it within the letter's text."),
+        RelayRefusal::EnclosedMessage => {
+            (refusal.to_string(), "Please copy the words you want to show into a new letter, or forward it within the letter's text.")
+        }
         RelayRefusal::Report => (refusal.to_string(), "Only letters between people pass here."),
-        RelayRefusal::Calendar | RelayRefusal::ContactCard => (refusal.to_string(), "Please write the date, or what you would like to share, into the letter itself."),
+        RelayRefusal::Calendar | RelayRefusal::ContactCard => {
+            (refusal.to_string(), "Please write the date, or what you would like to share, into the letter itself.")
+        }
         RelayRefusal::Picture { .. } => (refusal.to_string(), "Please save the picture as JPEG or PNG and send it again."),
-        RelayRefusal::Attachment { .. } => (refusal.to_string(), "Please put the words into the letter itself, or send a link. Pictures in the letter (JPEG, PNG, GIF, WebP) pass."),
+        RelayRefusal::Attachment { .. } => {
+            (refusal.to_string(), "Please put the words into the letter itself, or send a link. Pictures in the letter (JPEG, PNG, GIF, WebP) pass.")
+        }
         RelayRefusal::AddressStays => (refusal.to_string(), "Please take your address out of the letter and send it again."),
     }
 }

@@ -3,11 +3,7 @@ use anyhow::Result;
 
 use super::{Context, Incoming, Outcome, Sending, rounds};
 use crate::{
-    domain::{
-        answers::Answers,
-        command::Command,
-        programme::Programme,
-    },
+    domain::{answers::Answers, command::Command, programme::Programme},
     mail::{
         answers::{self, FormReading},
         markdown,
@@ -27,9 +23,9 @@ pub async fn applied(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<O
     if person.left_at.is_some() {
         people::set_left(ctx.conn, person.id, None).await?;
     }
-    let reading = read(ctx, incoming);
     let (application, new) = living_application(ctx, &person).await?;
-    if reading.answers.is_empty() && reading.unread.is_empty() {
+    let reading = read(ctx, incoming, &application.answers);
+    if says_nothing(&reading) {
         send_form(ctx, incoming, &person, &application).await?;
         return Ok(if new { "form sent" } else { "form sent again" }.into());
     }
@@ -40,19 +36,26 @@ pub async fn applied(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<O
 pub async fn replied(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<Option<Outcome>> {
     let person = people::ensure(ctx.conn, incoming.writer_id, ctx.now).await?;
     let Some(application) = applications::find_live(ctx.conn, person.id).await? else { return Ok(None) };
-    let reading = read(ctx, incoming);
     let says_yes = Command::read_yes_no(&incoming.reply.text) == Some(true);
-    let changes = !reading.answers.is_empty() || !reading.unread.is_empty();
-    match (says_yes, changes) {
-        (true, false) => confirmed(ctx, incoming, &person, application).await.map(Some),
-        (_, true) => understood(ctx, incoming, &person, application, reading).await.map(Some),
-        (false, false) => Ok(None),
+    // Below a "yes" stands our own letter, quoted: only what is written beside the "yes" changes anything.
+    let own = answers::read_form_knowing(&incoming.reply.text, &ctx.site.programme, &application.answers);
+    let reading = if says_yes { own } else { read(ctx, incoming, &application.answers) };
+    match (says_yes, says_nothing(&reading)) {
+        (true, true) => confirmed(ctx, incoming, &person, application).await.map(Some),
+        (_, false) => understood(ctx, incoming, &person, application, reading).await.map(Some),
+        (false, true) => Ok(None),
     }
 }
 
-/// What the letter says: its own words first, and only where they hold no line of the form, what it quotes (clients that answer inside the quotation).
-fn read(ctx: &Context<'_>, incoming: &Incoming<'_>) -> FormReading {
-    answers::read_form(incoming.message.text(), &ctx.site.programme)
+/// What the letter says that is new: quotations are read as well, since some people answer inside them, but what they only repeat is no answer.
+fn read(ctx: &Context<'_>, incoming: &Incoming<'_>, known: &Answers) -> FormReading {
+    let mut reading = answers::read_form_knowing(incoming.message.text(), &ctx.site.programme, known);
+    reading.answers.0.retain(|key, answer| known.get(key) != Some(answer));
+    reading
+}
+
+fn says_nothing(reading: &FormReading) -> bool {
+    reading.answers.is_empty() && reading.unread.is_empty()
 }
 
 /// The application that is alive, or a new one: for the open round, else for the next.
@@ -69,7 +72,8 @@ async fn living_application(ctx: &mut Context<'_>, person: &Person) -> Result<(A
 
 async fn send_form(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person, application: &Application) -> Result<()> {
     let form = answers::blank_form(&ctx.site.programme, &application.answers);
-    let letter = Form { round: rounds::sentence(ctx).await?, form: form.lines().map(|line| format!("    {line}\n")).collect() };
+    let needed = ctx.site.programme.questions.iter().filter(|question| question.required).map(|question| question.ask.clone()).collect();
+    let letter = Form { round: rounds::sentence(ctx).await?, form: form.lines().map(|line| format!("    {line}\n")).collect(), needed };
     ctx.write(person, &letter, Sending::answering(incoming).asking(Purpose::SignUp, Some(application.id))).await?;
     Ok(())
 }

@@ -4,15 +4,11 @@ use uuid::Uuid;
 
 use super::{Context, Incoming, Outcome, Sending, help, membership};
 use crate::{
-    domain::{
-        address::OwnAddress,
-        command::Command,
-    },
+    domain::{address::OwnAddress, command::Command},
     mail::{draft::ListFields, markdown},
     store::{
         outbox::Priority,
-        people,
-        subscriptions,
+        people, subscriptions,
         tokens::Purpose,
         topics::{self, Topic},
     },

@@ -7,10 +7,7 @@ use super::{Context, Incoming, Outcome, Sending};
 use crate::{
     domain::command::Command,
     mail::markdown,
-    store::{
-        inbox, outbox, people,
-        tokens::Purpose,
-    },
+    store::{inbox, outbox, people, tokens::Purpose},
     templates::{
         Letter,
         letters::{NothingHeld, WasItYou},

@@ -32,6 +32,7 @@ use mail_parser::{HeaderName, HeaderValue, Message, MessageParser};
 use crate::domain::address::EmailAddress;
 
 mod addresses;
+mod escapes;
 mod html;
 mod images;
 mod parts;

@@ -57,7 +57,9 @@ mod tests {
     #[tokio::test]
     async fn a_letter_lies_whole_in_its_mailbox_and_no_address_leads_out_of_it() {
         let root = tempfile::tempdir().expect("a folder");
-        for (address, name) in [("Ana@example.org", "ana@example.org"), ("\"../x\"@example.org", "%22..%2fx%22@example.org"), ("jörg@münchen.example", "jörg@münchen.example")] {
+        for (address, name) in
+            [("Ana@example.org", "ana@example.org"), ("\"../x\"@example.org", "%22..%2fx%22@example.org"), ("jörg@münchen.example", "jörg@münchen.example")]
+        {
             let to = EmailAddress::parse(address).expect("reads");
             for _ in 0..2 {
                 keep(root.path().to_owned(), None, to.clone(), Uuid::from_u128(5), b"Subject: x\r\n\r\nhi\r\n".to_vec()).await.expect("kept");

@@ -200,11 +200,21 @@ impl ServerCertVerifier for AnyCertificate {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(&self, message: &[u8], cert: &CertificateDer<'_>, signed: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         rustls::crypto::verify_tls12_signature(message, cert, signed, &self.0.signature_verification_algorithms)
     }
 
-    fn verify_tls13_signature(&self, message: &[u8], cert: &CertificateDer<'_>, signed: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, rustls::Error> {
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
         rustls::crypto::verify_tls13_signature(message, cert, signed, &self.0.signature_verification_algorithms)
     }
 
@@ -225,7 +235,9 @@ mod tests {
         let full = dial("smtps://ana%40x:p%3Aw@mail.example/").expect("reads");
         assert_eq!((full.host.as_str(), full.port, full.credentials), ("mail.example", 465, Some(("ana@x".into(), "p:w".into()))));
         assert_eq!(dial("smtp://[::1]:25").expect("reads").host, "::1");
-        for (url, word) in [("http://x", "smtp://"), ("smtp://", "host"), ("smtp://x:port", "port"), ("smtp://user@x", "user:password"), ("smtp://u:%zz@x", "hexadecimal")] {
+        for (url, word) in
+            [("http://x", "smtp://"), ("smtp://", "host"), ("smtp://x:port", "port"), ("smtp://user@x", "user:password"), ("smtp://u:%zz@x", "hexadecimal")]
+        {
             let error = format!("{:#}", dial(url).err().expect(url));
             assert!(error.contains(word), "{url}: {error}");
         }

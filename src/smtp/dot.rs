@@ -33,6 +33,9 @@ impl Visit {
     /// Keeps the letter for every recipient that admits it; the reply to the dot.
     pub(super) async fn receive(&self, letter: Whole, session: &SmtpSession) -> String {
         let deliveries = std::mem::take(&mut *self.recipients()).0;
+        if deliveries.is_empty() {
+            return replies::NO_RECIPIENT.to_owned();
+        }
         let envelope = Envelope {
             peer: self.peer.ip().to_canonical(),
             helo: session.peer_name.clone().unwrap_or_default(),

@@ -197,24 +197,12 @@ impl Talk<'_, '_> {
         }
     }
 
-    /// Lets go of a line that is longer than a command may be, all but a CR at its end. Its tail is never read as a command.
+    /// One answer to a line that is longer than a command may be, once it has ended.
     fn drop_long_line(&mut self, state: &mut SmtpContext) {
-        let input = &mut state.session.input;
-        let end = grammar::end_of_line(input);
-        match end {
-            Some(end) if self.swallowed > 0 || end > LONGEST_LINE => {
-                input.drain(..end);
-                self.swallowed = 0;
-                self.commands += 1;
-                self.deadline = Instant::now() + self.wire.patience;
-                replies::say(&mut state.session, replies::LINE_TOO_LONG);
-            }
-            None if self.swallowed > 0 || input.len() > LONGEST_LINE => {
-                let keep = usize::from(input.ends_with(b"\r"));
-                self.swallowed += input.len() - keep;
-                input.drain(..input.len() - keep);
-            }
-            Some(_) | None => {}
+        if swallow(&mut state.session.input, &mut self.swallowed) {
+            self.commands += 1;
+            self.deadline = Instant::now() + self.wire.patience;
+            replies::say(&mut state.session, replies::LINE_TOO_LONG);
         }
     }
 
@@ -228,6 +216,25 @@ impl Talk<'_, '_> {
         let known = words.starts_with(|c: char| c.is_ascii_digit());
         replies::say(&mut state.session, if known { words } else { replies::UNKNOWN_COMMAND });
         self.consumed(end.max(1).min(state.session.input.len()), state);
+    }
+}
+
+/// Lets go of a line that is longer than a command may be, all but a CR at its end, and counts what is gone; true when its end is gone, too.
+/// Its tail is never left to be read as a command.
+fn swallow(input: &mut Vec<u8>, swallowed: &mut usize) -> bool {
+    match grammar::end_of_line(input) {
+        Some(end) if *swallowed > 0 || end > LONGEST_LINE => {
+            input.drain(..end);
+            *swallowed = 0;
+            true
+        }
+        None if *swallowed > 0 || input.len() > LONGEST_LINE => {
+            let gone = input.len() - usize::from(input.ends_with(b"\r"));
+            *swallowed += gone;
+            input.drain(..gone);
+            false
+        }
+        Some(_) | None => false,
     }
 }
 
@@ -245,5 +252,24 @@ impl SayShutdown for samotop::smtp::SmtpSession {
     fn say_shutdown_with(&mut self, words: &str) {
         replies::say(self, words);
         self.shutdown();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_line_is_gone_as_one_however_its_packets_are_cut() {
+        let mut sent = vec![b'x'; 5000];
+        sent.extend(b" QUIT\r\nNOOP\r\n");
+        for step in [1, 2, 3, 7, 1000, 2047, 2048, 2049, 4096, 5000, 5001, 5006, 5007, 5008, sent.len()] {
+            let (mut input, mut swallowed, mut ended) = (Vec::new(), 0, 0);
+            for packet in sent.chunks(step) {
+                input.extend(packet);
+                ended += usize::from(swallow(&mut input, &mut swallowed));
+            }
+            assert_eq!((ended, input.as_slice(), swallowed), (1, b"NOOP\r\n".as_slice(), 0), "by {step}");
+        }
     }
 }

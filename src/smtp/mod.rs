@@ -9,7 +9,6 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use chrono::{DateTime, Utc};
 use samotop::{
     io::{
         ConnectionInfo, IoService,
@@ -32,6 +31,7 @@ use tracing::{Instrument, info, info_span, warn};
 use crate::{
     config::{Config, Smtp, Verify},
     domain::secret::Secret,
+    handlers::Clock,
     store::{Store, recipients::Recipient},
 };
 
@@ -48,9 +48,6 @@ pub use verify::Verifier;
 
 /// How long sessions may go on with a letter that they are in the middle of when the program stops.
 const LAST_LETTERS: Duration = Duration::from_secs(20);
-
-/// Where a session asks for the time of a letter.
-pub type Clock = Arc<dyn Fn() -> DateTime<Utc> + Send + Sync>;
 
 type Step<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
 type SyncStep<'f, T> = Pin<Box<dyn Future<Output = T> + Send + Sync + 'f>>;

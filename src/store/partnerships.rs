@@ -141,8 +141,9 @@ pub async fn letters(conn: &mut Connection, round: Uuid) -> Result<(usize, usize
 
 /// The partners know each other from now on; false when they did already.
 pub async fn introduce(conn: &mut Connection, partnership: Uuid, now: DateTime<Utc>) -> Result<bool> {
-    let done =
-        sqlx::query!("update partnership set state = 'introduced', introduced_at = $2 where id = $1 and state = 'proposed'", partnership, now).execute(conn).await?;
+    let done = sqlx::query!("update partnership set state = 'introduced', introduced_at = $2 where id = $1 and state = 'proposed'", partnership, now)
+        .execute(conn)
+        .await?;
     Ok(done.rows_affected() > 0)
 }
 
@@ -249,4 +250,3 @@ pub async fn history(conn: &mut Connection, people: &[Uuid]) -> Result<Vec<(Uuid
     .await?;
     Ok(rows.into_iter().map(|row| (row.a, row.b)).collect())
 }
-

@@ -446,10 +446,10 @@ mod tests {
     #[test]
     fn a_ctrl_c_at_the_terminal_is_for_the_program_alone() {
         let server = PrivatePostgres::throw_away().unwrap();
-        let group = |pid: u32| rustix::process::getpgid(rustix::process::Pid::from_raw(i32::try_from(pid).unwrap())).unwrap();
-        let ours = group(std::process::id());
-        assert_ne!(group(server.server_pid()), ours);
-        assert_ne!(group(keeper(&server)), ours);
+        for pid in [server.server_pid(), keeper(&server)] {
+            let process = rustix::process::Pid::from_raw(i32::try_from(pid).unwrap());
+            assert_eq!(rustix::process::getpgid(process).unwrap(), process.unwrap(), "it leads a group of its own");
+        }
     }
 
     #[test]

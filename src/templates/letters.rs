@@ -62,11 +62,17 @@ pub struct Form {
     pub round: String,
     /// The form, indented as a block.
     pub form: String,
+    /// The labels of the lines that must be filled in.
+    pub needed: Vec<String>,
 }
 impl Letter for Form {
     const NAME: &'static str = "form";
     fn sample() -> Self {
-        Self { round: sample_round(), form: "    Name*: \n    Country*: \n    Interests: ".into() }
+        Self {
+            round: sample_round(),
+            form: "    Name:\n    Country:\n    Languages:\n    Interests:\n".into(),
+            needed: vec!["Name".into(), "Country".into(), "Languages".into()],
+        }
     }
 }
 
@@ -350,7 +356,12 @@ pub struct Undelivered {
 impl Letter for Undelivered {
     const NAME: &'static str = "undelivered";
     fn sample() -> Self {
-        Self { partner: "Ana".into(), subject: "Greetings from Lima".into(), why: "their mailbox is full".into(), what_next: "Please keep your letter and send it again in a few days.".into() }
+        Self {
+            partner: "Ana".into(),
+            subject: "Greetings from Lima".into(),
+            why: "their mailbox is full".into(),
+            what_next: "Please keep your letter and send it again in a few days.".into(),
+        }
     }
 }
 

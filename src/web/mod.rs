@@ -12,19 +12,25 @@ use axum::{
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{config::Config, handlers::Site, store::Store};
+use crate::{
+    config::Config,
+    handlers::{Clock, Site},
+    store::Store,
+};
 
 mod figures;
 mod leave;
 mod mailboxes;
 
 /// What every page works with.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Pages {
     /// The database.
     pub store: Store,
     /// The programme.
     pub site: Arc<Site>,
+    /// The time.
+    pub clock: Clock,
     /// Where captured mail lies, while it is captured: only then are there mailboxes to look at.
     pub capture: Option<PathBuf>,
 }

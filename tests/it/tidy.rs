@@ -4,14 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms, from the ground up. A room uses those below it; never one beside it, never one above.
-const FLOORS: [&[&str]; 7] = [
+const FLOORS: [&[&str]; 8] = [
     &["domain"],
     &["mail"],
     &["config", "telemetry"],
     &["store", "templates"],
     &["handlers", "route", "net"],
     &["smtp", "inbox", "web", "schedule", "outbox"],
-    &["cli", "app"],
+    &["app"],
+    &["cli"],
 ];
 
 /// Crates that one room alone may name.
@@ -81,12 +82,15 @@ fn every_room_uses_only_the_rooms_below_it() {
 
 #[test]
 fn each_large_crate_is_named_in_one_room() {
+    let mut wrong = Vec::new();
     for source in Source::all() {
         for (name, room) in ONLY_IN {
-            let named = words(&source.code()).any(|word| word == name);
-            assert!(!named || source.room() == room, "{} names {name}, which only {room} may", source.path);
+            if source.room() != room && source.code().contains(&format!("{name}::")) {
+                wrong.push(format!("{} names {name}, which only {room} may", source.path));
+            }
         }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
@@ -99,12 +103,13 @@ fn every_file_says_first_what_it_holds() {
 #[test]
 fn no_file_grows_beyond_reading() {
     let before_tests = |source: &Source| source.text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count();
-    let long: Vec<String> = Source::all()
-        .iter()
-        .map(|source| (&source.path, before_tests(source)))
-        .filter(|(_, lines)| *lines > 450)
-        .map(|(path, lines)| format!("{path}: {lines}"))
-        .collect();
+    let mut long: Vec<String> = Vec::new();
+    for source in Source::all().iter().filter(|source| !source.path.ends_with("/tests.rs")) {
+        let lines = before_tests(source);
+        if lines > 450 {
+            long.push(format!("{}: {lines}", source.path));
+        }
+    }
     assert!(long.is_empty(), "more than 450 lines before the tests: {}", long.join(", "));
 }
 

@@ -8,6 +8,7 @@ use toml::Spanned;
 use super::{Calendar, Choice, Derived, Fault, Kind, Programme, ProgrammeError, Question};
 use crate::domain::fold::fold;
 use crate::domain::languages;
+use crate::domain::matching::Weights;
 
 /// See [`Programme::parse`].
 pub(super) fn read(text: &str) -> Result<Programme, ProgrammeError> {
@@ -38,9 +39,11 @@ struct File {
     #[serde(default)]
     rules: Vec<String>,
     #[serde(default)]
+    guidance: Vec<String>,
+    #[serde(default)]
     calendar: Option<Spanned<Calendar>>,
     #[serde(default)]
-    matching: toml::Table,
+    matching: Option<Spanned<Weights>>,
     questions: Spanned<Vec<Spanned<Asked>>>,
 }
 
@@ -158,6 +161,7 @@ impl Check<'_> {
             }
         }
         let calendar = file.calendar.map(|calendar| self.calendar(calendar)).unwrap_or_default();
+        let matching = file.matching.map(|weights| self.weights(weights)).unwrap_or_default();
         let span = file.questions.span();
         let asked = file.questions.into_inner();
         let questions: Vec<(Range<usize>, Question)> = asked.into_iter().filter_map(|asked| self.question(asked.into_inner())).collect();
@@ -166,8 +170,9 @@ impl Check<'_> {
             name: file.name.into_inner().trim().to_owned(),
             languages: file.languages.into_inner(),
             rules: file.rules,
+            guidance: file.guidance,
             calendar,
-            matching: file.matching,
+            matching,
             questions: questions.into_iter().map(|(_, question)| question).collect(),
         }
     }
@@ -179,6 +184,13 @@ impl Check<'_> {
             self.fault(calendar.span(), what, "set `round` and `introductions_over` to 1 or more, the second not above the first");
         }
         calendar.into_inner()
+    }
+
+    fn weights(&mut self, weights: Spanned<Weights>) -> Weights {
+        if let Err(what) = weights.as_ref().check() {
+            self.fault(weights.span(), what, "lower the numbers");
+        }
+        weights.into_inner()
     }
 
     fn question(&mut self, asked: Asked) -> Option<(Range<usize>, Question)> {

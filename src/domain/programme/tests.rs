@@ -21,7 +21,7 @@ fn the_librarians_programme_is_valid() {
     assert_eq!(programme.question("excludes.regions").map(|question| question.key.as_str()), Some("excludes.regions"));
     let required: Vec<&str> = programme.questions.iter().filter(|question| question.required).map(|question| question.key.as_str()).collect();
     assert_eq!(required, ["name", "country", "languages"]);
-    assert!(!programme.rules.is_empty() && programme.matching.contains_key("stated"));
+    assert!(!programme.rules.is_empty() && programme.matching == Weights::default());
 }
 
 #[test]
@@ -80,6 +80,8 @@ fn each_fault_has_a_line_and_a_cure() {
         (with("").replace("\"pt\"", "\"xx\""), 2, "xx"),
         (with("").replace("required = true\n\n[[questions]]", "\n[[questions]]"), 4, "name"),
         (with("[calendar]\nround = 0"), 16, "round"),
+        (with("[matching]\nplaice = 5"), 17, "plaice"),
+        (with("[matching]\nstated = 900"), 16, "add up"),
     ] {
         let error = Programme::parse(&text).err().unwrap_or_else(|| panic!("no fault in\n{text}"));
         let [fault] = &error.faults[..] else { panic!("{error}") };

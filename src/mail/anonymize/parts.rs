@@ -213,7 +213,7 @@ impl<'m> Rebuilding<'m> {
         let Some(given) = part.attachment_name() else { return Ok(None) };
         let given = self.replacer.plain(given)?;
         let base = given.rsplit(['/', '\\']).next().unwrap_or_default();
-        let clean: String = base.chars().filter(|c| !c.is_control() && !super::spellings::is_unseen(*c)).collect();
+        let clean: String = base.chars().filter(|c| !c.is_control() && !super::escapes::is_unseen(*c)).collect();
         let clean = clean.trim();
         if clean.is_empty() {
             return Ok(Some(format!("file.{ending}")));

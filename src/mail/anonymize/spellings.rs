@@ -4,6 +4,8 @@ use std::ops::Range;
 
 use unicode_normalization::UnicodeNormalization;
 
+use super::escapes::{entity, first_char, hex, is_unseen, tag_end, unbase64};
+
 /// What was left out before a byte of a [`Folded`] text; several at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Gap(u8);
@@ -117,6 +119,9 @@ impl<'t> Spelled<'t> {
 
     /// This text with `decode` tried wherever `mark` stands: it answers with what stands there and how many bytes that takes. `None` where nothing was decoded.
     fn decoded(&self, mark: u8, decode: impl Fn(&[u8]) -> Option<(Vec<u8>, usize)>) -> Option<Spelled<'static>> {
+        if !self.bytes.contains(&mark) {
+            return None;
+        }
         let mut out: Option<Spelled<'static>> = None;
         let (mut at, mut copied) = (0, 0);
         while let Some(next) = self.bytes[at..].iter().position(|b| *b == mark) {
@@ -155,21 +160,28 @@ impl<'t> Spelled<'t> {
     /// Shows this text and the others that a mail client, a browser or a program of the web would take it for, each folded; without the `rarer` ones
     /// only those that links and pages have. Few texts have more than the first.
     pub fn each_reading(self, rarer: bool, mut see: impl FnMut(Folded<'_>)) {
-        // What these undo looks like ordinary text to the others, so each starts from the text itself.
-        let starts = [self.without_quoted_printable(rarer), self.without_backslashes(rarer), self.without_utf7(rarer)];
-        for reading in starts.into_iter().flatten().chain([self]) {
-            reading.each_unescaped(&mut see);
+        self.each_of_programs(rarer, &mut see);
+        self.each_unescaped(rarer, &mut see);
+    }
+
+    /// What one of these undoes looks like ordinary text to the others, so each starts from the text itself.
+    fn each_of_programs(&self, wanted: bool, see: &mut impl FnMut(Folded<'_>)) {
+        if wanted {
+            let all = [self.without_quoted_printable(), self.without_backslashes(), self.without_utf7()];
+            all.into_iter().flatten().for_each(|reading| reading.each_unescaped(false, see));
         }
     }
 
-    /// Entities and percent signs can stand around each other, so they are undone one after the other, twice.
-    fn each_unescaped(self, see: &mut impl FnMut(Folded<'_>)) {
-        let mut reading = self;
+    /// Entities and percent signs can stand around each other, so they are undone one after the other, twice; what was inside of them may be of programs again.
+    fn each_unescaped(self, rarer: bool, see: &mut impl FnMut(Folded<'_>)) {
+        let (mut reading, mut changed) = (self, false);
         for undo in [Self::without_entities, Self::without_percents, Self::without_entities, Self::without_percents] {
             if let Some(next) = undo(&reading) {
                 see(std::mem::replace(&mut reading, next).folded());
+                changed = true;
             }
         }
+        reading.each_of_programs(rarer && changed, see);
         see(reading.folded());
     }
 
@@ -185,16 +197,16 @@ impl<'t> Spelled<'t> {
         self.decoded(b'%', |text| Some((vec![hex(text.get(1..3)?)? as u8], 3)))
     }
 
-    fn without_quoted_printable(&self, wanted: bool) -> Option<Spelled<'static>> {
-        wanted.then_some(self)?.decoded(b'=', |text| match text {
+    fn without_quoted_printable(&self) -> Option<Spelled<'static>> {
+        self.decoded(b'=', |text| match text {
             [_, b'\n', ..] => Some((Vec::new(), 2)),
             [_, b'\r', b'\n', ..] => Some((Vec::new(), 3)),
             _ => Some((vec![hex(text.get(1..3)?)? as u8], 3)),
         })
     }
 
-    fn without_backslashes(&self, wanted: bool) -> Option<Spelled<'static>> {
-        wanted.then_some(self)?.decoded(b'\\', |text| {
+    fn without_backslashes(&self) -> Option<Spelled<'static>> {
+        self.decoded(b'\\', |text| {
             let (digits, skip) = match text.get(1)? {
                 b'u' => (text.get(2..6)?, 6),
                 b'x' | b'\'' => (text.get(2..4)?, 4),
@@ -211,16 +223,17 @@ impl<'t> Spelled<'t> {
         })
     }
 
-    fn without_utf7(&self, wanted: bool) -> Option<Spelled<'static>> {
-        wanted.then_some(self)?.decoded(b'+', |text| {
-            let run = text[1..].iter().take(200).take_while(|c| c.is_ascii_alphanumeric() || **c == b'/').count();
-            let wide = unbase64(&text[1..=run])?;
-            // Only what would be ASCII: a word behind a plus decodes to something, too.
-            if wide.len() < 2 || wide.len() % 2 != 0 || wide.chunks(2).any(|c| c[0] != 0 || !c[1].is_ascii_graphic()) {
+    fn without_utf7(&self) -> Option<Spelled<'static>> {
+        self.decoded(b'+', |source| {
+            let run = source[1..].iter().take(200).take_while(|c| c.is_ascii_alphanumeric() || **c == b'/').count();
+            let wide = unbase64(&source[1..=run])?;
+            let units = wide.as_chunks::<2>().0.iter().map(|unit| u16::from_be_bytes(*unit));
+            let text: String = char::decode_utf16(units).collect::<Result<_, _>>().ok()?;
+            if text.is_empty() || text.contains(char::is_control) {
                 return None;
             }
-            let dash = usize::from(text.get(1 + run) == Some(&b'-'));
-            Some((wide.chunks(2).map(|c| c[1]).collect(), 1 + run + dash))
+            let dash = usize::from(source.get(1 + run) == Some(&b'-'));
+            Some((text.into_bytes(), 1 + run + dash))
         })
     }
 
@@ -327,95 +340,4 @@ fn fold_char(c: char, mut push: impl FnMut(char)) {
             _ => push(c),
         }),
     }
-}
-
-/// Whether a character takes no room on a page: default-ignorable ones (Unicode, DerivedCoreProperties.txt) and marks of direction.
-pub(super) fn is_unseen(c: char) -> bool {
-    matches!(c, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}'
-        | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{e0000}'..='\u{e0fff}')
-}
-
-/// The first character of bytes that need not be UTF-8, and its length; U+FFFD for a byte that is none.
-fn first_char(bytes: &[u8]) -> (char, usize) {
-    let head = &bytes[..bytes.len().min(4)];
-    let valid = match std::str::from_utf8(head) {
-        Ok(text) => text,
-        Err(e) => std::str::from_utf8(&head[..e.valid_up_to()]).unwrap_or_default(),
-    };
-    valid.chars().next().map_or((char::REPLACEMENT_CHARACTER, 1), |c| (c, c.len_utf8()))
-}
-
-/// Where the tag that begins at `at` ends; `>` in quoted attributes does not end it.
-pub(super) fn tag_end(html: &[u8], at: usize) -> usize {
-    let mut quoted = false;
-    for (i, byte) in html.iter().enumerate().skip(at) {
-        match byte {
-            b'"' => quoted = !quoted,
-            b'>' if !quoted => return i + 1,
-            _ => {}
-        }
-    }
-    html.len()
-}
-
-/// The character reference at the start of a text, and its length: those by number, and those names that matter in an address or to a serialiser.
-pub(super) fn entity(text: &str) -> Option<(char, usize)> {
-    let rest = text.strip_prefix('&')?;
-    let with_semicolon = |len: usize| len + usize::from(text.as_bytes().get(len) == Some(&b';'));
-    if let Some(number) = rest.strip_prefix('#') {
-        let (digits, radix, skip) = match number.strip_prefix(['x', 'X']) {
-            Some(digits) => (digits, 16, 3),
-            None => (number, 10, 2),
-        };
-        let count = digits.bytes().take(8).take_while(|b| (*b as char).is_digit(radix)).count();
-        let c = char::from_u32(u32::from_str_radix(digits.get(..count)?, radix).ok()?)?;
-        return Some((c, with_semicolon(skip + count)));
-    }
-    const NAMES: [(&str, char); 14] = [
-        ("amp", '&'),
-        ("lt", '<'),
-        ("gt", '>'),
-        ("quot", '"'),
-        ("apos", '\''),
-        ("nbsp", '\u{a0}'),
-        ("shy", '\u{ad}'),
-        ("commat", '@'),
-        ("period", '.'),
-        ("plus", '+'),
-        ("hyphen", '-'),
-        ("lowbar", '_'),
-        ("equals", '='),
-        ("ZeroWidthSpace", '\u{200b}'),
-    ];
-    NAMES.iter().find(|(name, _)| rest.starts_with(name)).map(|(name, c)| (*c, with_semicolon(1 + name.len())))
-}
-
-fn hex(digits: &[u8]) -> Option<u32> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_hexdigit) {
-        return None;
-    }
-    u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
-}
-
-/// The bytes that base 64 stands for, in either alphabet (RFC 4648 4 and 5), padded or not.
-pub(super) fn unbase64(text: &[u8]) -> Option<Vec<u8>> {
-    let mut out = Vec::with_capacity(text.len() * 3 / 4);
-    let (mut buffer, mut bits) = (0u32, 0);
-    for byte in text {
-        let value = match byte {
-            b'A'..=b'Z' => byte - b'A',
-            b'a'..=b'z' => byte - b'a' + 26,
-            b'0'..=b'9' => byte - b'0' + 52,
-            b'+' | b'-' => 62,
-            b'/' | b'_' => 63,
-            _ => return None,
-        };
-        buffer = (buffer << 6) | u32::from(value);
-        bits += 6;
-        if bits >= 8 {
-            bits -= 8;
-            out.push((buffer >> bits) as u8);
-        }
-    }
-    Some(out)
 }

@@ -5,7 +5,7 @@ use mail_parser::decoders::{base64::base64_decode, charsets::map::charset_decode
 use mail_parser::{Encoding, MessagePart, MimeHeaders, PartType};
 
 use super::RelayRefusal;
-use super::spellings::unbase64;
+use super::escapes::unbase64;
 
 /// A text part's words in Unicode, read in the charset it names or else as mail programs guess: UTF-8 where it is that, else windows-1252.
 pub(super) fn words<'x>(part: &'x MessagePart<'x>, raw: &[u8]) -> Result<Cow<'x, str>, RelayRefusal> {

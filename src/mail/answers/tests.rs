@@ -220,6 +220,55 @@ fn letters() -> Vec<(&'static str, &'static str, Value, &'static [&'static str])
         ("both ways", "Ways: both\nHow often: once a month please\n", json!({"ways": ["letters", "calls"], "rhythm": "monthly"}), &[]),
         ("kinds of library in a sentence", "Kind of library: I work in a public school library\n", json!({"sector": "school"}), &[]),
         ("a language of letters", "Preferred language: español\n", json!({"language": "es"}), &[]),
+        ("years in many words", "Years in the field: 12 years, 5 of them here\nCareer stage: senior\n", json!({"years": 12, "stage": "senior"}), &[]),
+        ("less than a year", "Years in the field: less than a year\n", json!({"years": 0, "stage": "new"}), &[]),
+        ("months", "Years in the field: 18 months\n", json!({"years": 1, "stage": "new"}), &[]),
+        ("half years", "Years in the field: 2.5\n", json!({"years": 2, "stage": "new"}), &[]),
+        ("twenty-five", "Years in the field: nearly twenty-five\n", json!({"years": 25, "stage": "senior"}), &[]),
+        ("between two bounds", "Years in the field: 3-4\n", json!({}), &["Years in the field"]),
+        ("between two bounds in words", "Years in the field: 5 a 6 años\n", json!({}), &["Years in the field"]),
+        ("a year, not a number of years", "Years in the field: since 2009\n", json!({}), &["Years in the field"]),
+        ("one way and not the other", "Ways: letters only, no calls\n", json!({"ways": ["letters"]}), &[]),
+        (
+            "a cell that ran into the next",
+            "Name: Ana Flores Country: Peru Time zone: America/Lima\n",
+            json!({"name": "Ana Flores", "country": "PE", "timezone": "America/Lima"}),
+            &[],
+        ),
+        (
+            "a colon of one's own",
+            "Role: Head of Unit: Cataloguing\nOrganisation: Library: Main Branch\n",
+            json!({"role": "Head of Unit: Cataloguing", "organisation": "Library: Main Branch"}),
+            &[],
+        ),
+        ("numbered with letters", "a) Town: Lima\n(2) Country: Peru\n", json!({"town": "Lima", "country": "PE"}), &[]),
+        (
+            "prose in paragraphs",
+            "Hopes:\nI want to learn.\n\nAnd to teach as well.\n\nCountry: Peru\n",
+            json!({"hopes": "I want to learn. And to teach as well.", "country": "PE"}),
+            &[],
+        ),
+        ("prose at the end, and the farewell", "Hopes: I want to learn.\n\nBest wishes,\nAna\n", json!({"hopes": "I want to learn."}), &[]),
+        (
+            "people and places in one line",
+            "Not with: people from Spain and María José de la Cruz\n",
+            json!({"excludes": {"countries": ["ES"], "people": ["María José de la Cruz"]}}),
+            &[],
+        ),
+        (
+            "wishes with kind words",
+            "Partner from: Someone from Kenya, Uganda or Tanzania would be lovely\n",
+            json!({"prefers": {"countries": ["KE", "UG", "TZ"]}}),
+            &[],
+        ),
+        ("what one does not want among the wishes", "Partner from: no preference, but not the US\n", json!({}), &["Partner from"]),
+        (
+            "keys as labels",
+            "prefers.countries: Brazil\nsector: public\ntimezone: Europe/Lisbon\n",
+            json!({"prefers": {"countries": ["BR"]}, "sector": "public", "timezone": "Europe/Lisbon"}),
+            &[],
+        ),
+        ("a time zone's letters in a country of one clock", "Country: Germany\nTime zone: CET\n", json!({"country": "DE", "timezone": "Europe/Berlin"}), &[]),
         ("nothing at all", "", json!({}), &[]),
     ]
 }
@@ -429,6 +478,10 @@ fn no_letter_makes_the_reader_fall() {
     }
     let long = format!("Hopes: {}\nInterests: {}", "word ".repeat(50_000), "a, ".repeat(50_000));
     assert_eq!(read_form(&long, &programme).unread.len(), 2, "both are too long to keep");
+    let lines = format!("Hopes:\n{}", "word\n".repeat(50_000));
+    assert_eq!(read_form(&lines, &programme).unread.len(), 1);
+    let row = "Name: a ".repeat(20_000);
+    assert_eq!(read_form(&row, &programme).unread.len(), 1);
 }
 
 #[test]
@@ -456,6 +509,18 @@ fn the_partner_sees_what_is_shared_and_not_private() {
 }
 
 #[test]
+fn a_yes_above_the_quoted_answers_changes_nothing() {
+    let programme = librarians();
+    let known = read_form("Name: Ana\nCountry: Peru\nLanguages: Spanish, learning English\nPartner from: Brazil\nYears in the field: 4", &programme).answers;
+    let told: String = show(&programme, &known).iter().map(|(label, words)| format!("> {label}: {words}\n")).collect();
+    let reading = read_form(&format!("yes\n\nOn Monday 1 March 2027 Pairpost wrote:\n{told}> Town: \n> Time zone: UTC+2\n"), &programme);
+    assert_eq!(reading.answers.differing_from(&known), Answers::default());
+    assert!(reading.unread.iter().all(|unread| unread.quoted) && reading.unread.len() == 1);
+    let corrected = read_form(&format!("Country: Chile\n{told}"), &programme).answers.differing_from(&known);
+    assert_eq!(understood(&FormReading { answers: corrected, ..FormReading::default() }), json!({"country": "CL"}));
+}
+
+#[test]
 fn a_later_letter_may_speak_of_the_country_known_before() {
     let programme = librarians();
     let mut known = Answers::default();
@@ -463,4 +528,41 @@ fn a_later_letter_may_speak_of_the_country_known_before() {
     let reading = read_form_knowing("Not with: my own country\nTime zone: CET", &programme, &known);
     assert_eq!(understood(&reading), json!({"excludes": {"countries": ["PE"]}}));
     assert_eq!(read_form("Years in the field: 20", &programme).inferred, ["stage"]);
+}
+
+/// Whole messages, bytes as they arrive, with what the form in them says.
+fn messages() -> Vec<(&'static str, Vec<u8>, Value)> {
+    let html = |body: &str| {
+        format!("From: ana@example.org\r\nSubject: Re: The form\r\nMIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n{body}\r\n").into_bytes()
+    };
+    let plain = |kind: &str, body: &[u8]| {
+        [format!("From: ana@example.org\r\nSubject: form\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; {kind}\r\n\r\n").as_bytes(), body].concat()
+    };
+    let quoted = "Content-Transfer-Encoding: quoted-printable";
+    vec![
+        ("Gmail", html("<div dir=\"ltr\"><div>Name: Ana Flores</div><div>Country:&nbsp;Peru</div><div>Languages: <b>Spanish</b>, English</div></div><br><div class=\"gmail_quote\"><div dir=\"ltr\" class=\"gmail_attr\">On Mon, 1 Mar 2027 at 09:00, Pairpost &lt;<a href=\"mailto:join@pairs.test\">join@pairs.test</a>&gt; wrote:<br></div><blockquote class=\"gmail_quote\">Name*: [as your partner should see it]<br>Country*: Chile<br></blockquote></div>"), json!({"name": "Ana Flores", "country": "PE", "languages": ["es", "en"]})),
+        ("Gmail, filled in within the quotation", html("<div dir=\"ltr\">Here it is</div><br><div class=\"gmail_quote\"><div class=\"gmail_attr\">On Mon, 1 Mar 2027 at 09:00, Pairpost &lt;join@pairs.test&gt; wrote:<br></div><blockquote class=\"gmail_quote\"><div>Name*: Ana Flores<br>Country*: Peru<br>Town:<br>Role: [what you do, in your own words]</div></blockquote></div>"), json!({"name": "Ana Flores", "country": "PE"})),
+        ("Outlook", html("<html><body lang=\"EN-GB\"><div class=\"WordSection1\"><p class=\"MsoNormal\">Country: Peru<o:p></o:p></p><p class=\"MsoNormal\">Town: Lima<o:p></o:p></p><p class=\"MsoNormal\"><o:p>&nbsp;</o:p></p><div style=\"border:none;border-top:solid #E1E1E1 1.0pt\"><p class=\"MsoNormal\"><b>From:</b> Pairpost &lt;join@pairs.test&gt;<br><b>Sent:</b> 01 March 2027 09:00<br><b>To:</b> Ana<br><b>Subject:</b> The form</p></div><p class=\"MsoNormal\">Name: Ana<o:p></o:p></p><p class=\"MsoNormal\">Country: Chile<o:p></o:p></p></div></body></html>"), json!({"name": "Ana", "country": "PE", "town": "Lima"})),
+        ("a table", html("<table><tr><td>Name</td><td>Ana</td></tr><tr><td>Country:</td><td>Peru</td></tr></table>"), json!({"name": "Ana", "country": "PE"})),
+        ("a list with bold labels", html("<ul><li><strong>Name:</strong> Ana</li><li><strong>Country</strong>: Peru</li></ul>"), json!({"name": "Ana", "country": "PE"})),
+        ("paragraphs", html("<p>Name:</p><p>Ana</p><p>Country:</p><p>Peru</p><p>Town:</p>"), json!({"name": "Ana", "country": "PE"})),
+        ("Latin-1", plain("charset=iso-8859-1\r\nContent-Transfer-Encoding: 8bit", b"Nombre: Jos\xe9 N\xfa\xf1ez\r\nPa\xeds: M\xe9xico\r\n"), json!({"name": "José Núñez", "country": "MX"})),
+        ("quoted-printable", plain(&format!("charset=utf-8\r\n{quoted}"), "Name: Jos=C3=A9\r\nHopes: to hear how a small library in another country works with schools,=\r\n and to write\r\nCountry: C=C3=B4te d=E2=80=99Ivoire\r\n".as_bytes()), json!({"name": "José", "hopes": "to hear how a small library in another country works with schools, and to write", "country": "CI"})),
+        ("format=flowed", plain("charset=utf-8; format=flowed", b"> Name: Ana\r\n> Interests: rare books, open access, \r\n> poetry\r\nCountry: Peru\r\n"), json!({"name": "Ana", "interests": ["rare books", "open access", "poetry"], "country": "PE"})),
+        ("Shift_JIS", plain("charset=shift_jis\r\nContent-Transfer-Encoding: 8bit", b"Name: Yuki\r\nCountry\x81F\x93\xfa\x96{\r\n"), json!({"name": "Yuki", "country": "JP"})),
+    ]
+}
+
+#[test]
+fn forms_are_read_from_whole_messages() {
+    let programme = librarians();
+    let mut wrong = Vec::new();
+    for (what, raw, expected) in messages() {
+        let message = crate::mail::message::Message::parse(&raw);
+        let reading = read_form(message.text(), &programme);
+        if understood(&reading) != expected || !reading.unread.is_empty() {
+            wrong.push(format!("{what}:\n{}\n  read {}\n  want {expected}\n  {:?}", message.text(), understood(&reading), reading.unread));
+        }
+    }
+    assert!(wrong.is_empty(), "{} messages:\n{}", wrong.len(), wrong.join("\n\n"));
 }
