@@ -66,14 +66,26 @@ fn records(domain: &str, smarthost: Option<&str>, selector: &str, public_key: &s
         what_for: what_for.to_owned(),
     };
     let (sender, spf) = match smarthost {
-        Some(host) => (format!(" a:{host}"), "SPF (RFC 7208): who may send for the domain. Where your smarthost's people name an include:, put it in the place of a:"),
+        Some(host) => {
+            (format!(" a:{host}"), "SPF (RFC 7208): who may send for the domain. Where your smarthost's people name an include:, put it in the place of a:")
+        }
         None => (String::new(), "SPF (RFC 7208): who may send for the domain. Add what your smarthost's people name"),
     };
     let id = base32(&digest::digest(&digest::SHA256, policy(domain).as_bytes()).as_ref()[..10]);
     vec![
-        record("", "MX", format!("10 {domain}."), "MX (RFC 5321 5): where mail comes in. The host needs an A or AAAA record; put its name here if it has another one"),
+        record(
+            "",
+            "MX",
+            format!("10 {domain}."),
+            "MX (RFC 5321 5): where mail comes in. The host needs an A or AAAA record; put its name here if it has another one",
+        ),
         record("", "TXT", format!("v=spf1 mx{sender} ~all"), spf),
-        record(&format!("{selector}._domainkey"), "TXT", format!("v=DKIM1; k=rsa; p={public_key}"), "DKIM (RFC 6376): the key that every letter is signed with"),
+        record(
+            &format!("{selector}._domainkey"),
+            "TXT",
+            format!("v=DKIM1; k=rsa; p={public_key}"),
+            "DKIM (RFC 6376): the key that every letter is signed with",
+        ),
         record(
             "_dmarc",
             "TXT",

@@ -167,7 +167,8 @@ fn one_line(letter: &[u8]) -> String {
 
 fn config(dir: &Path, settings: &[(&str, &str)]) -> Config {
     let fixed = [("PAIRPOST_DOMAIN", "pairs.test"), ("PAIRPOST_DATA_DIR", dir.to_str().expect("a name"))];
-    Config::load(Some(Path::new("/dev/null")), fixed.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))).expect("good settings")
+    Config::load(Some(Path::new("/dev/null")), fixed.iter().chain(settings).map(|(key, value)| ((*key).to_owned(), (*value).to_owned())))
+        .expect("good settings")
 }
 
 #[tokio::test]
@@ -180,7 +181,7 @@ async fn each_letter_is_sent_once_on_a_kept_connection_with_its_own_return_path(
     }
     post.work().await;
     let taken = hop.taken();
-    assert_eq!((taken.len(), hop.connections()), (3, 1));
+    assert_eq!((taken.iter().map(|letter| letter.connection).collect::<Vec<_>>(), hop.connections()), (vec![1, 1, 1], 1));
     let paths: BTreeSet<_> = taken.iter().map(|letter| letter.from.split('>').next().unwrap_or_default().to_owned()).collect();
     assert!(paths.len() == 3 && paths.iter().all(|path| path.starts_with("<bounce-") && path.ends_with("@pairs.test")), "{paths:?}");
     assert!(taken.iter().all(|letter| letter.from.contains(&format!(" SIZE={}", letter.bytes.len()))), "{taken:?}");
@@ -198,7 +199,10 @@ async fn a_hop_without_extensions_gets_the_commands_one_by_one_and_no_parameters
     post.work().await;
     assert_eq!(hop.taken().len(), 1);
     assert!(hop.taken()[0].from.ends_with('>'), "{:?}", hop.taken());
-    assert_eq!(post.record().await, "sent / sent / 250 2.0.0 queued as 77 | failed / failed / 550 5.6.7 the next hop takes no international addresses (SMTPUTF8)");
+    assert_eq!(
+        post.record().await,
+        "sent / sent / 250 2.0.0 queued as 77 | failed / failed / 550 5.6.7 the next hop takes no international addresses (SMTPUTF8)"
+    );
     assert_eq!(post.ask(&format!("select attempts from outbox where id = '{plain}'")).await, "1");
 }
 
@@ -461,12 +465,8 @@ async fn in_review_a_letter_waits_until_somebody_lets_it_go_and_then_leaves() {
 #[tokio::test]
 async fn partners_letters_go_first_and_no_domain_takes_all_places() {
     let hop = NextHop::start().await;
-    let post = Post::new(&[
-        ("PAIRPOST_DELIVERY__SMARTHOST", &hop.url()),
-        ("PAIRPOST_DELIVERY__CONCURRENCY", "4"),
-        ("PAIRPOST_DELIVERY__PER_DOMAIN", "2"),
-    ])
-    .await;
+    let post =
+        Post::new(&[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url()), ("PAIRPOST_DELIVERY__CONCURRENCY", "4"), ("PAIRPOST_DELIVERY__PER_DOMAIN", "2")]).await;
     for n in 0..30 {
         post.write(&format!("ana{n}@big.example"), "one").await;
     }
@@ -513,12 +513,9 @@ async fn a_bounce_is_recorded_and_told_once_and_answers_to_the_return_path_are_n
         )
     };
     let away = "From: ben@example.net\r\nSubject: Automatic reply\r\nAuto-Submitted: auto-replied\r\n\r\nMessage could not be delivered? I have left; ask eve@example.net.\r\n";
-    for (letter, outcome) in [
-        (away.to_owned(), "sent"),
-        (report("delayed", "4.4.1"), "delayed"),
-        (report("failed", "5.1.1"), "bounced"),
-        (report("failed", "5.1.1"), "bounced"),
-    ] {
+    for (letter, outcome) in
+        [(away.to_owned(), "sent"), (report("delayed", "4.4.1"), "delayed"), (report("failed", "5.1.1"), "bounced"), (report("failed", "5.1.1"), "bounced")]
+    {
         let mut tx = post.store.begin().await.unwrap();
         let mut ctx = Context { conn: &mut tx, now: post.now, site: &post.site, cause: None };
         bounces::returned(&mut ctx, id, &Message::parse(letter.as_bytes())).await.unwrap();

@@ -123,7 +123,11 @@ impl NextHop {
     async fn listen(tls: Option<TlsAcceptor>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("it is bound");
-        let seen = Arc::new(Seen { tls, extensions: Mutex::new(vec!["PIPELINING", "SIZE 10000000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]), ..Seen::default() });
+        let seen = Arc::new(Seen {
+            tls,
+            extensions: Mutex::new(vec!["PIPELINING", "SIZE 10000000", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"]),
+            ..Seen::default()
+        });
         let shared = seen.clone();
         let listening = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
