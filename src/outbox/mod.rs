@@ -50,6 +50,14 @@ enum Way {
     Capture(PathBuf),
 }
 
+/// Whether the configuration of the way out can be used, without going it: errors name the key that is wrong.
+pub fn examine(config: &Config) -> Result<()> {
+    match &config.delivery.smarthost {
+        Some(_) => NextHop::new(&config.delivery, &config.domain).map(drop),
+        None => Ok(()),
+    }
+}
+
 /// What became of one letter.
 enum Fate {
     /// The next hop took it, with these words.

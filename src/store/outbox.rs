@@ -53,10 +53,10 @@ pub struct NewLetter<'a> {
 /// Queues a letter and records it; false, and nothing written, when one was written under the same occasion already,
 /// or when its mailbox is known to be dead.
 pub async fn enqueue(conn: &mut Connection, letter: &NewLetter<'_>, now: DateTime<Utc>) -> Result<bool> {
-    if let Some(occasion) = letter.occasion {
-        if sqlx::query_scalar!("select exists (select 1 from outbox where occasion = $1) as \"known!\"", occasion).fetch_one(&mut *conn).await? {
-            return Ok(false);
-        }
+    if let Some(occasion) = letter.occasion
+        && sqlx::query_scalar!("select exists (select 1 from outbox where occasion = $1) as \"known!\"", occasion).fetch_one(&mut *conn).await?
+    {
+        return Ok(false);
     }
     if sqlx::query_scalar!("select suppressed_at is not null as \"dead!\" from address where id = $1", letter.address_id).fetch_one(&mut *conn).await? {
         return Ok(false);

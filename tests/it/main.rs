@@ -3,6 +3,8 @@
 mod catcher;
 mod database;
 mod dns;
+mod exit;
+mod next_hop;
 mod rounds;
 mod scenarios;
 mod sessions;
