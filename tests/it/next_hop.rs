@@ -77,7 +77,8 @@ impl Taken {
 struct Seen {
     letters: Mutex<Vec<Taken>>,
     commands: Mutex<Vec<String>>,
-    moods: Mutex<HashMap<Step, Mood>>,
+    /// Without a number: on every connection.
+    moods: Mutex<HashMap<Step, (Option<usize>, Mood)>>,
     recipients: Mutex<HashMap<&'static str, &'static str>>,
     extensions: Mutex<Vec<&'static str>>,
     connections: AtomicUsize,
@@ -146,7 +147,12 @@ impl NextHop {
 
     /// From now on it does this at that step.
     pub fn mood(&self, step: Step, mood: Mood) {
-        self.seen.moods.lock().unwrap().insert(step, mood);
+        self.seen.moods.lock().unwrap().insert(step, (None, mood));
+    }
+
+    /// The same on one connection alone, by its number.
+    pub fn mood_on(&self, connection: usize, step: Step, mood: Mood) {
+        self.seen.moods.lock().unwrap().insert(step, (Some(connection), mood));
     }
 
     /// From now on it says this to RCPT TO a mailbox.
@@ -202,10 +208,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 struct Session<'a> {
     stream: BufReader<Box<dyn Stream>>,
     seen: &'a Seen,
+    number: usize,
 }
 
 async fn session(stream: tokio::net::TcpStream, seen: &Seen, connection: usize) -> Option<()> {
-    let mut session = Session { stream: BufReader::new(Box::new(stream)), seen };
+    let mut session = Session { stream: BufReader::new(Box::new(stream)), seen, number: connection };
     let (mut from, mut to, mut encrypted) = (None, None, false);
     session.reply(Step::Greeting, "220 next.test").await?;
     loop {
@@ -269,7 +276,7 @@ impl Session<'_> {
     /// Says what it should, or what its mood is; true when it said what it should. `None` ends the session.
     async fn reply(&mut self, step: Step, usual: &str) -> Option<bool> {
         let mood = self.seen.moods.lock().unwrap().get(&step).copied();
-        match mood {
+        match mood.filter(|(only, _)| only.is_none_or(|only| only == self.number)).map(|(_, mood)| mood) {
             None => self.say(usual).await.map(|()| true),
             Some(Mood::Say(line)) => {
                 self.say(line).await?;
