@@ -49,6 +49,8 @@ pub enum Mood {
     Stall,
     /// Says octets that are no reply.
     Garbage,
+    /// Says what it should, once the test lets it.
+    Wait,
 }
 
 /// A letter that it took.
@@ -83,6 +85,7 @@ struct Seen {
     extensions: Mutex<Vec<&'static str>>,
     connections: AtomicUsize,
     changed: Notify,
+    go_on: Notify,
     tls: Option<TlsAcceptor>,
 }
 
@@ -190,6 +193,25 @@ impl NextHop {
         tokio::time::timeout(Duration::from_secs(20), enough).await.unwrap_or_else(|_| panic!("{} letters came, not {letters}", self.taken().len()))
     }
 
+    /// Waits until it has heard this command.
+    pub async fn hears(&self, command: &str) {
+        let heard = async {
+            loop {
+                let changed = self.seen.changed.notified();
+                if self.commands().iter().any(|heard| heard == command) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), heard).await.unwrap_or_else(|_| panic!("{command} was not heard"));
+    }
+
+    /// Ends a [`Mood::Wait`].
+    pub fn go_on(&self) {
+        self.seen.go_on.notify_one();
+    }
+
     /// The commands it has heard, all connections together.
     pub fn commands(&self) -> Vec<String> {
         self.seen.commands.lock().unwrap().clone()
@@ -218,6 +240,7 @@ async fn session(stream: tokio::net::TcpStream, seen: &Seen, connection: usize) 
     loop {
         let line = session.line().await?;
         seen.commands.lock().unwrap().push(line.clone());
+        seen.changed.notify_waiters();
         let verb = line.split(' ').next().unwrap_or_default().to_ascii_uppercase();
         match verb.as_str() {
             "EHLO" => {
@@ -284,6 +307,10 @@ impl Session<'_> {
             }
             Some(Mood::Close) => None,
             Some(Mood::Garbage) => self.say("\u{1}\u{7f}not a reply at all").await.map(|()| false),
+            Some(Mood::Wait) => {
+                self.seen.go_on.notified().await;
+                self.say(usual).await.map(|()| true)
+            }
             // Until the other side has enough of it.
             Some(Mood::Stall) => {
                 while self.line().await.is_some() {}
