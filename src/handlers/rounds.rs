@@ -288,7 +288,7 @@ mod tests {
                 &[
                     ("prefers.people", list(&["ben ortiz", "Zoe"])),
                     ("excludes.people", list(&["Carla", "my boss"])),
-                    ("sector", Answer::Text("archive".into())),
+                    ("stage", Answer::Text("legendary".into())),
                     ("country", Answer::Text("PE".into())),
                 ],
             ),
@@ -300,7 +300,7 @@ mod tests {
         let id = |id: u128| Uuid::from_u128(id).to_string();
         assert_eq!(ana.prefers.people, [id(2), "Zoe".to_owned()]);
         assert_eq!(ana.excludes.people, [id(3), id(4), "my boss".to_owned()]);
-        assert_eq!((ana.sector, ana.country.as_deref(), ana.organisation_domain.as_deref()), (None, Some("PE"), Some("bl.uk")));
+        assert_eq!((ana.stage, ana.country.as_deref(), ana.organisation_domain.as_deref()), (None, Some("PE"), Some("bl.uk")));
         assert_eq!(applicant(&all[1], &all).expect("usable").organisation_domain, None);
     }
 }
