@@ -90,9 +90,9 @@ impl Inbox {
             Some(id) => people::email(&mut tx, id).await?.map(|email| (id, email)),
             None => None,
         };
-        // Only what a person wrote, and proved, shows that their mailbox is alive again.
-        if let Some((writer_id, _)) = writer.as_ref().filter(|_| class == Class::Personal && !claimed.held) {
-            people::unsuppress(&mut tx, *writer_id).await?;
+        if let (Some((id, _)), Class::Personal, false) = (&writer, class, claimed.held) {
+            // Whoever writes from a mailbox can be written to: a bounce of last month no longer counts.
+            people::unsuppress(&mut tx, *id).await?;
         }
         let mut context = Context { conn: &mut tx, now, site: &self.site, cause: Some(claimed.exchange_id) };
         let outcome = match &writer {

@@ -228,17 +228,6 @@ pub fn for_new_application(rounds: &[(Round, usize)]) -> Option<&Round> {
     open.min_by_key(|round| (round.days.closes_on, round.id))
 }
 
-/// What somebody whose confirmed application is in a round may look forward to; `None` where that is past, or has not begun. Its name must be safe in Markdown.
-pub fn sentence_for_member(today: NaiveDate, round: &Round) -> Option<String> {
-    match round.state {
-        State::Planned | State::Running | State::Ended => None,
-        State::Open | State::Closed | State::Proposed | State::Approved => {
-            let from = if today >= round.days.introduce_on { "any day now".to_owned() } else { format!("from {}", day(round.days.introduce_on)) };
-            Some(format!("You are in round *{}*; pairs are introduced {from}.", round.name))
-        }
-    }
-}
-
 /// Where the rounds stand, in one sentence or two for a letter. `open` is a round that takes one more person, `full` an open one that doesn't, `next` the next
 /// one planned; names must be safe in Markdown.
 pub fn sentence(today: NaiveDate, open: Option<&Round>, full: Option<&Round>, next: Option<&Round>) -> String {
@@ -254,6 +243,21 @@ pub fn sentence(today: NaiveDate, open: Option<&Round>, full: Option<&Round>, ne
         (None, Some(round)) if round.days.opens_on > today => format!("The next round opens on {}; we will write to you then.", day(round.days.opens_on)),
         (None, Some(_)) => "The next round opens any day now; we will write to you then.".to_owned(),
         (None, None) => "No round is planned yet; you are on the list for the next one, and we will write when its date is known.".to_owned(),
+    }
+}
+
+/// Where a round stands for somebody who is in it, in a sentence for a letter; the round's name must be safe in Markdown.
+pub fn sentence_within(today: NaiveDate, round: &Round) -> String {
+    let (name, days) = (&round.name, &round.days);
+    match round.state {
+        State::Planned | State::Open | State::Closed | State::Proposed | State::Approved if today < days.introduce_on => {
+            format!("You are in round *{name}*; pairs are introduced from {}.", day(days.introduce_on))
+        }
+        State::Planned | State::Open | State::Closed | State::Proposed | State::Approved => {
+            format!("You are in round *{name}*; pairs are introduced any day now.")
+        }
+        State::Running => format!("Round *{name}* runs until {}.", day(days.ends_on)),
+        State::Ended => format!("Round *{name}* is over."),
     }
 }
 
@@ -367,16 +371,21 @@ mod tests {
     }
 
     #[test]
-    fn a_round_that_is_full_is_not_called_open_and_those_in_a_round_hear_of_their_own() {
-        let (open, planned, closed) = (round(State::Open), round(State::Planned), round(State::Closed));
-        let words = sentence(on("2027-03-02"), None, Some(&open), Some(&planned));
+    fn a_round_that_is_full_is_not_called_open() {
+        let words = sentence(on("2027-03-02"), None, Some(&round(State::Open)), Some(&round(State::Planned)));
         assert!(words.starts_with("Round *Spring 2027* is full. You are on the list"), "{words}");
-        for (today, round, words) in [
-            ("2027-03-02", &open, Some("You are in round *Spring 2027*; pairs are introduced from 1 April 2027.")),
-            ("2027-04-02", &closed, Some("You are in round *Spring 2027*; pairs are introduced any day now.")),
-            ("2027-03-02", &round(State::Running), None),
+    }
+
+    #[test]
+    fn somebody_in_a_round_is_told_of_that_one() {
+        for (state, today, words) in [
+            (State::Open, "2027-03-02", "You are in round *Spring 2027*; pairs are introduced from 1 April 2027."),
+            (State::Approved, "2027-03-31", "You are in round *Spring 2027*; pairs are introduced from 1 April 2027."),
+            (State::Proposed, "2027-04-01", "You are in round *Spring 2027*; pairs are introduced any day now."),
+            (State::Running, "2027-04-01", "Round *Spring 2027* runs until 30 September 2027."),
+            (State::Ended, "2027-10-01", "Round *Spring 2027* is over."),
         ] {
-            assert_eq!(sentence_for_member(on(today), round).as_deref(), words);
+            assert_eq!(sentence_within(on(today), &round(state)), words);
         }
     }
 

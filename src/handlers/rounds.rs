@@ -1,7 +1,7 @@
 //! A round's life: it opens for those who wait, closes, gets a match proposed and approved, and ends.
 use std::collections::HashMap;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use uuid::Uuid;
 
 use super::{Context, Sending, random};
@@ -11,7 +11,7 @@ use crate::{
         address::base32,
         answers::{Answer, Answers},
         fold::fold,
-        matching::{self, Applicant, Matching, Past, Side, Weights},
+        matching::{self, Applicant, Matching, Past, Side},
         programme::Programme,
         round::{self, Action, Round},
     },
@@ -48,15 +48,14 @@ pub async fn sentence(ctx: &mut Context<'_>) -> Result<String> {
     Ok(round::sentence(ctx.now.date_naive(), open.as_ref(), full.as_ref(), next.as_ref()))
 }
 
-/// The same for somebody who may be in a round already, and then wants to hear of that one.
+/// Where the rounds stand for a person: the one whose introductions they await, else as [`sentence`].
 pub async fn sentence_for(ctx: &mut Context<'_>, person: Uuid) -> Result<String> {
     let application = applications::find_live(ctx.conn, person).await?.filter(|application| application.state == applications::State::Confirmed);
-    let own = match application.and_then(|application| application.round_id) {
-        Some(id) => rounds::find(ctx.conn, &id.to_string()).await?.and_then(|own| round::sentence_for_member(ctx.now.date_naive(), &escaped(&own))),
-        None => None,
-    };
-    match own {
-        Some(words) => Ok(words),
+    match application.and_then(|application| application.round_id) {
+        Some(id) => {
+            let round = rounds::lock(ctx.conn, id).await?;
+            Ok(round::sentence_within(ctx.now.date_naive(), &escaped(&round)))
+        }
         None => sentence(ctx).await,
     }
 }
@@ -141,10 +140,9 @@ pub async fn snapshot(ctx: &mut Context<'_>, id: Uuid) -> Result<Snapshot> {
 
 /// The best match for a snapshot: a pure computation, of seconds for hundreds of people.
 pub fn matched(programme: &Programme, snapshot: &Snapshot) -> Result<Matching> {
-    let weights: Weights = programme.matching.clone().try_into().context("the section [matching] of the programme file can't be used")?;
     let applicants = snapshot.candidates.iter().map(|candidate| applicant(candidate, &snapshot.candidates)).collect::<Result<Vec<_>>>()?;
     let past: Vec<Past> = snapshot.history.iter().map(|(a, b)| Past { a: a.to_string(), b: b.to_string() }).collect();
-    Ok(matching::match_round(&applicants, &past, &[], &weights, snapshot.round.seed)?)
+    Ok(matching::match_round(&applicants, &past, &[], &programme.matching, snapshot.round.seed)?)
 }
 
 /// Somebody as the matcher knows them: names of people have become people, and a mailbox may tell of an employer.
@@ -294,7 +292,7 @@ mod tests {
                 &[
                     ("prefers.people", list(&["ben ortiz", "Zoe"])),
                     ("excludes.people", list(&["Carla", "my boss"])),
-                    ("sector", Answer::Text("archive".into())),
+                    ("stage", Answer::Text("legendary".into())),
                     ("country", Answer::Text("PE".into())),
                 ],
             ),
@@ -306,7 +304,7 @@ mod tests {
         let id = |id: u128| Uuid::from_u128(id).to_string();
         assert_eq!(ana.prefers.people, [id(2), "Zoe".to_owned()]);
         assert_eq!(ana.excludes.people, [id(3), id(4), "my boss".to_owned()]);
-        assert_eq!((ana.sector, ana.country.as_deref(), ana.organisation_domain.as_deref()), (None, Some("PE"), Some("bl.uk")));
+        assert_eq!((ana.stage, ana.country.as_deref(), ana.organisation_domain.as_deref()), (None, Some("PE"), Some("bl.uk")));
         assert_eq!(applicant(&all[1], &all).expect("usable").organisation_domain, None);
     }
 }

@@ -3,9 +3,12 @@
 mod catcher;
 mod database;
 mod dns;
+mod exit;
+mod next_hop;
 mod rounds;
 mod scenarios;
 mod sessions;
+mod shell;
 mod templates;
 mod tidy;
 mod verification;
