@@ -31,12 +31,13 @@ pub async fn forward(ctx: &mut Context<'_>, incoming: &Incoming<'_>, partnership
                 &reader,
                 &format!("you have written more than {limit} letters to this partner within a day, and we stop there"),
                 "Please go on tomorrow.",
+                false,
             )
             .await;
         }
     }
     let Some(to) = reader.email.clone().filter(|_| reader.left_at.is_none()) else {
-        return refuse(ctx, incoming, &reader, "your partner is no longer in the programme", "Reply with “help” to see what you can do now.").await;
+        return refuse(ctx, incoming, &reader, "your partner is no longer in the programme", "Reply with “help” to see what you can do now.", false).await;
     };
     let parties = parties(ctx, partnership, &writer, &reader, &to).await?;
     let (threading, original) = threading(ctx, incoming, partnership).await?;
@@ -44,7 +45,7 @@ pub async fn forward(ctx: &mut Context<'_>, incoming: &Incoming<'_>, partnership
         Ok(raw) => pass_on(ctx, incoming, partnership, &reader, &parties, &threading.message_id, original.as_deref(), &raw).await,
         Err(refusal) => {
             let (why, what_to_do) = words(&refusal);
-            refuse(ctx, incoming, &reader, &why, what_to_do).await
+            refuse(ctx, incoming, &reader, &why, what_to_do, true).await
         }
     }
 }
@@ -121,16 +122,21 @@ async fn pass_on(
         return Ok("relayed".into());
     }
     let why = "letters to your partner's mailbox have come back as undeliverable";
-    refuse(ctx, incoming, reader, why, "We look after it. Your partner may have a new address; they can write to us from it at any time.").await
+    let what_to_do = format!(
+        "As soon as your partner writes from that mailbox again, letters pass as before. Until then keep your letter, or write a line to postmaster@{}: a person reads it and looks into it.",
+        ctx.site.domain
+    );
+    refuse(ctx, incoming, reader, why, &what_to_do, false).await
 }
 
-async fn refuse(ctx: &mut Context<'_>, incoming: &Incoming<'_>, reader: &Person, why: &str, what_to_do: &str) -> Result<Outcome> {
+async fn refuse(ctx: &mut Context<'_>, incoming: &Incoming<'_>, reader: &Person, why: &str, what_to_do: &str, tells: bool) -> Result<Outcome> {
     let Some(writer) = people::person_of(ctx.conn, incoming.writer_id).await? else { return Ok("dropped: nobody to tell".into()) };
     let letter = RelayRefused {
         partner: markdown::escape(reader.called()),
         subject: markdown::escape(&incoming.message.subject),
         why: markdown::escape(why),
         what_to_do: what_to_do.to_owned(),
+        tells,
     };
     ctx.write(&writer, &letter, Sending::answering(incoming)).await?;
     Ok(format!("not passed on: {why}"))
