@@ -13,6 +13,7 @@ use crate::{
     telemetry,
 };
 
+pub mod demo;
 pub mod exchange;
 pub mod inbox;
 pub mod inspect;
@@ -41,6 +42,8 @@ pub struct Cli {
 enum Command {
     /// Runs everything: mail in, workers, calendar, mail out, pages
     Serve,
+    /// Plays a whole round with invented people, by real mail, and shows what they got
+    Demo(demo::Demo),
     /// Rounds: create, open, close, propose, approve, end
     Round(round::Round),
     /// Topics of the months: add, schedule, send
@@ -94,6 +97,9 @@ async fn with_database(command: Command, config: Config) -> Result<()> {
     if let Command::Serve = command {
         return serve::run(config).await;
     }
+    if let Command::Demo(demo) = command {
+        return demo.run(&config).await;
+    }
     let opened = Opened::join(&config).await?;
     let done = command.on(&opened.store, &opened.site, Utc::now()).await;
     opened.close().await?;
@@ -117,7 +123,7 @@ impl Command {
             Command::Exchange(command) => command.run(store).await,
             Command::Tick { at } => serve::tick(store, site, at).await,
             Command::Seed(command) => command.run(store, now).await,
-            Command::Serve | Command::Programme(_) | Command::Match(_) | Command::Inspect(_) | Command::RelayPreview(_) => Ok(()),
+            Command::Serve | Command::Demo(_) | Command::Programme(_) | Command::Match(_) | Command::Inspect(_) | Command::RelayPreview(_) => Ok(()),
         }
     }
 }
