@@ -87,7 +87,10 @@ impl Cli {
             let programme = app::programme(config.programme.as_deref())?;
             return command.run(&config.domain, &programme).map(|()| ExitCode::SUCCESS);
         }
-        telemetry::start();
+        match self.command {
+            Command::Demo(_) => telemetry::start_quietly(),
+            _ => telemetry::start(),
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
         runtime.block_on(with_database(self.command, config)).map(|()| ExitCode::SUCCESS)
     }

@@ -21,7 +21,9 @@ impl Scratch {
         let server: ConnectOptions = url.parse().context("database.url is not a Postgres URL")?;
         let scratch = Self { server, name: format!("pairpost_demo_{}", Uuid::now_v7().simple()) };
         let made = scratch.administer(format!("create database {}", scratch.name)).await;
-        made.context("cannot make a database beside the one that DATABASE_URL or database.url names: its user needs CREATEDB; or unset it, and a private server is used")?;
+        made.context(
+            "cannot make a database beside the one that DATABASE_URL or database.url names: its user needs CREATEDB; or unset it, and a private server is used",
+        )?;
         Ok(scratch)
     }
 

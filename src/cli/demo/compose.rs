@@ -105,11 +105,11 @@ fn answered(line: &str, form: &[(&str, &str)]) -> String {
 }
 
 fn signature(writer: &Person) -> String {
-    let Person { name, address, host, .. } = writer;
+    let Person { name, address, .. } = writer;
     match writer.manner {
         Manner::Phone => "\nSent from my phone\n".to_owned(),
         Manner::Plain | Manner::InsideTheQuote | Manner::Html | Manner::Latin1 | Manner::Base64 | Manner::Below => {
-            format!("\n-- \n{name}\n{address}\nhttp://{host}/\n")
+            format!("\n-- \n{name}\n{address}\n")
         }
     }
 }
@@ -117,8 +117,8 @@ fn signature(writer: &Person) -> String {
 fn html(writer: &Person, words: &Words<'_>) -> String {
     let paragraphs = |text: &str| -> String { text.split("\n\n").map(|one| format!("<p>{}</p>\r\n", escaped(one).replace('\n', "<br>\r\n"))).collect() };
     let filled: String = words.form.iter().map(|(label, value)| format!("<div><b>{}:</b> {}</div>\r\n", escaped(label), escaped(value))).collect();
-    let Person { name, address, host, .. } = writer;
-    let signature = format!("<p>-- <br>{}<br><a href=\"mailto:{address}\">{address}</a><br><a href=\"http://{host}/\">my desk</a></p>\r\n", escaped(name));
+    let Person { name, address, .. } = writer;
+    let signature = format!("<p>-- <br>{}<br><a href=\"mailto:{address}\">{address}</a></p>\r\n", escaped(name));
     let quoted = words.answers.map_or_else(String::new, |message| {
         let cited = message.part("text/html").and_then(|part| part.text.as_deref()).map_or_else(|| paragraphs(message.text()), inner);
         format!("<p>{} wrote:</p>\r\n<blockquote type=\"cite\">{cited}</blockquote>\r\n", escaped(&sender(message)))

@@ -1,7 +1,11 @@
 //! What a round came to: letters counted on both sides of the door, rows that failed, and real addresses where they have no business.
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
-use super::{cast, leaks, play::Play};
+use super::{
+    cast,
+    leaks::{self, Readings},
+    play::Play,
+};
 use crate::store::{
     exchanges,
     record::{self, Filter},
@@ -54,8 +58,9 @@ impl Play<'_> {
         for reader in cast::everybody() {
             for raw in self.post.delivered(reader)? {
                 delivered += 1;
+                let readings = Readings::of(&raw);
                 let others = cast::everybody().filter(|other| other.address != reader.address);
-                figures.leaks += others.map(|other| leaks::found(&raw, other).len()).sum::<usize>();
+                figures.leaks += others.map(|other| readings.tell_of(other).len()).sum::<usize>();
             }
         }
         let to_partners = self.post.sent.iter().filter(|sent| self.aliases.contains(&sent.to));
@@ -70,10 +75,12 @@ impl Play<'_> {
         ensure!(figures.leaks == 0, "{} real addresses or host names stand in letters to other people", figures.leaks);
         Ok(figures)
     }
+}
 
+impl Figures {
     /// Prints them on standard output.
-    pub fn print(&self, figures: &Figures) -> Result<()> {
-        let Figures { letters_in, letters_out, refused, failed, looked_for, written, leaks } = figures;
+    pub fn print(&self) {
+        let Self { letters_in, letters_out, refused, failed, looked_for, written, leaks } = self;
         println!("Letters in    {letters_in}");
         println!("Letters out   {letters_out}");
         println!("Refused       {refused}");
@@ -82,8 +89,5 @@ impl Play<'_> {
         println!();
         println!("Leaks: {looked_for} addresses, host names and IP addresses were looked for in every letter delivered to anybody else, decoded.");
         println!("In what people wrote to their partners the same look finds them {written} times.");
-        let example = self.post.sent.iter().find(|sent| self.aliases.contains(&sent.to)).context("partners wrote")?;
-        println!("Record: each letter, in, out or refused at its end, is one row; the first one between partners was written to {}.", example.to);
-        Ok(())
     }
 }

@@ -1,13 +1,38 @@
 //! Looks for somebody's address, host name and IP address in a letter, however it spells them.
-use mail_parser::{MessageParser, MimeHeaders as _, decoders::{base64::base64_decode, quoted_printable::quoted_printable_decode}};
+use mail_parser::{
+    MessageParser, MimeHeaders as _,
+    decoders::{base64::base64_decode, quoted_printable::quoted_printable_decode},
+};
 
 use super::cast::Person;
 
-/// What of `person` stands in the letter, as it was delivered or after decoding whatever it is encoded in.
+/// A letter in every reading of it: as it was delivered, and after decoding whatever it is encoded in.
+#[derive(Debug)]
+pub struct Readings(Vec<String>);
+
+impl Readings {
+    /// Reads it.
+    pub fn of(raw: &[u8]) -> Self {
+        let unfolded = unfolded(raw);
+        let mut all = vec![raw.to_vec(), unfolded.clone().into_bytes()];
+        all.extend(quoted_printable_decode(raw));
+        all.extend(encoded_words(&unfolded));
+        all.extend(parts(raw).into_iter().map(|(_, bytes)| bytes));
+        let plain: Vec<Vec<u8>> = all.iter().filter(|text| text.contains(&b'%') || text.contains(&b'&')).map(|text| without_escapes(text)).collect();
+        all.extend(plain);
+        Self(all.iter().map(|text| String::from_utf8_lossy(text).to_ascii_lowercase()).collect())
+    }
+
+    /// What of `person` stands in it.
+    pub fn tell_of(&self, person: &Person) -> Vec<&'static str> {
+        let stands = |needle: &&str| self.0.iter().any(|text| text.contains(*needle));
+        [person.address, person.host, person.ip].into_iter().filter(stands).collect()
+    }
+}
+
+/// What of `person` stands in the letter.
 pub fn found(raw: &[u8], person: &Person) -> Vec<&'static str> {
-    let spellings = spellings(raw);
-    let is_there = |needle: &&str| spellings.iter().any(|text| contains(text, needle.as_bytes()));
-    [person.address, person.host, person.ip].into_iter().filter(is_there).collect()
+    Readings::of(raw).tell_of(person)
 }
 
 /// The parts of a letter, decoded: media type and bytes.
@@ -19,36 +44,17 @@ pub fn parts(raw: &[u8]) -> Vec<(String, Vec<u8>)> {
     message.parts.iter().map(|part| (kind(part), part.contents().to_vec())).collect()
 }
 
-/// The letter in every reading of it, in lower case.
-fn spellings(raw: &[u8]) -> Vec<Vec<u8>> {
-    let mut all = vec![raw.to_vec(), unfolded(raw)];
-    all.extend(quoted_printable_decode(raw));
-    all.extend(encoded_words(&unfolded(raw)));
-    all.extend(parts(raw).into_iter().map(|(_, bytes)| bytes));
-    let plain: Vec<Vec<u8>> = all.iter().map(|text| without_escapes(text)).collect();
-    all.extend(plain);
-    for text in &mut all {
-        text.make_ascii_lowercase();
-    }
-    all
-}
-
-fn contains(text: &[u8], needle: &[u8]) -> bool {
-    text.windows(needle.len()).any(|window| window.eq_ignore_ascii_case(needle))
-}
-
 /// Lines that were folded, as one; nothing is left where they were cut.
-fn unfolded(raw: &[u8]) -> Vec<u8> {
+fn unfolded(raw: &[u8]) -> String {
     let mut text = String::from_utf8_lossy(raw).into_owned();
     for cut in ["=\r\n", "\r\n ", "\r\n\t"] {
         text = text.replace(cut, "");
     }
-    text.into_bytes()
+    text
 }
 
 /// Words of RFC 2047, decoded.
-fn encoded_words(text: &[u8]) -> Vec<Vec<u8>> {
-    let text = String::from_utf8_lossy(text);
+fn encoded_words(text: &str) -> Vec<Vec<u8>> {
     let words = text.split("=?").skip(1).filter_map(|rest| {
         let mut fields = rest.splitn(4, '?');
         let (_charset, encoding, word) = (fields.next()?, fields.next()?, fields.next()?);

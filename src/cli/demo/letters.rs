@@ -25,7 +25,10 @@ impl Play<'_> {
 
     /// A greeting, an answer that quotes it together with the writer's own address, a photograph, thanks.
     async fn first_pair(&mut self, one: &'static Person, other: &'static Person) -> Result<()> {
-        let text = format!("Dear {},\n\nI am glad that we were matched. From my window I see the sorting shelf and, behind it, rain.\n\nWhat do you see from yours?\n", other.name);
+        let text = format!(
+            "Dear {},\n\nI am glad that we were matched. From my window I see the sorting shelf and, behind it, rain.\n\nWhat do you see from yours?\n",
+            other.name
+        );
         let greeting = self.writes(one, Words { subject: "Greetings from my desk", text, ..Words::default() }, None, "a first letter").await?;
         let text = format!("Dear {},\n\na car park! But there is a rowan in it, and we count the birds.\n", one.name);
         let answer = self.writes(other, Words { text, ..Words::default() }, Some(&greeting), "an answer that quotes it").await?;

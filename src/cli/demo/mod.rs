@@ -1,7 +1,7 @@
 //! `pairpost demo`: a whole round with invented people, through real SMTP on loopback, on a database and in a folder that are gone at its end.
 use std::{
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -14,7 +14,11 @@ use self::{play::Play, post::Post, terminal::Terminal};
 use crate::{
     app::Stepped,
     config::{Config, DeliveryMode, Verify},
-    store::{Store, private_postgres::PrivatePostgres, scratch::Scratch},
+    store::{
+        ConnectOptions, Store,
+        private_postgres::{DATABASE, PrivatePostgres},
+        scratch::Scratch,
+    },
 };
 
 mod cast;
@@ -50,44 +54,46 @@ impl Demo {
     /// One line that names the station that failed; also when stopped before its end.
     pub async fn run(self, config: &Config) -> Result<()> {
         let stopped = stopped()?;
+        tokio::pin!(stopped);
         let began = Instant::now();
         let mut say = Terminal::new();
         say.line("Everybody here is invented, and so is the time; the mail server, the database and the letters are real.");
         let stage = Stage::build(config.database.url.as_deref(), &mut say).await?;
-        let played = tokio::select! {
+        let mut played = tokio::select! {
             played = self.play(&stage, say, began) => played,
-            () = stopped => Err(anyhow!("stopped before the end; nothing is left behind")),
+            () = &mut stopped => Err(anyhow!("stopped before the end; nothing is left behind")),
         };
+        if played.is_ok() && self.keep {
+            stage.show();
+            played = tokio::select! {
+                ended = go_on(&stage.house) => ended,
+                () = stopped => Ok(()),
+            };
+        }
         // What went wrong in the play says more than what went wrong in clearing up after it.
-        let closed = stage.clear().await;
-        played.and(closed)
+        let cleared = stage.clear().await;
+        played.and(cleared)
     }
 
     async fn play(&self, stage: &Stage, say: Terminal, began: Instant) -> Result<()> {
-        let house = &stage.house;
-        let mut play = Play::new(house, Post::new(house.smtp, stage.maildirs()), say);
+        let mut play = Play::new(&stage.house, Post::new(stage.house.smtp, stage.maildirs()), say);
         play.everything().await?;
         let figures = play.figures().await.context("the demonstration came to its end, but its figures are not right")?;
         println!("\nA whole round in {:.1} seconds.\n", began.elapsed().as_secs_f64());
-        play.print(&figures)?;
-        println!();
+        figures.print();
         if !self.keep {
-            println!("To read everybody's letters, on a page or with a mail program: pairpost demo --keep");
-            return Ok(());
+            println!("\nTo read everybody's letters, on a page or with a mail program: pairpost demo --keep");
         }
-        println!("Everybody's mailbox as a page    http://{}/mailboxes", house.http);
-        println!("The same as Maildirs             {}", stage.maildirs().display());
-        println!("To write a letter of your own    smtp://{}, to join@{}", house.smtp, house.site.domain);
-        println!("The database                     {}", stage.database);
-        println!("\nCtrl-C ends it, and takes all of this away.");
-        go_on(house).await
+        Ok(())
     }
 }
 
 /// Ready when somebody wants it to end: Ctrl-C, SIGTERM, or the terminal closed.
 fn stopped() -> Result<impl Future<Output = ()>> {
     let (mut interrupt, mut terminate, mut hangup) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?);
-    Ok(async move { tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, _ = hangup.recv() => {} } })
+    Ok(async move {
+        tokio::select! { _ = interrupt.recv() => {}, _ = terminate.recv() => {}, _ = hangup.recv() => {} }
+    })
 }
 
 /// The clock goes on from where the story ended; letters are answered, and the calendar looks at the time.
@@ -107,7 +113,7 @@ struct Stage {
     house: Stepped,
     folder: TempDir,
     ground: Ground,
-    /// Where the database is, for people: never with a password.
+    /// How to reach the database from a shell: never with a password.
     database: String,
 }
 
@@ -123,14 +129,15 @@ impl Stage {
         let (ground, options, database) = match url {
             Some(url) => {
                 let scratch = Scratch::create(url).await?;
-                let (options, name) = (scratch.options(), scratch.name().to_owned());
+                let name = format!("put {} for the database into your DATABASE_URL", scratch.name());
+                let options = scratch.options();
                 say.line("A database of its own is made on the server of DATABASE_URL, and dropped at the end.");
                 (Ground::Scratch(scratch), options, name)
             }
             None => {
                 say.line("A private Postgres is started, and thrown away at the end.");
                 let private = tokio::task::spawn_blocking(PrivatePostgres::throw_away).await??;
-                let (options, name) = (private.options(crate::store::private_postgres::DATABASE), private.url(crate::store::private_postgres::DATABASE));
+                let (options, name) = (private.options(DATABASE), format!("DATABASE_URL={} pairpost exchange list", private.url(DATABASE)));
                 (Ground::Private(private), options, name)
             }
         };
@@ -143,7 +150,17 @@ impl Stage {
         }
     }
 
-    fn maildirs(&self) -> std::path::PathBuf {
+    /// Says where everything is to be looked at.
+    fn show(&self) {
+        let (http, smtp) = (self.house.http, self.house.smtp);
+        println!("\nEverybody's mailbox as a page    http://{http}/mailboxes");
+        println!("The same as Maildirs             {}", self.maildirs().display());
+        println!("To write a letter of your own    to join@{}, by SMTP at {smtp}", self.house.site.domain);
+        println!("For a command at a shell         {}", self.database);
+        println!("\nThe clock goes on from the end of the story. Ctrl-C ends it all, and takes it away.");
+    }
+
+    fn maildirs(&self) -> PathBuf {
         self.folder.path().join("mail")
     }
 
@@ -165,7 +182,7 @@ impl Ground {
 }
 
 /// The whole house in `folder`, on free ports of loopback, where everybody is believed and no letter leaves.
-async fn open(folder: &Path, options: crate::store::ConnectOptions) -> Result<Stepped> {
+async fn open(folder: &Path, options: ConnectOptions) -> Result<Stepped> {
     let free = SocketAddr::from(([127, 0, 0, 1], 0));
     let mut config = Config { data_dir: folder.to_owned(), ..Config::default() };
     config.smtp.listen = vec![free];

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     app::Stepped,
     cli::Cli,
+    mail::message::Message,
     store::{
         partnerships::{self, Partnership},
         rounds,
@@ -74,6 +75,7 @@ impl<'a> Play<'a> {
         self.topic_goes_out().await?;
         self.one_click_leaves().await?;
         self.somebody_leaves().await?;
+        self.record_tells().await?;
         cast::everybody().try_for_each(|person| self.post.nothing_more(person))
     }
 
@@ -124,8 +126,8 @@ impl<'a> Play<'a> {
             self.later(TimeDelta::minutes(20));
             let words = Words { subject: "Taking part", text: format!("{}\n", person.hello), ..Words::default() };
             self.post.send(person, &self.own("join"), &words, self.now()).await?;
-            let first = person.hello.lines().rfind(|line| line.len() > 30).unwrap_or(person.hello);
-            self.say.line(&format!("{}: {first}", person.name));
+            let said = person.hello.lines().max_by_key(|line| line.len()).unwrap_or_default();
+            self.say.line(&format!("{}: {said}", person.name));
         }
         self.house.settle().await?;
         self.say.line("Each gets the form.");
@@ -237,7 +239,8 @@ impl<'a> Play<'a> {
                 alone.push(person.name);
                 continue;
             };
-            let who = PEOPLE.iter().find(|other| introduction.message.subject == format!("Meet {}, your partner", other.name)).context("a partner is somebody")?;
+            let who =
+                PEOPLE.iter().find(|other| introduction.message.subject == format!("Meet {}, your partner", other.name)).context("a partner is somebody")?;
             let alias = alias_in(&introduction.words(), &self.house.site.domain).with_context(|| format!("{} was told no address", person.name))?;
             self.aliases.insert(alias.clone());
             self.partners.insert(person.address, Partner { who, alias, introduction });
@@ -252,7 +255,8 @@ impl<'a> Play<'a> {
 
     async fn a_stranger_is_refused(&mut self) -> Result<()> {
         self.station("A stranger who found such an address is refused");
-        let alias = self.partner(&PEOPLE[0])?.alias.clone();
+        let somebody = PEOPLE.iter().find_map(|person| self.partners.get(person.address)).context("nobody has a partner")?;
+        let alias = somebody.alias.clone();
         let words = Words { subject: "Shelves!", text: format!("{}\n", STRANGER.hello), ..Words::default() };
         let now = self.now();
         let answer = self.post.offer(&STRANGER, &alias, &words, now).await?.answer.clone();
@@ -268,9 +272,7 @@ impl<'a> Play<'a> {
 
     /// Somebody who has a partner, in this manner if there is one, and not among `busy`.
     pub(super) fn somebody(&self, manner: Manner, busy: &[&'static Person]) -> Result<&'static Person> {
-        let free = |person: &&&'static Person| {
-            self.partners.contains_key(person.address) && busy.iter().all(|other| other.address != person.address)
-        };
+        let free = |person: &&&'static Person| self.partners.contains_key(person.address) && busy.iter().all(|other| other.address != person.address);
         let all: Vec<&'static Person> = PEOPLE.iter().collect();
         let found = all.iter().filter(free).find(|person| person.manner == manner).or_else(|| all.iter().find(free));
         found.copied().context("nobody is left who has a partner")
@@ -340,6 +342,13 @@ impl<'a> Play<'a> {
         ensure!(answer.starts_with("550 "), "a letter to somebody who left was answered: {answer}");
         self.say.line(&format!("A letter of {} after that: {answer}", left.who.name));
         self.house.settle().await
+    }
+
+    async fn record_tells(&mut self) -> Result<()> {
+        self.station("The record tells a letter's whole way");
+        let first = self.post.sent.iter().find(|sent| self.aliases.contains(&sent.to) && sent.taken()).context("partners wrote")?;
+        let id = Message::parse(&first.raw).message_id.context("it has a Message-ID")?;
+        self.shell(&["exchange", "show", &id]).await
     }
 }
 

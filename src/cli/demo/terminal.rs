@@ -35,5 +35,5 @@ impl Terminal {
 
 /// Without control characters, which could rearrange a terminal.
 fn plain(words: &str) -> String {
-    words.chars().filter(|c| !c.is_control()).collect()
+    words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
