@@ -164,7 +164,7 @@ async fn end_pauses(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<us
     let mut ctx = context(&mut tx, site, now);
     for id in &resumed {
         let Some(person) = people::find(ctx.conn, *id).await?.filter(|person| person.left_at.is_none()) else { continue };
-        let letter = Resumed { was_paused: true, round: rounds::sentence(&mut ctx).await? };
+        let letter = Resumed { was_paused: true, round: rounds::sentence_for(&mut ctx, *id).await? };
         ctx.write(&person, &letter, Sending::about(now.date_naive().to_string())).await?;
     }
     tx.commit().await.context("cannot commit the end of pauses")?;

@@ -102,9 +102,9 @@ fn answer(args: &Args) -> anyhow::Result<Vec<u8>> {
 
 fn match_applicants(file: &Path, args: &Args, out: &mut Vec<u8>) -> anyhow::Result<()> {
     let programme = args.programme.as_deref().map(read_programme).transpose()?;
-    let (weights, sectors) = match (&programme, &args.programme) {
-        (Some(programme), Some(_)) => (programme.matching.clone(), sectors(programme)),
-        (_, _) => (Weights::default(), LIBRARIES.to_vec()),
+    let (weights, sectors) = match &programme {
+        Some(programme) => (programme.matching.clone(), sectors(programme)),
+        None => (Weights::default(), LIBRARIES.to_vec()),
     };
     let weights = Weights { trios: weights.trios || args.trios, ..weights };
     let applicants = read_applicants(&read(file)?, &sectors).with_context(|| file.display().to_string())?;

@@ -9,11 +9,13 @@ use crate::{
     app::{self, Opened},
     config::Config,
     handlers::Site,
-    store::Store,
+    store::{Store, wakes},
     telemetry,
 };
 
+pub mod check;
 pub mod demo;
+pub mod dns;
 pub mod exchange;
 pub mod inbox;
 pub mod inspect;
@@ -60,6 +62,10 @@ enum Command {
         #[arg(long)]
         at: DateTime<Utc>,
     },
+    /// Checks configuration, database and keys: right, or how to mend it
+    Check(check::Check),
+    /// Prints the DNS records to publish
+    Dns(dns::Dns),
     /// Fills an empty database with people for load tests
     Seed(seed::Seed),
     /// Checks a programme file
@@ -100,11 +106,19 @@ async fn with_database(command: Command, config: Config) -> Result<()> {
     if let Command::Serve = command {
         return serve::run(config).await;
     }
+    if let Command::Check(command) = command {
+        return command.run(&config).await;
+    }
     if let Command::Demo(demo) = command {
         return demo.run(&config).await;
     }
     let opened = Opened::join(&config).await?;
-    let done = command.on(&opened.store, &opened.site, Utc::now()).await;
+    let done = match command {
+        Command::Dns(command) => command.run(&config, &opened.store, &opened.site, Utc::now()).await,
+        command => command.on(&opened.store, &opened.site, Utc::now()).await,
+    };
+    // A service that runs on this database need not wait for its next look.
+    wakes::tell(&mut *opened.store.connection().await?).await?;
     opened.close().await?;
     done
 }
@@ -126,7 +140,14 @@ impl Command {
             Command::Exchange(command) => command.run(store).await,
             Command::Tick { at } => serve::tick(store, site, at).await,
             Command::Seed(command) => command.run(store, now).await,
-            Command::Serve | Command::Demo(_) | Command::Programme(_) | Command::Match(_) | Command::Inspect(_) | Command::RelayPreview(_) => Ok(()),
+            Command::Serve
+            | Command::Check(_)
+            | Command::Demo(_)
+            | Command::Dns(_)
+            | Command::Programme(_)
+            | Command::Match(_)
+            | Command::Inspect(_)
+            | Command::RelayPreview(_) => Ok(()),
         }
     }
 }

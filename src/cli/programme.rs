@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn a_good_file_is_one_line_and_a_bad_one_a_line_for_each_fault() {
         let (ok, out) = checked(LIBRARIANS);
-        assert!(ok && out.starts_with("ok: Librarians' Exchange, ") && out.lines().count() == 1, "{out}");
+        assert!(ok && out.starts_with("ok: The Librarians' Exchange, ") && out.lines().count() == 1, "{out}");
         let bad = LIBRARIANS.replace("kind = \"country\"", "kind = \"text\"").replace("\"weekly\", say", "\"daily\", say");
         let (ok, out) = checked(&bad);
         assert!(!ok && out.lines().count() == 2 && out.lines().all(|line| line.starts_with("my.toml: line ")), "{out}");

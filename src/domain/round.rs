@@ -243,6 +243,21 @@ pub fn sentence(today: NaiveDate, open: Option<&Round>, next: Option<&Round>) ->
     }
 }
 
+/// Where a round stands for somebody who is in it, in a sentence for a letter; the round's name must be safe in Markdown.
+pub fn sentence_within(today: NaiveDate, round: &Round) -> String {
+    let (name, days) = (&round.name, &round.days);
+    match round.state {
+        State::Planned | State::Open | State::Closed | State::Proposed | State::Approved if today < days.introduce_on => {
+            format!("You are in round *{name}*; pairs are introduced from {}.", day(days.introduce_on))
+        }
+        State::Planned | State::Open | State::Closed | State::Proposed | State::Approved => {
+            format!("You are in round *{name}*; pairs are introduced any day now.")
+        }
+        State::Running => format!("Round *{name}* runs until {}.", day(days.ends_on)),
+        State::Ended => format!("Round *{name}* is over."),
+    }
+}
+
 /// A day in words: "1 March 2027".
 pub fn day(date: NaiveDate) -> String {
     const MONTHS: [&str; 12] = ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
@@ -349,6 +364,19 @@ mod tests {
             ("2027-02-01", None, None, "No round is planned yet; you are on the list for the next one, and we will write when its date is known."),
         ] {
             assert_eq!(sentence(on(today), open, next), words);
+        }
+    }
+
+    #[test]
+    fn somebody_in_a_round_is_told_of_that_one() {
+        for (state, today, words) in [
+            (State::Open, "2027-03-02", "You are in round *Spring 2027*; pairs are introduced from 1 April 2027."),
+            (State::Approved, "2027-03-31", "You are in round *Spring 2027*; pairs are introduced from 1 April 2027."),
+            (State::Proposed, "2027-04-01", "You are in round *Spring 2027*; pairs are introduced any day now."),
+            (State::Running, "2027-04-01", "Round *Spring 2027* runs until 30 September 2027."),
+            (State::Ended, "2027-10-01", "Round *Spring 2027* is over."),
+        ] {
+            assert_eq!(sentence_within(on(today), &round(state)), words);
         }
     }
 

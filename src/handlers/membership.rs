@@ -109,7 +109,7 @@ async fn status(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person)
     } else {
         "You don't get the topics of each month.".to_owned()
     });
-    lines.push(rounds::sentence(ctx).await?);
+    lines.push(rounds::sentence_for(ctx, person.id).await?);
     let known = match &application {
         Some(application) => sign_up::known(&ctx.site.programme, &application.answers),
         None => applications::latest_answers(ctx.conn, person.id).await?.map(|answers| sign_up::known(&ctx.site.programme, &answers)).unwrap_or_default(),
@@ -128,7 +128,7 @@ async fn pause(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person, 
 
 async fn resume(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person) -> Result<Outcome> {
     let was_paused = people::resume(ctx.conn, person.id).await?;
-    let letter = Resumed { was_paused, round: rounds::sentence(ctx).await? };
+    let letter = Resumed { was_paused, round: rounds::sentence_for(ctx, person.id).await? };
     ctx.write(person, &letter, Sending::answering(incoming)).await?;
     Ok(if was_paused { "resumed" } else { "was not paused" }.into())
 }

@@ -1,7 +1,7 @@
 //! A round's life: it opens for those who wait, closes, gets a match proposed and approved, and ends.
 use std::collections::HashMap;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use uuid::Uuid;
 
 use super::{Context, Sending, random};
@@ -11,12 +11,13 @@ use crate::{
         address::base32,
         answers::{Answer, Answers},
         fold::fold,
-        matching::{self, Applicant, Matching, Past, Side, Weights},
+        matching::{self, Applicant, Matching, Past, Side},
         programme::Programme,
         round::{self, Action, Round},
     },
     mail::{answers, markdown},
     store::{
+        applications,
         partnerships::{self, NewPartner},
         people,
         rounds::{self, Candidate, Snapshot, Waiting},
@@ -45,6 +46,18 @@ pub async fn sentence(ctx: &mut Context<'_>) -> Result<String> {
     let open = round::for_new_application(&open).map(escaped);
     let next = rounds::next_planned(ctx.conn).await?.as_ref().map(escaped);
     Ok(round::sentence(ctx.now.date_naive(), open.as_ref(), next.as_ref()))
+}
+
+/// Where the rounds stand for a person: the one whose introductions they await, else as [`sentence`].
+pub async fn sentence_for(ctx: &mut Context<'_>, person: Uuid) -> Result<String> {
+    let application = applications::find_live(ctx.conn, person).await?.filter(|application| application.state == applications::State::Confirmed);
+    match application.and_then(|application| application.round_id) {
+        Some(id) => {
+            let round = rounds::lock(ctx.conn, id).await?;
+            Ok(round::sentence_within(ctx.now.date_naive(), &Round { name: markdown::escape(&round.name), ..round }))
+        }
+        None => sentence(ctx).await,
+    }
 }
 
 /// Opens a round. Confirmed applications that waited are in, as far as there are places, and hear so; those without a place hear that too; and whoever did
@@ -123,10 +136,9 @@ pub async fn snapshot(ctx: &mut Context<'_>, id: Uuid) -> Result<Snapshot> {
 
 /// The best match for a snapshot: a pure computation, of seconds for hundreds of people.
 pub fn matched(programme: &Programme, snapshot: &Snapshot) -> Result<Matching> {
-    let weights: Weights = programme.matching.clone().try_into().context("the section [matching] of the programme file can't be used")?;
     let applicants = snapshot.candidates.iter().map(|candidate| applicant(candidate, &snapshot.candidates)).collect::<Result<Vec<_>>>()?;
     let past: Vec<Past> = snapshot.history.iter().map(|(a, b)| Past { a: a.to_string(), b: b.to_string() }).collect();
-    Ok(matching::match_round(&applicants, &past, &[], &weights, snapshot.round.seed)?)
+    Ok(matching::match_round(&applicants, &past, &[], &programme.matching, snapshot.round.seed)?)
 }
 
 /// Somebody as the matcher knows them: names of people have become people, and a mailbox may tell of an employer.
@@ -276,7 +288,7 @@ mod tests {
                 &[
                     ("prefers.people", list(&["ben ortiz", "Zoe"])),
                     ("excludes.people", list(&["Carla", "my boss"])),
-                    ("sector", Answer::Text("archive".into())),
+                    ("stage", Answer::Text("legendary".into())),
                     ("country", Answer::Text("PE".into())),
                 ],
             ),
@@ -288,7 +300,7 @@ mod tests {
         let id = |id: u128| Uuid::from_u128(id).to_string();
         assert_eq!(ana.prefers.people, [id(2), "Zoe".to_owned()]);
         assert_eq!(ana.excludes.people, [id(3), id(4), "my boss".to_owned()]);
-        assert_eq!((ana.sector, ana.country.as_deref(), ana.organisation_domain.as_deref()), (None, Some("PE"), Some("bl.uk")));
+        assert_eq!((ana.stage, ana.country.as_deref(), ana.organisation_domain.as_deref()), (None, Some("PE"), Some("bl.uk")));
         assert_eq!(applicant(&all[1], &all).expect("usable").organisation_domain, None);
     }
 }

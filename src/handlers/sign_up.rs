@@ -72,8 +72,7 @@ async fn living_application(ctx: &mut Context<'_>, person: &Person) -> Result<(A
 
 async fn send_form(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person, application: &Application) -> Result<()> {
     let form = answers::blank_form(&ctx.site.programme, &application.answers);
-    let needed = ctx.site.programme.questions.iter().filter(|question| question.required).map(|question| question.ask.clone()).collect();
-    let letter = Form { round: rounds::sentence(ctx).await?, form: form.lines().map(|line| format!("    {line}\n")).collect(), needed };
+    let letter = Form { round: rounds::sentence(ctx).await?, form: form.lines().map(|line| format!("    {line}\n")).collect() };
     ctx.write(person, &letter, Sending::answering(incoming).asking(Purpose::SignUp, Some(application.id))).await?;
     Ok(())
 }
@@ -113,7 +112,7 @@ async fn confirmed(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Pers
             subscriptions::subscribe(ctx.conn, person.id, ctx.now).await?;
         }
     }
-    let letter = Confirmed { round: rounds::sentence(ctx).await?, example: example(programme) };
+    let letter = Confirmed { round: rounds::sentence_for(ctx, person.id).await?, example: example(programme) };
     ctx.write(person, &letter, sending).await?;
     Ok(if again { "was confirmed already" } else { "confirmed" }.into())
 }

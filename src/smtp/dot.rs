@@ -36,12 +36,16 @@ impl Visit {
         if deliveries.is_empty() {
             return replies::NO_RECIPIENT.to_owned();
         }
+        let head = head(&letter.bytes);
+        if has_bare_ends(head) {
+            return replies::HEADER_LINES.to_owned();
+        }
         let envelope = Envelope {
             peer: self.peer.ip().to_canonical(),
             helo: session.peer_name.clone().unwrap_or_default(),
             reverse_path: session.transaction.mail.as_ref().and_then(|mail| grammar::mailbox(mail.sender())),
         };
-        let head = Message::parse(head(&letter.bytes));
+        let head = Message::parse(head);
         let (from, verdict) = self.judge(&letter.bytes, head.from, &envelope, &deliveries).await;
         let keeping = self.keep(&letter.bytes, &envelope, from.as_ref(), head.message_id.as_deref(), &verdict, deliveries);
         let kept = tokio::time::timeout(DATABASE_PATIENCE, keeping).await.context("the database did not answer in time").flatten();
@@ -150,6 +154,13 @@ fn head(raw: &[u8]) -> &[u8] {
     &raw[..end]
 }
 
+/// A CR or LF alone (RFC 5321 2.3.8). In a body it is a byte like others; in a header it hides fields from one reader that another sees.
+fn has_bare_ends(head: &[u8]) -> bool {
+    let mut previous = 0;
+    let inside = head.iter().any(|&byte| (byte == b'\n') != (std::mem::replace(&mut previous, byte) == b'\r'));
+    inside || previous == b'\r'
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,6 +173,16 @@ mod tests {
         assert_eq!(to(&[Admission::Refuse(Refusal::StrangerToAlias), no]), Some(Refusal::StrangerToAlias));
         assert_eq!(to(&[no, Admission::Take]), None);
         assert_eq!(to(&[Admission::Hold, no]), None);
+    }
+
+    #[test]
+    fn a_header_has_no_bare_cr_or_lf() {
+        for good in ["", "From: a@b.example\r\n\r\n", "\r\n"] {
+            assert!(!has_bare_ends(good.as_bytes()), "{good:?}");
+        }
+        for bad in ["a\nb\r\n", "a\rb\r\n", "a\r\r\n", "\n", "\r", "a\r\n\n"] {
+            assert!(has_bare_ends(bad.as_bytes()), "{bad:?}");
+        }
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub(super) const TOO_MANY_RECIPIENTS: &str = "452 4.5.3 That is enough recipient
 pub(super) const AWAY: &str = "451 4.3.0 We cannot keep letters at this moment; please try again soon";
 pub(super) const OUT_OF_MEMORY: &str = "452 4.3.1 Too many letters are on their way at once; please try again soon";
 
+pub(super) const HEADER_LINES: &str = "550 5.6.0 The lines of the letter's header do not all end in CR LF, so it could be read in two ways";
+
 pub(super) const TOO_MANY_ERRORS: &str = "421 4.7.0 Too many errors; please look at what your program sends";
 pub(super) const TOO_MANY_COMMANDS: &str = "421 4.7.0 Too many commands without a letter";
 pub(super) const TOO_MUCH: &str = "421 4.7.0 That line does not end";

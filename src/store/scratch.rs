@@ -20,10 +20,10 @@ impl Scratch {
     pub async fn create(url: &str) -> Result<Self> {
         let server: ConnectOptions = url.parse().context("database.url is not a Postgres URL")?;
         let scratch = Self { server, name: format!("pairpost_demo_{}", Uuid::now_v7().simple()) };
+        let reached = PgConnection::connect_with(&scratch.server).await.context("cannot reach the server that DATABASE_URL or database.url names")?;
+        reached.close().await?;
         let made = scratch.administer(format!("create database {}", scratch.name)).await;
-        made.context(
-            "cannot make a database beside the one that DATABASE_URL or database.url names: its user needs CREATEDB; or unset it, and a private server is used",
-        )?;
+        made.context("cannot make a database beside the one that DATABASE_URL or database.url names: its user needs CREATEDB")?;
         Ok(scratch)
     }
 

@@ -62,17 +62,11 @@ pub struct Form {
     pub round: String,
     /// The form, indented as a block.
     pub form: String,
-    /// The labels of the lines that must be filled in.
-    pub needed: Vec<String>,
 }
 impl Letter for Form {
     const NAME: &'static str = "form";
     fn sample() -> Self {
-        Self {
-            round: sample_round(),
-            form: "    Name:\n    Country:\n    Languages:\n    Interests:\n".into(),
-            needed: vec!["Name".into(), "Country".into(), "Languages".into()],
-        }
+        Self { round: sample_round(), form: "    Name*:\n    Country*:\n    Languages*:\n    Interests:\n".into() }
     }
 }
 

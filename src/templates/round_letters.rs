@@ -142,7 +142,7 @@ mod tests {
         let letter = render(&Introduction::sample());
         assert_eq!(letter.subject, "Meet Ana, your partner");
         for words in [
-            "*Ana*, whom you reach at ana.abcdefghijklm@pairs.example\n\n- *Country:* Peru\n- *Role:* cataloguer\n",
+            "*Ana*, whom you reach at ana.abcdefghijklm@pairs.example\n\n- Country: Peru\n- Role: cataloguer\n",
             "- You asked for a partner in Peru: your partner is in Peru.\n- You both speak English.\n",
             "Not every wish could be met this time:",
             "what your role means day to day",

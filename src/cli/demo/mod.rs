@@ -129,15 +129,15 @@ impl Stage {
         let (ground, options, database) = match url {
             Some(url) => {
                 let scratch = Scratch::create(url).await?;
-                let name = format!("put {} for the database into your DATABASE_URL", scratch.name());
+                let name = format!("DATABASE_URL=…/{}", scratch.name());
                 let options = scratch.options();
-                say.line("A database of its own is made on the server of DATABASE_URL, and dropped at the end.");
+                say.line("A database of its own is made on the server of database.url, and dropped at the end.");
                 (Ground::Scratch(scratch), options, name)
             }
             None => {
                 say.line("A private Postgres is started, and thrown away at the end.");
                 let private = tokio::task::spawn_blocking(PrivatePostgres::throw_away).await??;
-                let (options, name) = (private.options(DATABASE), format!("DATABASE_URL={} pairpost exchange list", private.url(DATABASE)));
+                let (options, name) = (private.options(DATABASE), format!("DATABASE_URL={}", private.url(DATABASE)));
                 (Ground::Private(private), options, name)
             }
         };
@@ -156,7 +156,7 @@ impl Stage {
         println!("\nEverybody's mailbox as a page    http://{http}/mailboxes");
         println!("The same as Maildirs             {}", self.maildirs().display());
         println!("To write a letter of your own    to join@{}, by SMTP at {smtp}", self.house.site.domain);
-        println!("For a command at a shell         {}", self.database);
+        println!("For commands at a shell          {} PAIRPOST_DATA_DIR={} pairpost exchange list", self.database, self.folder.path().display());
         println!("\nThe clock goes on from the end of the story. Ctrl-C ends it all, and takes it away.");
     }
 

@@ -1,0 +1,103 @@
+//! `pairpost check`: what an installation needs, a line each: right, or how to mend it.
+use anyhow::{Result, bail};
+use clap::Args;
+
+use super::print;
+use crate::{
+    app::{self, Opened},
+    config::{Config, DeliveryMode},
+    outbox,
+    store::keys,
+};
+
+/// Checks configuration, database and keys.
+#[derive(Debug, Args)]
+pub struct Check {}
+
+/// What was found out about one thing.
+enum Finding {
+    /// It is right.
+    Right(String),
+    /// It works, and could be better.
+    Better(String),
+    /// It is wrong, with the cure.
+    Wrong(String),
+}
+
+impl Check {
+    /// Checks everything, however much of it is wrong; an error at the end if anything is. The configuration could be read, or nobody would come here.
+    pub async fn run(self, config: &Config) -> Result<()> {
+        let mut findings = vec![("configuration", incoming(config)), ("delivery", delivery(config)), ("operator", operator(config))];
+        match app::site(config) {
+            Ok(site) => {
+                findings.push(("programme", Finding::Right(format!("{}, with its templates; the secret is there", site.programme.name))));
+                findings.extend(database(config).await);
+            }
+            Err(error) => findings.push(("programme", Finding::Wrong(format!("{error:#}")))),
+        }
+        let mut wrong = 0;
+        for (what, finding) in &findings {
+            let (sign, says) = match finding {
+                Finding::Right(says) => ("right ", says),
+                Finding::Better(says) => ("better", says),
+                Finding::Wrong(says) => ("wrong ", says),
+            };
+            print::line(format_args!("{sign}  {what}: {}", says.replace('\n', " ")));
+            wrong += usize::from(matches!(finding, Finding::Wrong(_)));
+        }
+        match wrong {
+            0 => Ok(()),
+            1 => bail!("one thing is wrong"),
+            more => bail!("{more} things are wrong"),
+        }
+    }
+}
+
+fn incoming(config: &Config) -> Finding {
+    let at: Vec<_> = config.smtp.listen.iter().map(ToString::to_string).collect();
+    let (at, domain) = (at.join(", "), &config.domain);
+    if config.smtp.listen.iter().all(|address| address.ip().to_canonical().is_loopback()) {
+        return Finding::Better(format!("mail for {domain} comes in at {at}, which only this machine reaches; set smtp.listen to take mail from the world"));
+    }
+    Finding::Right(format!("mail for {domain} comes in at {at}"))
+}
+
+fn delivery(config: &Config) -> Finding {
+    if let Err(error) = outbox::examine(config) {
+        return Finding::Wrong(format!("{error:#}"));
+    }
+    let mail = config.data_dir.join("mail");
+    match config.delivery.mode() {
+        DeliveryMode::Send => Finding::Right("letters go to the smarthost".into()),
+        DeliveryMode::Capture => Finding::Better(format!("letters are kept in {} and reach nobody; set delivery.smarthost to send them", mail.display())),
+        DeliveryMode::Review => Finding::Right("letters wait until they are let go: pairpost queue list, pairpost queue release".into()),
+    }
+}
+
+fn operator(config: &Config) -> Finding {
+    match &config.operator {
+        Some(_) => Finding::Right("letters to postmaster@ and abuse@ are passed on".into()),
+        None => Finding::Better("letters to postmaster@ and abuse@ are kept and not passed on; set operator to a mailbox that somebody reads".into()),
+    }
+}
+
+async fn database(config: &Config) -> Vec<(&'static str, Finding)> {
+    let opened = match Opened::join(config).await {
+        Ok(opened) => opened,
+        Err(error) => return vec![("database", Finding::Wrong(format!("{error:#}")))],
+    };
+    let mut findings = vec![("database", Finding::Right(format!("{}, its schema is up to date", opened.database)))];
+    findings.push(("DKIM key", key(&opened).await.unwrap_or_else(|error| Finding::Wrong(format!("{error:#}")))));
+    if let Err(error) = opened.close().await {
+        findings.push(("database", Finding::Wrong(format!("it could not be closed: {error:#}"))));
+    }
+    findings
+}
+
+async fn key(opened: &Opened) -> Result<Finding> {
+    let site = &opened.site;
+    Ok(match keys::find(&mut *opened.store.connection().await?, &site.secret, &site.domain).await? {
+        Some(key) => Finding::Right(format!("{}._domainkey.{} opens; publish its record: pairpost dns", key.selector, site.domain)),
+        None => Finding::Better("there is none yet; it is made on first start, or by: pairpost dns".into()),
+    })
+}
