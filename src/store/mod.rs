@@ -17,6 +17,7 @@ pub mod recipients;
 pub mod record;
 pub mod relays;
 pub mod rounds;
+pub mod scratch;
 pub mod seeds;
 pub mod subscriptions;
 pub mod tokens;
