@@ -24,7 +24,7 @@ use crate::{
     inbox::Inbox,
     outbox::Exit,
     schedule, smtp,
-    store::{ConnectOptions, Store, keys, ownership::Owner, private_postgres::PrivatePostgres},
+    store::{ConnectOptions, Store, keys, ownership::Owner, private_postgres::PrivatePostgres, wakes},
     templates::{Common, Templates},
     web,
 };
@@ -148,14 +148,36 @@ pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(&
     let (store, site) = (opened.store.clone(), opened.site.clone());
     let (owner, watch) = Owner::take(&store, i32::from_be_bytes(handlers::random::<4>()?) & i32::MAX).await?;
     keys::ensure(&store, &site.secret, &site.domain, Utc::now()).await?;
-    let (arrived, queued) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (arrived, queued, came) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
     let listeners = smtp::bind(&config).await?;
-    let door = smtp::Door::new(&config, store.clone(), site.secret.clone(), Arc::new(Utc::now), arrived.clone())?;
+    let door = smtp::Door::new(&config, store.clone(), site.secret.clone(), Arc::new(Utc::now), came.clone())?;
     let pages = web::bind(&config).await?;
     let addresses: Vec<String> = listeners.iter().filter_map(|l| l.local_addr().ok()).map(|a| a.to_string()).collect();
     let line = format!("ready smtp={} http={} database={}", addresses.join(","), pages.local_addr()?, opened.database);
 
-    let watching = tokio::spawn(watch);
+    let others = Arc::new(Notify::new());
+    let aside = [
+        tokio::spawn(watch),
+        tokio::spawn(wakes::tell_when(store.clone(), others.clone())),
+        tokio::spawn(wakes::listen(store.clone(), {
+            let (arrived, queued) = (arrived.clone(), queued.clone());
+            move || {
+                arrived.notify_one();
+                queued.notify_one();
+            }
+        })),
+        tokio::spawn({
+            let arrived = arrived.clone();
+            async move {
+                loop {
+                    came.notified().await;
+                    // Ours first; another process only helps where there is more than we can do.
+                    arrived.notify_one();
+                    others.notify_one();
+                }
+            }
+        }),
+    ];
     let mut rooms = tokio::task::JoinSet::new();
     // Mail stops coming in first; what was accepted is then handled and sent on.
     let (inner, outer) = (CancellationToken::new(), stop.clone());
@@ -171,7 +193,7 @@ pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(&
     smtp::serve(door, listeners, outer).await;
     inner.cancel();
     while rooms.join_next().await.is_some() {}
-    watching.abort();
+    aside.iter().for_each(tokio::task::JoinHandle::abort);
     opened.close().await
 }
 

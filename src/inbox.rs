@@ -9,7 +9,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     domain::command::Command,
     handlers::{Context, Incoming, Outcome, Site, bounces, help, membership, relay, sign_up, topics, unproven},
-    mail::{classify, envelope::Envelope, message::Message, reply},
+    mail::{
+        classify::{self, Class},
+        envelope::Envelope,
+        message::Message,
+        reply,
+    },
     route::{self, Route},
     store::{
         Store, exchanges,
@@ -85,6 +90,10 @@ impl Inbox {
             Some(id) => people::email(&mut tx, id).await?.map(|email| (id, email)),
             None => None,
         };
+        if let (Some((id, _)), Class::Personal, false) = (&writer, class, claimed.held) {
+            // Whoever writes from a mailbox can be written to: a bounce of last month no longer counts.
+            people::unsuppress(&mut tx, *id).await?;
+        }
         let mut context = Context { conn: &mut tx, now, site: &self.site, cause: Some(claimed.exchange_id) };
         let outcome = match &writer {
             Some((writer_id, writer)) => {

@@ -2,6 +2,7 @@
 use anyhow::{Result, bail};
 use clap::Args;
 
+use super::print;
 use crate::{
     app::{self, Opened},
     config::{Config, DeliveryMode},
@@ -41,7 +42,7 @@ impl Check {
                 Finding::Better(says) => ("better", says),
                 Finding::Wrong(says) => ("wrong ", says),
             };
-            println!("{sign}  {what}: {}", says.replace('\n', " "));
+            print::line(format_args!("{sign}  {what}: {}", says.replace('\n', " ")));
             wrong += usize::from(matches!(finding, Finding::Wrong(_)));
         }
         match wrong {

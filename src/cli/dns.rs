@@ -39,11 +39,11 @@ impl Dns {
             return print::json(&records);
         }
         for record in &records {
-            println!("; {}\n{}. 3600 IN {} {}\n", record.what_for, record.name, record.kind, presented(record));
+            print::line(format_args!("; {}\n{}. 3600 IN {} {}\n", record.what_for, record.name, record.kind, presented(record)));
         }
-        println!("; The policy for MTA-STS, to serve as https://mta-sts.{}/.well-known/mta-sts.txt:", config.domain);
+        print::line(format_args!("; The policy for MTA-STS, to serve as https://mta-sts.{}/.well-known/mta-sts.txt:", config.domain));
         for line in policy(&config.domain).lines() {
-            println!(";   {line}");
+            print::line(format_args!(";   {line}"));
         }
         Ok(())
     }

@@ -109,14 +109,14 @@ fn tell(row: &Row, depth: usize) {
     let pad = "    ".repeat(depth);
     let other = row.address.as_deref().unwrap_or("nobody we can name");
     let way = if row.direction == "in" { format!("from {other} to {}@", row.mailbox) } else { format!("to {other} as {}@", row.mailbox) };
-    println!("{pad}{} {} {}: {way}, {} octets", row.at.format("%Y-%m-%d %H:%M:%S"), row.direction, row.kind, row.size);
+    print::line(format_args!("{pad}{} {} {}: {way}, {} octets", row.at.format("%Y-%m-%d %H:%M:%S"), row.direction, row.kind, row.size));
     if let Some(id) = &row.message_id {
-        println!("{pad}    Message-ID  <{id}>");
+        print::line(format_args!("{pad}    Message-ID  <{id}>"));
     }
     for (name, value) in [("decided", &row.decision), ("became", &row.outcome), ("reply", &row.reply)] {
         if let Some(value) = value {
-            println!("{pad}    {name:<11} {value}");
+            print::line(format_args!("{pad}    {name:<11} {value}"));
         }
     }
-    println!("{pad}    row         {}", row.id);
+    print::line(format_args!("{pad}    row         {}", row.id));
 }

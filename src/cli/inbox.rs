@@ -74,12 +74,12 @@ impl Inbox {
                     return print::json(&json!({"letter": row, "words": words}));
                 }
                 print::table(std::iter::once(line(&row)));
-                println!("{}", words.as_deref().unwrap_or("(its words are no longer kept)"));
+                print::line(format_args!("{}", words.as_deref().unwrap_or("(its words are no longer kept)")));
                 Ok(())
             }
             Command::Retry { id } => {
                 ensure!(record::retry(&mut conn, id, now).await?, "{id} is no failed letter; see: pairpost inbox list --failed");
-                println!("{id} is tried again");
+                print::line(format_args!("{id} is tried again"));
                 Ok(())
             }
         }

@@ -9,7 +9,7 @@ use crate::{
     app::{self, Opened},
     config::Config,
     handlers::Site,
-    store::Store,
+    store::{Store, wakes},
     telemetry,
 };
 
@@ -108,6 +108,8 @@ async fn with_database(command: Command, config: Config) -> Result<()> {
         Command::Dns(command) => command.run(&config, &opened.store, &opened.site, Utc::now()).await,
         command => command.on(&opened.store, &opened.site, Utc::now()).await,
     };
+    // A service that runs on this database need not wait for its next look.
+    wakes::tell(&mut *opened.store.connection().await?).await?;
     opened.close().await?;
     done
 }

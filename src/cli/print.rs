@@ -1,10 +1,12 @@
 //! Results on standard output: JSON, or columns that line up.
+use std::{fmt::Display, io::Write as _};
+
 use anyhow::Result;
 use serde::Serialize;
 
 /// Pretty JSON and a line end.
 pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<()> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    line(format_args!("{}", serde_json::to_string_pretty(value)?));
     Ok(())
 }
 
@@ -18,7 +20,16 @@ pub fn table<const N: usize>(rows: impl Iterator<Item = [String; N]>) {
         }
     }
     for row in &rows {
-        let line: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.chars().count()))).collect();
-        println!("{}", line.join("  ").trim_end());
+        let cells: Vec<String> = row.iter().zip(widths).map(|(cell, width)| format!("{cell}{}", " ".repeat(width - cell.chars().count()))).collect();
+        line(format_args!("{}", cells.join("  ").trim_end()));
+    }
+}
+
+/// One line. A reader that has gone (`… | head`) ends the program quietly, as it does every tool of the shell.
+pub fn line(words: impl Display) {
+    if let Err(error) = writeln!(std::io::stdout().lock(), "{words}")
+        && error.kind() == std::io::ErrorKind::BrokenPipe
+    {
+        std::process::exit(0);
     }
 }

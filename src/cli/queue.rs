@@ -106,7 +106,7 @@ async fn list(store: &Store, state: Option<State>, limit: i64, as_json: bool) ->
         return print::json(&rows);
     }
     if outbox::is_all_held(&mut conn).await? {
-        println!("everything is held; let it go with: pairpost queue release --all");
+        print::line(format_args!("everything is held; let it go with: pairpost queue release --all"));
     }
     print::table(rows.iter().map(line));
     Ok(())
@@ -131,19 +131,19 @@ async fn show(store: &Store, id: Uuid, as_json: bool) -> Result<()> {
         return print::json(&json!({"letter": row, "words": words}));
     }
     print::table(std::iter::once(line(&row)));
-    println!("{}", words.as_deref().unwrap_or("(its words are no longer kept)"));
+    print::line(format_args!("{}", words.as_deref().unwrap_or("(its words are no longer kept)")));
     Ok(())
 }
 
 async fn order(store: &Store, id: Uuid, order: Order, says: &str, now: DateTime<Utc>) -> Result<()> {
     let mut conn = store.connection().await?;
     ensure!(outbox::order(&mut conn, id, order, now).await?, "{id} is not in a state for that, or just on its way; see: pairpost queue show {id}");
-    println!("{id} {says}");
+    print::line(format_args!("{id} {says}"));
     Ok(())
 }
 
 async fn all(store: &Store, hold: bool) -> Result<()> {
     outbox::hold_all(&mut *store.connection().await?, hold).await?;
-    println!("{}", if hold { "everything is held: nothing leaves until: pairpost queue release --all" } else { "letters leave again" });
+    print::line(format_args!("{}", if hold { "everything is held: nothing leaves until: pairpost queue release --all" } else { "letters leave again" }));
     Ok(())
 }

@@ -161,7 +161,7 @@ async fn done(store: &Store, round: &Row, what: &str, as_json: bool) -> Result<(
         let mut conn = store.connection().await?;
         return print::json(&find(&mut conn, &round.id.to_string()).await?);
     }
-    println!("{}: {what}", round.name);
+    print::line(format_args!("{}: {what}", round.name));
     Ok(())
 }
 
@@ -188,7 +188,7 @@ async fn list(store: &Store, as_json: bool) -> Result<()> {
         return print::json(&all);
     }
     if all.is_empty() {
-        println!("no rounds yet; add one with: pairpost round create NAME --opens DAY --closes DAY --match DAY --introduce DAY --ends DAY");
+        print::line(format_args!("no rounds yet; add one with: pairpost round create NAME --opens DAY --closes DAY --match DAY --introduce DAY --ends DAY"));
         return Ok(());
     }
     let heads = ["name", "state", "people", "opens", "closes", "match", "introductions", "ends"].map(str::to_owned);
@@ -244,23 +244,30 @@ async fn show(store: &Store, name: &str, as_json: bool) -> Result<()> {
             "round": round, "people": people, "partnerships": partnerships, "unmatched": left, "objective": proposal.map(|proposal| proposal.objective), "stale": stale,
         }));
     }
-    println!("{} is {}", round.name, round.state.name());
+    print::line(format_args!("{} is {}", round.name, round.state.name()));
     let Days { opens_on, closes_on, match_on, introduce_on, ends_on } = round.days;
-    println!("opens {}, closes {}, match {}, introductions {}, ends {}", day(opens_on), day(closes_on), day(match_on), day(introduce_on), day(ends_on));
-    println!("\nPeople ({})", applicants.iter().filter(|applicant| is_in(applicant)).count());
+    print::line(format_args!(
+        "opens {}, closes {}, match {}, introductions {}, ends {}",
+        day(opens_on),
+        day(closes_on),
+        day(match_on),
+        day(introduce_on),
+        day(ends_on)
+    ));
+    print::line(format_args!("\nPeople ({})", applicants.iter().filter(|applicant| is_in(applicant)).count()));
     print::table(applicants.iter().map(person_row));
     if !partnerships.is_empty() {
         print_partnerships(&partnerships, &applicants);
     }
     if !unmatched.is_empty() {
-        println!("\nWithout a partner");
+        print::line(format_args!("\nWithout a partner"));
         print::table(unmatched.iter().map(|left| ["  ".to_owned() + called(left.name.as_deref()), format!("because {}", left.why)]));
     }
     if let Some(proposal) = proposal {
-        println!("\n{}", came_to(&proposal.objective));
+        print::line(format_args!("\n{}", came_to(&proposal.objective)));
     }
     if stale {
-        println!("People came, went or changed their answers since: `round propose` makes a new match.");
+        print::line(format_args!("People came, went or changed their answers since: `round propose` makes a new match."));
     }
     Ok(())
 }
@@ -299,15 +306,15 @@ fn print_partnerships(partnerships: &[Partnership], applicants: &[Applicant]) {
         let country = countries.get(&partner.person_id).map(|country| format!(", {country}")).unwrap_or_default();
         format!("{}{country}", called(partner.name.as_deref()))
     };
-    println!("\nPartners");
+    print::line(format_args!("\nPartners"));
     for partnership in partnerships {
         let names: Vec<String> = partnership.partners.iter().map(who).collect();
-        println!("  {} (score {})", plain(&names.join(" · ")), partnership.score);
+        print::line(format_args!("  {} (score {})", plain(&names.join(" · ")), partnership.score));
         for partner in &partnership.partners {
             let Side { satisfaction, met, unmet, reasons, .. } = &partner.side;
-            println!("    for {}, satisfied {satisfaction} of 1000:", plain(called(partner.name.as_deref())));
+            print::line(format_args!("    for {}, satisfied {satisfaction} of 1000:", plain(called(partner.name.as_deref()))));
             let lines = met.iter().map(|line| ('+', line)).chain(unmet.iter().map(|line| ('-', line))).chain(reasons.iter().map(|line| (' ', line)));
-            lines.for_each(|(sign, line)| println!("      {sign} {}", plain(line)));
+            lines.for_each(|(sign, line)| print::line(format_args!("      {sign} {}", plain(line))));
         }
     }
 }

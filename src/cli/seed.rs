@@ -3,6 +3,7 @@ use anyhow::{Result, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use clap::{Args, Subcommand};
 
+use super::print;
 use crate::store::{Store, seeds};
 
 /// People for load tests.
@@ -44,7 +45,7 @@ impl Seed {
             }
         };
         tx.commit().await?;
-        println!("seeded {done}");
+        print::line(format_args!("seeded {done}"));
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::print;
 use crate::{app, config::Config, handlers::Site, schedule, store::Store};
 
 /// Serves until SIGTERM or Ctrl-C, then finishes what was accepted.
@@ -28,6 +29,6 @@ pub async fn tick(store: &Store, site: &Site, at: DateTime<Utc>) -> Result<()> {
             more => done += more,
         }
     }
-    println!("{done} things done as of {at}");
+    print::line(format_args!("{done} things done as of {at}"));
     Ok(())
 }

@@ -104,8 +104,8 @@ async fn add(store: &Store, topic: &NewTopic, now: DateTime<Utc>) -> Result<()> 
     ensure!(added.is_some(), "there is a topic {:?} already: give this one another slug (`Slug: …` in its head)", topic.slug);
     tx.commit().await?;
     match topic.send_on {
-        Some(day) => println!("added {}, goes out on {day}", topic.slug),
-        None => println!("added {}; give it a day with: pairpost topic schedule {} YYYY-MM-DD", topic.slug, topic.slug),
+        Some(day) => print::line(format_args!("added {}, goes out on {day}", topic.slug)),
+        None => print::line(format_args!("added {}; give it a day with: pairpost topic schedule {} YYYY-MM-DD", topic.slug, topic.slug)),
     }
     Ok(())
 }
@@ -116,7 +116,7 @@ async fn list(store: &Store, as_json: bool) -> Result<()> {
         return print::json(&all);
     }
     if all.is_empty() {
-        println!("no topics yet; add the three that ship with: pairpost topic add --shipped");
+        print::line(format_args!("no topics yet; add the three that ship with: pairpost topic add --shipped"));
     }
     print::table(all.iter().map(|topic| [day(topic), state(topic.state).to_owned(), topic.slug.clone(), topic.title.clone()]));
     Ok(())
@@ -142,7 +142,7 @@ async fn show(store: &Store, slug: &str, as_json: bool) -> Result<()> {
     if as_json {
         return print::json(&json!({"topic": topic, "letters": letters}));
     }
-    println!("{}\n{} · {} · {letters} letters\n\n{}", topic.title, day(&topic), state(topic.state), topic.body);
+    print::line(format_args!("{}\n{} · {} · {letters} letters\n\n{}", topic.title, day(&topic), state(topic.state), topic.body));
     Ok(())
 }
 
@@ -155,7 +155,7 @@ async fn schedule_one(store: &Store, slug: &str, day: NaiveDate) -> Result<()> {
     let topic = find(&mut tx, slug).await?;
     ensure!(topics::schedule(&mut tx, slug, day).await?, "{slug} is {} already", state(topic.state));
     tx.commit().await?;
-    println!("{slug} goes out on {day}");
+    print::line(format_args!("{slug} goes out on {day}"));
     Ok(())
 }
 
@@ -181,7 +181,7 @@ async fn send(store: &Store, site: &Site, slug: &str, at_once: bool, now: DateTi
     tx.commit().await?;
     while schedule::send_on(store, site, now).await?.is_some() {}
     let letters = topics::enqueued(&mut *store.connection().await?, topic.id).await?;
-    println!("{}: {letters} letters queued", topic.slug);
+    print::line(format_args!("{}: {letters} letters queued", topic.slug));
     Ok(())
 }
 

@@ -87,7 +87,7 @@ mod tests {
         let (ana, eve) = (address("ana@example.org"), address("eve@example.net"));
         let reply = Door::Reply { asked: &ana, expired: false };
         let partner = Door::Alias { from_partner: true, over: false };
-        let table: &[(&str, Door<'_>, Option<&EmailAddress>, bool, bool, Admission)] = &[
+        let table = [
             ("a proven stranger signs up", Door::Service, Some(&eve), true, false, Admission::Take),
             ("an unproven one is asked first", Door::Service, Some(&eve), false, false, Admission::Hold),
             ("a forged one is refused", Door::Service, Some(&ana), false, true, Admission::Refuse(Refusal::Forged)),
@@ -105,8 +105,7 @@ mod tests {
             ("but not forgers", Door::Open, Some(&ana), false, true, Admission::Refuse(Refusal::Forged)),
         ];
         for (what, door, from, aligned, forged, expected) in table {
-            let question = Question { door: *door, from: *from, aligned: *aligned, forged: *forged };
-            assert_eq!(admit(&question), *expected, "{what}");
+            assert_eq!(admit(&Question { door, from, aligned, forged }), expected, "{what}");
         }
     }
 }

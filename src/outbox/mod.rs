@@ -36,11 +36,8 @@ use sign::Signer;
 
 /// How long the exit sleeps when nothing wakes it.
 const POLL: Duration = Duration::from_secs(5);
-/// Waiting letters of each priority that a claim looks at …
-const NEAR: usize = 200;
-/// … and once in this time all of them, so that a long row of letters to a domain at its limit delays nobody else by more.
+/// Once in this time a claim looks past the letters to domains at their limit, so that a long row of them delays nobody else by more.
 const FAR_EVERY: Duration = Duration::from_secs(1);
-const FAR: usize = 1_000_000;
 
 /// Where letters go.
 enum Way {
@@ -118,7 +115,7 @@ impl Exit {
     /// Claims one batch and works it off; gives how many letters that were. For tests and the demo, which step until nothing is due.
     pub async fn step(&self, now: DateTime<Utc>) -> Result<usize> {
         let mut flight = Flight::default();
-        let count = self.launch(&mut flight, FAR, now).await?;
+        let count = self.launch(&mut flight, true, now).await?;
         while flight.is_under_way() {
             flight.land().await;
             self.mark(&mut flight, now).await?;
@@ -129,13 +126,13 @@ impl Exit {
     /// Works until stopped, then lets what is on its way arrive.
     pub async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
         let mut flight = Flight::default();
-        let mut far = Instant::now();
+        let mut looked = Instant::now();
         while !stop.is_cancelled() {
-            let reach = if far.elapsed() >= FAR_EVERY { FAR } else { NEAR };
-            if reach == FAR {
-                far = Instant::now();
+            let far = looked.elapsed() >= FAR_EVERY;
+            if far {
+                looked = Instant::now();
             }
-            if let Err(error) = self.turn(&mut flight, reach, &wake, &stop).await {
+            if let Err(error) = self.turn(&mut flight, far, &wake, &stop).await {
                 tracing::error!(error = format!("{error:#}"), "the outbox can't be worked off; trying again in a second");
                 tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
             }
@@ -143,10 +140,10 @@ impl Exit {
         self.finish(&mut flight).await;
     }
 
-    async fn turn(&self, flight: &mut Flight, reach: usize, wake: &Notify, stop: &CancellationToken) -> Result<()> {
+    async fn turn(&self, flight: &mut Flight, far: bool, wake: &Notify, stop: &CancellationToken) -> Result<()> {
         // What is known is marked before anything new is begun: no more than one letter of each connection is ever unmarked.
         self.mark(flight, Utc::now()).await?;
-        let launched = if self.owner.is_held() { self.launch(flight, reach, Utc::now()).await? } else { 0 };
+        let launched = if self.owner.is_held() { self.launch(flight, far, Utc::now()).await? } else { 0 };
         let pause = if flight.is_under_way() || launched > 0 { FAR_EVERY } else { POLL };
         tokio::select! {
             () = flight.land(), if flight.is_under_way() => {}
@@ -179,7 +176,7 @@ impl Exit {
     }
 
     /// Claims as many letters as there is room for, and sets them on their way; gives how many.
-    async fn launch(&self, flight: &mut Flight, reach: usize, now: DateTime<Utc>) -> Result<usize> {
+    async fn launch(&self, flight: &mut Flight, far: bool, now: DateTime<Utc>) -> Result<usize> {
         let flying = flight.flying.len();
         // Claiming for one free place costs as much as for twenty: wait until some are free, unless nothing flies.
         if flying > 0 && self.concurrency.saturating_sub(flying) < self.concurrency.div_ceil(4) {
@@ -196,7 +193,7 @@ impl Exit {
         if self.review {
             outbox::hold_unreviewed(&mut tx, now).await?;
         }
-        let allowance = Allowance { letters: room, per_domain: self.per_domain, reach };
+        let allowance = Allowance { letters: room, per_domain: self.per_domain, far };
         let claimed = outbox::claim(&mut tx, self.owner.id(), allowance, now).await?;
         tx.commit().await.context("cannot claim letters")?;
         let count = claimed.len();

@@ -55,11 +55,11 @@ pub async fn accept(conn: &mut Connection, arrival: &Arrival<'_>, now: DateTime<
             Admission::Hold => "hold",
         };
         let fingerprint = arrival.message_id.map(|_| fingerprint(arrival.envelope, &mailbox, sha256.as_ref()));
-        if let Some(fingerprint) = &fingerprint {
-            if let Some(known) = redelivered(conn, fingerprint, now).await? {
-                letter.get_or_insert(known);
-                continue;
-            }
+        if let Some(fingerprint) = &fingerprint
+            && let Some(known) = redelivered(conn, fingerprint, now).await?
+        {
+            letter.get_or_insert(known);
+            continue;
         }
         let letter = match letter {
             Some(letter) => letter,

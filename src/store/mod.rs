@@ -21,6 +21,7 @@ pub mod seeds;
 pub mod subscriptions;
 pub mod tokens;
 pub mod topics;
+pub mod wakes;
 
 /// How to reach a database.
 pub type ConnectOptions = sqlx::postgres::PgConnectOptions;

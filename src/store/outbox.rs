@@ -129,8 +129,9 @@ pub struct Allowance {
     pub letters: usize,
     /// Letters on their way at once to one recipient domain, over all processes.
     pub per_domain: usize,
-    /// How many waiting letters of each priority are looked at: a long row of letters to a domain at its limit must not be read again for every claim.
-    pub reach: usize,
+    /// Looks past the letters to domains that are at their limit. Else only the first of each priority are looked at: a long row of letters
+    /// to one domain must not be read again for every claim.
+    pub far: bool,
 }
 
 /// Claims due letters for `owner`, the most urgent first; none while everything is held. The caller commits at once. Concurrent claims go one
@@ -145,7 +146,8 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
              from unnest(array[0, 1, 2, 3]::smallint[]) as p (priority) cross join lateral (
                  select o.id, o.domain, o.priority, o.next_at from outbox o
                  where o.state = 'queued' and o.owner is null and o.priority = p.priority and o.next_at <= $4
-                 order by o.next_at, o.id limit $5) c
+                     and (not $5 or o.domain <> all (array(select domain from busy where n >= $3)))
+                 order by o.next_at, o.id limit 200) c
              where not (select hold_all from installation)),
          ranked as (
              select near.*, row_number() over (partition by near.domain order by near.priority, near.next_at, near.id) + coalesce(busy.n, 0) as place
@@ -158,7 +160,7 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
         count(allowance.letters),
         count(allowance.per_domain),
         now,
-        count(allowance.reach)
+        allowance.far
     )
     .fetch_all(tx)
     .await?;

@@ -8,6 +8,7 @@ mod next_hop;
 mod rounds;
 mod scenarios;
 mod sessions;
+mod shell;
 mod templates;
 mod tidy;
 mod verification;

@@ -49,6 +49,8 @@ pub enum Mood {
     Stall,
     /// Says octets that are no reply.
     Garbage,
+    /// Says what it should, once the test lets it.
+    Wait,
 }
 
 /// A letter that it took.
@@ -77,11 +79,13 @@ impl Taken {
 struct Seen {
     letters: Mutex<Vec<Taken>>,
     commands: Mutex<Vec<String>>,
-    moods: Mutex<HashMap<Step, Mood>>,
+    /// Without a number: on every connection.
+    moods: Mutex<HashMap<Step, (Option<usize>, Mood)>>,
     recipients: Mutex<HashMap<&'static str, &'static str>>,
     extensions: Mutex<Vec<&'static str>>,
     connections: AtomicUsize,
     changed: Notify,
+    go_on: Notify,
     tls: Option<TlsAcceptor>,
 }
 
@@ -146,7 +150,12 @@ impl NextHop {
 
     /// From now on it does this at that step.
     pub fn mood(&self, step: Step, mood: Mood) {
-        self.seen.moods.lock().unwrap().insert(step, mood);
+        self.seen.moods.lock().unwrap().insert(step, (None, mood));
+    }
+
+    /// The same on one connection alone, by its number.
+    pub fn mood_on(&self, connection: usize, step: Step, mood: Mood) {
+        self.seen.moods.lock().unwrap().insert(step, (Some(connection), mood));
     }
 
     /// From now on it says this to RCPT TO a mailbox.
@@ -184,6 +193,25 @@ impl NextHop {
         tokio::time::timeout(Duration::from_secs(20), enough).await.unwrap_or_else(|_| panic!("{} letters came, not {letters}", self.taken().len()))
     }
 
+    /// Waits until it has heard this command.
+    pub async fn hears(&self, command: &str) {
+        let heard = async {
+            loop {
+                let changed = self.seen.changed.notified();
+                if self.commands().iter().any(|heard| heard == command) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), heard).await.unwrap_or_else(|_| panic!("{command} was not heard"));
+    }
+
+    /// Ends a [`Mood::Wait`].
+    pub fn go_on(&self) {
+        self.seen.go_on.notify_one();
+    }
+
     /// The commands it has heard, all connections together.
     pub fn commands(&self) -> Vec<String> {
         self.seen.commands.lock().unwrap().clone()
@@ -202,15 +230,17 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 struct Session<'a> {
     stream: BufReader<Box<dyn Stream>>,
     seen: &'a Seen,
+    number: usize,
 }
 
 async fn session(stream: tokio::net::TcpStream, seen: &Seen, connection: usize) -> Option<()> {
-    let mut session = Session { stream: BufReader::new(Box::new(stream)), seen };
+    let mut session = Session { stream: BufReader::new(Box::new(stream)), seen, number: connection };
     let (mut from, mut to, mut encrypted) = (None, None, false);
     session.reply(Step::Greeting, "220 next.test").await?;
     loop {
         let line = session.line().await?;
         seen.commands.lock().unwrap().push(line.clone());
+        seen.changed.notify_waiters();
         let verb = line.split(' ').next().unwrap_or_default().to_ascii_uppercase();
         match verb.as_str() {
             "EHLO" => {
@@ -269,7 +299,7 @@ impl Session<'_> {
     /// Says what it should, or what its mood is; true when it said what it should. `None` ends the session.
     async fn reply(&mut self, step: Step, usual: &str) -> Option<bool> {
         let mood = self.seen.moods.lock().unwrap().get(&step).copied();
-        match mood {
+        match mood.filter(|(only, _)| only.is_none_or(|only| only == self.number)).map(|(_, mood)| mood) {
             None => self.say(usual).await.map(|()| true),
             Some(Mood::Say(line)) => {
                 self.say(line).await?;
@@ -277,6 +307,10 @@ impl Session<'_> {
             }
             Some(Mood::Close) => None,
             Some(Mood::Garbage) => self.say("\u{1}\u{7f}not a reply at all").await.map(|()| false),
+            Some(Mood::Wait) => {
+                self.seen.go_on.notified().await;
+                self.say(usual).await.map(|()| true)
+            }
             // Until the other side has enough of it.
             Some(Mood::Stall) => {
                 while self.line().await.is_some() {}
