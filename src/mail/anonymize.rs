@@ -179,7 +179,7 @@ pub fn relay(raw: &[u8], parties: &Parties, threading: &Threading, our_domain: &
         let last = &rest[rest.len().saturating_sub(REFERENCES_AT_MOST - 1)..];
         letter = letter.references(MessageId::new_list(first.iter().chain(last).cloned()));
     }
-    let mut out = Vec::with_capacity(raw.len() + 1024);
+    let mut out = Vec::new();
     letter.header("MIME-Version", mail_builder::headers::raw::Raw::new("1.0")).body(body).serialize(&mut out);
     Ok(out)
 }

@@ -5,6 +5,7 @@ mod database;
 mod dns;
 mod exit;
 mod next_hop;
+mod relay;
 mod rounds;
 mod scenarios;
 mod sessions;
