@@ -43,6 +43,8 @@ use addresses::Replacer;
 
 /// Of the letters that a letter follows, this many pass on: the first, which names the thread, and the last ones.
 const REFERENCES_AT_MOST: usize = 50;
+/// A longer identifier fits no header line (RFC 5322 2.1.1) and no index of the database: it counts as none.
+const LONGEST_ID: usize = 900;
 /// A subject is cut behind this many characters.
 const LONGEST_SUBJECT: usize = 400;
 
@@ -188,7 +190,8 @@ fn ids(value: &HeaderValue<'_>) -> Vec<String> {
         HeaderValue::TextList(ids) => ids.iter().map(AsRef::as_ref).collect(),
         _ => Vec::new(),
     };
-    all.into_iter().map(|id| id.trim().trim_matches(['<', '>']).to_owned()).filter(|id| !id.is_empty()).collect()
+    let sound = |id: &&str| !id.is_empty() && id.len() <= LONGEST_ID && !id.contains(char::is_control);
+    all.into_iter().map(|id| id.trim().trim_matches(['<', '>'])).filter(sound).map(str::to_owned).collect()
 }
 
 /// Sixteen hexadecimal digits that the new identifier determines: boundaries must be the same at each try, and tell nothing.
@@ -349,6 +352,9 @@ mod tests {
             }
         );
         assert_eq!(mentioned_ids(b""), MentionedIds::default());
+        // What no index of the database can hold would keep the letter, and all behind it, from being passed on.
+        let endless = mentioned_ids(format!("Message-ID: <{}@example.org>\r\nReferences: <a@b> <{}@c>\r\n\r\n", "x".repeat(3000), "y".repeat(901)).as_bytes());
+        assert_eq!(endless, MentionedIds { references: vec!["a@b".into()], ..MentionedIds::default() });
         let many: Vec<String> = (0..80).map(|n| format!("{n}@pairpost.localhost")).collect();
         let given = Threading { in_reply_to: Some("79@pairpost.localhost".into()), references: many, ..threading() };
         let out = String::from_utf8(relay(raw, &parties(), &given, "pairpost.localhost").expect("passes")).expect("ASCII");
