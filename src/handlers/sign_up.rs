@@ -11,6 +11,7 @@ use crate::{
     store::{
         applications::{self, Application, State},
         people::{self, Person},
+        recipients::Recipient,
         subscriptions,
         tokens::Purpose,
     },
@@ -40,7 +41,10 @@ pub async fn replied(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<O
     // Below a "yes" stands our own letter, quoted: only what is written beside the "yes" changes anything.
     let own = answers::read_form_knowing(&incoming.reply.text, &ctx.site.programme, &application.answers);
     let reading = if says_yes { own } else { read(ctx, incoming, &application.answers) };
+    // A "yes" that answers no letter of ours proves a domain and no mailbox, so a colleague could say it: it is asked for instead.
+    let proves_mailbox = matches!(incoming.claimed.recipient, Recipient::Reply { .. });
     match (says_yes, says_nothing(&reading)) {
+        (true, true) if !proves_mailbox && application.state == State::Draft => understood(ctx, incoming, &person, application, reading).await.map(Some),
         (true, true) => confirmed(ctx, incoming, &person, application).await.map(Some),
         (_, false) => understood(ctx, incoming, &person, application, reading).await.map(Some),
         (false, true) => Ok(None),
