@@ -56,11 +56,6 @@ impl Store {
         Ok(Self { pool })
     }
 
-    /// From a pool that is there already.
-    pub fn from_pool(pool: PgPool) -> Self {
-        Self { pool }
-    }
-
     /// Begins a transaction.
     pub async fn begin(&self) -> Result<Tx> {
         self.pool.begin().await.context("cannot begin a transaction")
