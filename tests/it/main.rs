@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used)]
 mod catcher;
 mod database;
+mod demo;
 mod dns;
 mod exit;
 mod next_hop;
+mod relay;
 mod rounds;
 mod scenarios;
 mod sessions;

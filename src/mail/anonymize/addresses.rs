@@ -363,7 +363,7 @@ fn gap_is_none(folded: &Folded<'_>, at: usize) -> bool {
     folded.gap.get(at).is_some_and(|gap| gap.is_none())
 }
 
-/// Whether what was left out inside of an address may stand there: tags and line breaks anywhere, blanks around its signs.
+/// Whether what was left out inside of an address may stand there: tags, line breaks and control characters anywhere, blanks around its signs.
 fn is_together(folded: &Folded<'_>, start: usize, sign: usize, domain: usize, end: usize) -> bool {
     let text = folded.text.as_bytes();
     (start + 1..end).all(|i| {
@@ -441,6 +441,7 @@ mod tests {
             (format!("https://x.example/?who={all_percent}&y"), "https://x.example/?who=w5%40pairpost.localhost&y".into()),
             ("?who=zoe.quill%40quill-home.example".into(), "?who=w5%40pairpost.localhost".into()),
             ("zo\u{200b}e.qu\u{ad}ill\u{2060}@quill-home.example".into(), ALIAS.into()),
+            ("z\0oe.qu\x01ill\x7f@\u{85}quill-\u{90}home\x0b.example\x02 here".into(), format!("{ALIAS}\x02 here")),
             (fullwidth, ALIAS.into()),
             ("zoe.quill＠quill-home。example".into(), ALIAS.into()),
             ("zoe.quill@\r\nquill-home.example, yes".into(), format!("{ALIAS}, yes")),
