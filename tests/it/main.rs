@@ -6,6 +6,7 @@ mod demo;
 mod dns;
 mod exit;
 mod next_hop;
+mod relay;
 mod rounds;
 mod scenarios;
 mod sessions;
