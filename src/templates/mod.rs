@@ -122,7 +122,7 @@ impl Templates {
         let template = self.environment.get_template(&format!("web/{name}.html.j2"))?;
         let plain = context! { programme => &self.common.name };
         template
-            .render(merge_maps([plain, Value::from(Serde(&self.common)), Value::from(Serde(page))]))
+            .render(merge_maps([Value::from(Serde(&self.common)), plain, Value::from(Serde(page))]))
             .with_context(|| format!("the page {name} cannot be written"))
     }
 }
@@ -139,6 +139,13 @@ mod tests {
         assert!(letter.text.contains("Dear <b>Ana</b> [x](http://y),"), "{}", letter.text);
         assert!(!letter.html.contains("<b>Ana") && !letter.html.contains("href=\"http://y"), "{}", letter.html);
         assert!(letter.text.contains("the people of Pairs & <Friends>"), "{}", letter.text);
+    }
+
+    #[test]
+    fn a_page_shows_the_programmes_name_as_it_is() {
+        let templates = Templates::new(Common::new("Pairs_of <Friends>", "pairs.example"), None).expect("templates parse");
+        let page = templates.page("home", &serde_json::json!({"mailboxes": false})).expect("renders");
+        assert!(page.contains("<h1>Pairs_of &lt;Friends&gt;</h1>"), "{page}");
     }
 
     #[test]
