@@ -228,10 +228,13 @@ pub fn for_new_application(rounds: &[(Round, usize)]) -> Option<&Round> {
     open.min_by_key(|round| (round.days.closes_on, round.id))
 }
 
-/// Where the rounds stand, in one sentence or two for a letter. `open` is a round that takes one more person, `next` the next one planned; names must be
-/// safe in Markdown.
-pub fn sentence(today: NaiveDate, open: Option<&Round>, next: Option<&Round>) -> String {
-    match (open, next) {
+/// Where the rounds stand, in one sentence or two for a letter. `open` is a round that takes one more person, `full` an open one that doesn't, `next` the next
+/// one planned; names must be safe in Markdown.
+pub fn sentence(today: NaiveDate, open: Option<&Round>, full: Option<&Round>, next: Option<&Round>) -> String {
+    match (open.or(full), next) {
+        (Some(round), _) if open.is_none() => {
+            format!("Round *{}* is full. You are on the list: if somebody withdraws, you move up, and otherwise the next round begins with you.", round.name)
+        }
         (Some(round), _) => {
             let (name, days) = (&round.name, &round.days);
             let closes = if today >= days.closes_on { "today".to_owned() } else { format!("until {}", day(days.closes_on)) };
@@ -363,8 +366,14 @@ mod tests {
             ("2027-03-01", None, Some(&planned), "The next round opens any day now; we will write to you then."),
             ("2027-02-01", None, None, "No round is planned yet; you are on the list for the next one, and we will write when its date is known."),
         ] {
-            assert_eq!(sentence(on(today), open, next), words);
+            assert_eq!(sentence(on(today), open, None, next), words);
         }
+    }
+
+    #[test]
+    fn a_round_that_is_full_is_not_called_open() {
+        let words = sentence(on("2027-03-02"), None, Some(&round(State::Open)), Some(&round(State::Planned)));
+        assert!(words.starts_with("Round *Spring 2027* is full. You are on the list"), "{words}");
     }
 
     #[test]

@@ -104,7 +104,8 @@ fn introduction(ctx: &Context<'_>, round: &Round, partnership: &Partnership, peo
 }
 
 fn shown(ctx: &Context<'_>, partner: &Partner, other: &Present) -> Result<IntroducedPartner> {
-    let known = answers::shared(&ctx.site.programme, &other.answers).into_iter();
+    // The name stands above the list already.
+    let known = answers::shared(&ctx.site.programme, &other.answers).into_iter().filter(|(_, value)| value != other.person.called());
     Ok(IntroducedPartner {
         name: markdown::escape(other.person.called()),
         address: ctx.site.own(&OwnAddress::Alias(partner.alias.clone()))?.as_str().to_owned(),

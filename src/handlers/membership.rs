@@ -75,6 +75,19 @@ pub async fn obey(ctx: &mut Context<'_>, incoming: &Incoming<'_>, command: Comma
     }
 }
 
+/// Whether a command is done by itself, so that help may name it; the others are answered by [`not_yet`].
+pub fn is_done_by_mail(command: &Command) -> bool {
+    match command {
+        Command::Help | Command::Join | Command::Subscribe { .. } | Command::Unsubscribe { .. } | Command::Topics { .. } => true,
+        Command::Status | Command::Confirm | Command::Change | Command::Pause { .. } | Command::Resume | Command::Leave => true,
+        Command::NewPartner | Command::AllWell | Command::MyData | Command::ForgetMe | Command::AddAddress { .. } | Command::Language { .. } => false,
+        Command::ShareAddress | Command::Block | Command::Report => false,
+        Command::Approve | Command::Undo | Command::Preview { .. } | Command::Pin { .. } | Command::Veto { .. } | Command::Swap { .. } => false,
+        Command::Refuse { .. } | Command::Note { .. } | Command::Rematch | Command::Accept | Command::Reject { .. } | Command::Discard => false,
+        Command::Ban | Command::Done | Command::Hold | Command::Release => false,
+    }
+}
+
 async fn nothing_to_do(ctx: &mut Context<'_>, incoming: &Incoming<'_>, command: &Command) -> Result<Outcome> {
     let letter = NothingToDo { word: command.usage().to_owned() };
     ctx.write_to(incoming.writer_id, incoming.writer, "", "en", &letter, Sending::answering(incoming)).await?;

@@ -41,11 +41,11 @@ pub async fn open_for_applications(ctx: &mut Context<'_>) -> Result<Option<Uuid>
 
 /// Where the rounds stand, in a sentence that is safe in Markdown.
 pub async fn sentence(ctx: &mut Context<'_>) -> Result<String> {
-    let escaped = |round: &Round| Round { name: markdown::escape(&round.name), ..round.clone() };
     let open = rounds::open(ctx.conn).await?;
+    let full = open.first().map(|(round, _)| escaped(round));
     let open = round::for_new_application(&open).map(escaped);
     let next = rounds::next_planned(ctx.conn).await?.as_ref().map(escaped);
-    Ok(round::sentence(ctx.now.date_naive(), open.as_ref(), next.as_ref()))
+    Ok(round::sentence(ctx.now.date_naive(), open.as_ref(), full.as_ref(), next.as_ref()))
 }
 
 /// Where the rounds stand for a person: the one whose introductions they await, else as [`sentence`].
@@ -54,10 +54,14 @@ pub async fn sentence_for(ctx: &mut Context<'_>, person: Uuid) -> Result<String>
     match application.and_then(|application| application.round_id) {
         Some(id) => {
             let round = rounds::lock(ctx.conn, id).await?;
-            Ok(round::sentence_within(ctx.now.date_naive(), &Round { name: markdown::escape(&round.name), ..round }))
+            Ok(round::sentence_within(ctx.now.date_naive(), &escaped(&round)))
         }
         None => sentence(ctx).await,
     }
+}
+
+fn escaped(round: &Round) -> Round {
+    Round { name: markdown::escape(&round.name), ..round.clone() }
 }
 
 /// Opens a round. Confirmed applications that waited are in, as far as there are places, and hear so; those without a place hear that too; and whoever did

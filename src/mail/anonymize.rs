@@ -346,6 +346,9 @@ mod tests {
             }
         );
         assert_eq!(mentioned_ids(b""), MentionedIds::default());
+        // What no index of the database can hold would keep the letter, and all behind it, from being passed on.
+        let endless = mentioned_ids(format!("Message-ID: <{}@example.org>\r\nReferences: <a@b> <{}@c>\r\n\r\n", "x".repeat(3000), "y".repeat(901)).as_bytes());
+        assert_eq!(endless, MentionedIds { references: vec!["a@b".into()], ..MentionedIds::default() });
         let many: Vec<String> = (0..80).map(|n| format!("{n}@pairpost.localhost")).collect();
         let given = Threading { in_reply_to: Some("79@pairpost.localhost".into()), references: many, ..threading() };
         let out = String::from_utf8(relay(raw, &parties(), &given, "pairpost.localhost").expect("passes")).expect("ASCII");

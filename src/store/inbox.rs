@@ -241,8 +241,3 @@ pub async fn expire_held(conn: &mut Connection, now: DateTime<Utc>) -> Result<us
     }
     Ok(ids.len())
 }
-
-/// When the next letter is due, if one is waiting: how long a worker may sleep.
-pub async fn next_due(conn: &mut Connection) -> Result<Option<DateTime<Utc>>> {
-    Ok(sqlx::query_scalar!("select min(next_at) from inbox where state = 'pending' and owner is null").fetch_one(conn).await?)
-}

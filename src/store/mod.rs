@@ -17,6 +17,7 @@ pub mod recipients;
 pub mod record;
 pub mod relays;
 pub mod rounds;
+pub mod scratch;
 pub mod seeds;
 pub mod subscriptions;
 pub mod tokens;
@@ -53,11 +54,6 @@ impl Store {
             .await
             .context("cannot connect to Postgres")?;
         Ok(Self { pool })
-    }
-
-    /// From a pool that is there already.
-    pub fn from_pool(pool: PgPool) -> Self {
-        Self { pool }
     }
 
     /// Begins a transaction.

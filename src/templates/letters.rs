@@ -138,11 +138,13 @@ pub struct WasItYou {
     pub subject: String,
     /// Days until it is dropped.
     pub days: i64,
+    /// Their answer to the first such letter said neither yes nor no.
+    pub again: bool,
 }
 impl Letter for WasItYou {
     const NAME: &'static str = "was_it_you";
     fn sample() -> Self {
-        Self { subject: "Greetings from Lima".into(), days: 7 }
+        Self { subject: "Greetings from Lima".into(), days: 7, again: false }
     }
 }
 

@@ -30,6 +30,8 @@ pub trait Letter: Serialize {
 pub struct Common {
     /// The programme's name.
     pub programme: String,
+    /// The same as it is, not escaped for Markdown: for pages, where it is called `programme` too.
+    pub name: String,
     /// Our domain.
     pub domain: String,
     /// `join@…`
@@ -50,6 +52,7 @@ impl Common {
         let at = |local: &str| format!("{local}@{domain}");
         Self {
             programme: markdown::escape(programme),
+            name: programme.to_owned(),
             domain: domain.to_owned(),
             join: at("join"),
             help: at("help"),
@@ -117,7 +120,10 @@ impl Templates {
     /// Renders a page of `templates/web`, everything in it escaped for HTML.
     pub fn page<P: Serialize>(&self, name: &str, page: &P) -> Result<String> {
         let template = self.environment.get_template(&format!("web/{name}.html.j2"))?;
-        template.render(merge_maps([Value::from(Serde(&self.common)), Value::from(Serde(page))])).with_context(|| format!("the page {name} cannot be written"))
+        let plain = context! { programme => &self.common.name };
+        template
+            .render(merge_maps([plain, Value::from(Serde(&self.common)), Value::from(Serde(page))]))
+            .with_context(|| format!("the page {name} cannot be written"))
     }
 }
 

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 mod catcher;
 mod database;
+mod demo;
 mod dns;
 mod exit;
 mod next_hop;

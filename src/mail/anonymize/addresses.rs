@@ -73,6 +73,12 @@ impl Replacer {
         all
     }
 
+    /// Whether an address stands in a file's name, whatever stands around it: hyphens join words there, and "photo-ana@example.org" is no other's address.
+    pub fn is_named_in(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        self.known.iter().any(|known| name.contains(&known.real.key()))
+    }
+
     /// A plain text without the addresses.
     pub fn plain<'t>(&self, text: &'t str) -> Result<Cow<'t, str>, RelayRefusal> {
         self.rewritten(text, |text, stretch| Spelled::plain(text.as_bytes(), stretch), |alias| alias.as_bytes().to_vec())

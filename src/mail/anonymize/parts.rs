@@ -213,7 +213,7 @@ impl<'m> Rebuilding<'m> {
         let base = given.rsplit(['/', '\\']).next().unwrap_or_default();
         let clean: String = base.chars().filter(|c| !c.is_control() && !super::escapes::is_unseen(*c)).collect();
         let clean = clean.trim();
-        if clean.is_empty() {
+        if clean.is_empty() || self.replacer.is_named_in(clean) {
             return Ok(Some(format!("file.{ending}")));
         }
         if clean.len() <= LONGEST_NAME {
