@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Days that such a letter waits.
-pub const HELD_DAYS: i64 = 7;
+const HELD_DAYS: i64 = 7;
 
 /// Keeps a letter until its writer's mailbox has said whether it is theirs. The mailbox is asked at most once a day, and strangers' mailboxes, over the
 /// whole service, only so often in an hour: nobody can use us to flood somebody.
