@@ -210,7 +210,6 @@ impl Context<'_> {
             auto_submitted: Some(if sending.answers.is_some() { "auto-replied" } else { "auto-generated" }),
             bulk: sending.list.is_some(),
             list: sending.list,
-            extra: Vec::new(),
         };
         let occasion = format!("{}:{address_id}:{}", L::NAME, sending.occasion);
         let raw = draft.to_bytes();

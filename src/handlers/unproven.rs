@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Days that such a letter waits.
-pub const HELD_DAYS: i64 = 7;
+const HELD_DAYS: i64 = 7;
 /// Of a subject, so many characters are shown.
 const SUBJECT_CHARACTERS: usize = 80;
 
