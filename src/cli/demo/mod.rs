@@ -120,7 +120,7 @@ struct Stage {
 /// Whose server the database is on.
 enum Ground {
     Private(PrivatePostgres),
-    Scratch(Scratch),
+    Scratch(Box<Scratch>),
 }
 
 impl Stage {
@@ -132,7 +132,7 @@ impl Stage {
                 let name = format!("DATABASE_URL=…/{}", scratch.name());
                 let options = scratch.options();
                 say.line("A database of its own is made on the server of database.url, and dropped at the end.");
-                (Ground::Scratch(scratch), options, name)
+                (Ground::Scratch(Box::new(scratch)), options, name)
             }
             None => {
                 say.line("A private Postgres is started, and thrown away at the end.");
