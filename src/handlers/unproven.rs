@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Context, Incoming, Outcome, Sending};
 use crate::{
-    domain::command::Command,
+    domain::{address::EmailAddress, command::Command},
     mail::markdown,
     store::{inbox, outbox, people, tokens::Purpose},
     templates::{
@@ -16,6 +16,8 @@ use crate::{
 
 /// Days that such a letter waits.
 pub const HELD_DAYS: i64 = 7;
+/// Questions in a day to one stranger's mailbox, however its address is spelled.
+const ASKS_A_DAY: usize = 3;
 /// Of a subject, so many characters are shown.
 const SUBJECT_CHARACTERS: usize = 80;
 
@@ -27,12 +29,25 @@ pub async fn ask(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<Outco
     if person.is_none() && outbox::count_since(ctx.conn, WasItYou::NAME, ctx.now - TimeDelta::hours(1)).await? >= ctx.site.asks_per_hour {
         return Ok("held; not asked, since too many were asked within the hour".into());
     }
+    if person.is_none() && !incoming.writer.has_public_domain() {
+        return Ok("held; not asked, since its address is none of the public network".into());
+    }
+    if person.is_none() && asked_alike(ctx, incoming.writer).await? >= ASKS_A_DAY {
+        return Ok("held; not asked, since the same mailbox was asked under other spellings of its address".into());
+    }
     // Only a mailbox that we know is told the subject: a stranger's may be anybody's, and the words anything.
     let subject = if person.is_some() { markdown::escape(&harmless(&incoming.message.subject)) } else { String::new() };
     let sending = Sending { answers: Some(incoming.message), ..Sending::about(ctx.now.date_naive().to_string()) }.asking(Purpose::Vouch, None);
     let (called, language) = person.as_ref().map_or(("", "en"), |person| (person.called(), person.language.as_str()));
     let asked = ctx.write_to(incoming.writer_id, incoming.writer, called, language, &WasItYou { subject, days: HELD_DAYS }, sending).await?;
     Ok(if asked { "held; its writer's mailbox is asked" } else { "held; its writer's mailbox was asked already" }.into())
+}
+
+/// Questions within a day to addresses that are likely to reach the same mailbox: `ana+1@`, `ana+2@` and so on would get one each.
+async fn asked_alike(ctx: &mut Context<'_>, writer: &EmailAddress) -> Result<usize> {
+    let alike = writer.spelled_alike();
+    let asked = outbox::written_to_domain(ctx.conn, WasItYou::NAME, writer.domain(), ctx.now - TimeDelta::days(1)).await?;
+    Ok(asked.iter().filter(|other| other.spelled_alike() == alike).count())
 }
 
 /// The mailbox answers: the letters held from it are handled now, or dropped.
