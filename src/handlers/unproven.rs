@@ -6,8 +6,8 @@ use uuid::Uuid;
 use super::{Context, Incoming, Outcome, Sending};
 use crate::{
     domain::{address::EmailAddress, command::Command},
-    mail::markdown,
-    store::{inbox, outbox, people, tokens::Purpose},
+    mail::{markdown, message::Message},
+    store::{inbox, outbox, people, recipients::Recipient, tokens::Purpose},
     templates::{
         Letter,
         letters::{NothingHeld, WasItYou},
@@ -37,7 +37,8 @@ pub async fn ask(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<Outco
     }
     // Only a mailbox that we know is told the subject: a stranger's may be anybody's, and the words anything.
     let subject = if person.is_some() { markdown::escape(&harmless(&incoming.message.subject)) } else { String::new() };
-    let sending = Sending { answers: Some(incoming.message), ..Sending::about(ctx.now.date_naive().to_string()) }.asking(Purpose::Vouch, None);
+    let sending =
+        Sending { answers: Some(incoming.message), ..Sending::about(ctx.now.date_naive().to_string()) }.asking(Purpose::Vouch, Some(incoming.claimed.id));
     let (called, language) = person.as_ref().map_or(("", "en"), |person| (person.called(), person.language.as_str()));
     let asked = ctx.write_to(incoming.writer_id, incoming.writer, called, language, &WasItYou { subject, days: HELD_DAYS }, sending).await?;
     Ok(if asked { "held; its writer's mailbox is asked" } else { "held; its writer's mailbox was asked already" }.into())
@@ -50,18 +51,39 @@ async fn asked_alike(ctx: &mut Context<'_>, writer: &EmailAddress) -> Result<usi
     Ok(asked.iter().filter(|other| other.spelled_alike() == alike).count())
 }
 
-/// The mailbox answers: the letters held from it are handled now, or dropped.
+/// The mailbox answers about the letter it was asked about, which is handled now, or dropped. A yes says nothing of others: a forger may have written them
+/// meanwhile. About the next of them it is asked now.
 pub async fn answered(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mailbox: Uuid) -> Result<Outcome> {
     let Some(own) = Command::read_yes_no(&incoming.reply.text) else {
         super::help::puzzled(ctx, incoming).await?;
         return Ok("an answer that says neither yes nor no".into());
     };
-    let count = inbox::vouch(ctx.conn, mailbox, own, ctx.now).await?;
-    if own && count > 0 {
-        return Ok(format!("vouched for {count} letters"));
+    let asked = match &incoming.claimed.recipient {
+        Recipient::Reply { subject, .. } => *subject,
+        Recipient::Service(_) | Recipient::Alias { .. } | Recipient::Bounce { .. } => None,
+    };
+    let known = match asked {
+        Some(letter) => inbox::vouch(ctx.conn, letter, mailbox, own, ctx.now).await?,
+        None => false,
+    };
+    ask_about_the_next(ctx, incoming, mailbox).await?;
+    if own && known {
+        return Ok("vouched for the letter".into());
     }
     ctx.write_to(mailbox, incoming.writer, "", "en", &NothingHeld { dropped: !own }, Sending::answering(incoming)).await?;
-    Ok(if own { "nothing was held any more".into() } else { format!("{count} letters dropped at their word") })
+    Ok(if known { "the letter was dropped at their word" } else { "nothing was held any more" }.into())
+}
+
+/// Asks about the oldest letter that still waits for this mailbox's word, if there is one.
+async fn ask_about_the_next(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mailbox: Uuid) -> Result<()> {
+    let Some((letter, raw)) = inbox::next_held(ctx.conn, mailbox).await? else { return Ok(()) };
+    let held = Message::parse(&raw);
+    let person = people::person_of(ctx.conn, mailbox).await?;
+    let subject = if person.is_some() { markdown::escape(&harmless(&held.subject)) } else { String::new() };
+    let (called, language) = person.as_ref().map_or(("", "en"), |person| (person.called(), person.language.as_str()));
+    let sending = Sending { answers: Some(&held), ..Sending::about(letter.to_string()) }.asking(Purpose::Vouch, Some(letter));
+    ctx.write_to(mailbox, incoming.writer, called, language, &WasItYou { subject, days: HELD_DAYS }, sending).await?;
+    Ok(())
 }
 
 /// A subject by which somebody can tell their own letter, or nothing. Perhaps a forger chose it, and it goes out in our name: none that programs would
