@@ -101,13 +101,15 @@ fn why(class: FailureClass) -> &'static str {
 }
 
 fn what_next(class: FailureClass, domain: &str) -> String {
+    let person = format!("write a line to postmaster@{domain}: a person reads it and looks into it.");
     match class {
-        FailureClass::Hard => format!(
-            "Please keep your letter and write a line to postmaster@{domain}: a person reads it, and may know another way to reach them. Should they write to you, their mailbox works again, and so do your letters."
-        ),
-        FailureClass::Full | FailureClass::Expired | FailureClass::Soft | FailureClass::Other | FailureClass::Blocked => {
-            "Please keep your letter and send it again in a few days.".to_owned()
+        FailureClass::Hard => {
+            format!("Please keep your letter. As soon as your partner writes from that mailbox again, letters pass as before. Until then {person}")
         }
-        FailureClass::Content => "Please send it again as plain text, without pictures and links.".to_owned(),
+        FailureClass::Full | FailureClass::Expired | FailureClass::Soft | FailureClass::Other => {
+            "Please keep your letter and send it again in a few days.".into()
+        }
+        FailureClass::Content => "Please send it again as plain text, without pictures and links.".into(),
+        FailureClass::Blocked => format!("Please keep your letter and send it again in a few days. If it comes back once more, {person}"),
     }
 }

@@ -34,7 +34,7 @@ pub async fn applied(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<O
 
 /// A reply to a letter about an application: a correction, a "yes", or both.
 pub async fn replied(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<Option<Outcome>> {
-    let person = people::ensure(ctx.conn, incoming.writer_id, ctx.now).await?;
+    let Some(person) = people::person_of(ctx.conn, incoming.writer_id).await? else { return Ok(None) };
     let Some(application) = applications::find_live(ctx.conn, person.id).await? else { return Ok(None) };
     // The one word may stand in the subject.
     let says_yes = Command::read_yes_no(&incoming.reply.text) == Some(true) || ctx.command(incoming) == Some(Command::Confirm);
@@ -77,7 +77,7 @@ async fn living_application(ctx: &mut Context<'_>, person: &Person) -> Result<(A
 
 async fn send_form(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person, application: &Application) -> Result<()> {
     let form = answers::blank_form(&ctx.site.programme, &application.answers);
-    let letter = Form { round: rounds::sentence(ctx).await?, form: form.lines().map(|line| format!("    {line}\n")).collect() };
+    let letter = Form { round: rounds::sentence(ctx, true).await?, form: form.lines().map(|line| format!("    {line}\n")).collect() };
     ctx.write(person, &letter, Sending::answering(incoming).asking(Purpose::SignUp, Some(application.id))).await?;
     Ok(())
 }
@@ -86,7 +86,7 @@ async fn understood(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Per
     application.answers.correct_with(reading.answers);
     applications::set_answers(ctx.conn, application.id, &application.answers, ctx.now).await?;
     let person = &with_name(ctx, person, &application.answers).await?;
-    let programme = &ctx.site.programme;
+    let (programme, round) = (&ctx.site.programme, rounds::sentence_for(ctx, person.id).await?);
     let letter = Understood {
         confirmed: application.state == State::Confirmed,
         known: known(programme, &application.answers),
@@ -94,7 +94,7 @@ async fn understood(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Per
         missing: missing(programme, &application.answers),
         example: example(programme),
         rules: programme.rules.clone(),
-        round: rounds::sentence(ctx).await?,
+        round,
     };
     let outcome = if letter.missing.is_empty() { "understood" } else { "understood in part" };
     ctx.write(person, &letter, Sending::answering(incoming).asking(Purpose::SignUp, Some(application.id))).await?;

@@ -29,15 +29,16 @@ pub async fn ask(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<Outco
     let subject = if person.is_some() { markdown::escape(&incoming.message.subject) } else { String::new() };
     let sending = Sending { answers: Some(incoming.message), ..Sending::about(ctx.now.date_naive().to_string()) }.asking(Purpose::Vouch, None);
     let (called, language) = person.as_ref().map_or(("", "en"), |person| (person.called(), person.language.as_str()));
-    let asked = ctx.write_to(incoming.writer_id, incoming.writer, called, language, &WasItYou { subject, days: HELD_DAYS }, sending).await?;
+    let asked = ctx.write_to(incoming.writer_id, incoming.writer, called, language, &WasItYou { subject, days: HELD_DAYS, again: false }, sending).await?;
     Ok(if asked { "held; its writer's mailbox is asked" } else { "held; its writer's mailbox was asked already" }.into())
 }
 
 /// The mailbox answers: the letters held from it are handled now, or dropped.
 pub async fn answered(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mailbox: Uuid) -> Result<Outcome> {
     let Some(own) = Command::read_yes_no(&incoming.reply.text) else {
-        super::help::puzzled(ctx, incoming).await?;
-        return Ok("an answer that says neither yes nor no".into());
+        let letter = WasItYou { subject: String::new(), days: HELD_DAYS, again: true };
+        ctx.write_to(mailbox, incoming.writer, "", "en", &letter, Sending::answering(incoming).asking(Purpose::Vouch, None)).await?;
+        return Ok("an answer that says neither yes nor no; asked again".into());
     };
     let count = inbox::vouch(ctx.conn, mailbox, own, ctx.now).await?;
     if own && count > 0 {

@@ -23,9 +23,18 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// Makes one: some 30 ms, and the first in a process two seconds.
     pub fn new() -> Self {
+        Self::like(TEMPLATE)
+    }
+
+    /// Another one with the same rows; nobody may be connected to this one meanwhile.
+    pub fn copy(&self) -> Self {
+        Self::like(&self.name)
+    }
+
+    fn like(template: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        wait_for(administer(format!("create database {name} template {TEMPLATE}{}", file_copy())));
+        wait_for(administer(format!("create database {name} template {template}{}", file_copy())));
         Self { name }
     }
 

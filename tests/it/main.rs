@@ -3,9 +3,11 @@
 mod catcher;
 mod claims;
 mod database;
+mod demo;
 mod dns;
 mod exit;
 mod next_hop;
+mod relay;
 mod rounds;
 mod scenarios;
 mod sessions;
