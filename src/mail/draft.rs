@@ -15,6 +15,9 @@ use mail_builder::mime::{BodyPart, MimePart};
 
 use crate::domain::address::EmailAddress;
 
+/// Of a thread, this many letters are named.
+const REFERENCES_AT_MOST: usize = 20;
+
 /// A letter to one reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
@@ -81,7 +84,7 @@ impl Draft {
             letter = letter.header("In-Reply-To", ids([id]));
         }
         if self.references.iter().any(|id| !id_only(id).is_empty()) {
-            letter = letter.header("References", ids(&self.references));
+            letter = letter.header("References", ids(self.first_and_last_references()));
         }
         if let Some(word) = self.auto_submitted {
             letter = letter.header("Auto-Submitted", Raw::new(one_line(word)));
@@ -95,6 +98,12 @@ impl Draft {
         let mut bytes = Vec::new();
         letter.body(self.body()).serialize(&mut bytes);
         bytes
+    }
+
+    /// The thread's first letter and the last ones. The letter answered chose how many it names, and may have chosen millions.
+    fn first_and_last_references(&self) -> impl Iterator<Item = &String> {
+        let surplus = self.references.len().saturating_sub(REFERENCES_AT_MOST);
+        self.references.iter().enumerate().filter(move |(at, _)| *at == 0 || *at > surplus).map(|(_, id)| id)
     }
 
     fn body(&self) -> MimePart<'static> {
@@ -387,5 +396,14 @@ mod tests {
         let long = quoted_printable(&"a".repeat(76));
         assert_eq!(long, format!("{}\r\n", "a".repeat(76)));
         assert_eq!(quoted_printable(&"a".repeat(77)), format!("{}=\r\naa\r\n", "a".repeat(75)));
+    }
+
+    #[test]
+    fn of_an_endless_thread_the_first_and_the_last_letters_are_named() {
+        let references: Vec<String> = (0..100_000).map(|n| format!("{n}@example.org")).collect();
+        let letter = Message::parse(&Draft { references, ..draft() }.to_bytes());
+        assert_eq!(letter.references.len(), REFERENCES_AT_MOST);
+        assert_eq!((letter.references[0].as_str(), letter.references[1].as_str()), ("0@example.org", "99981@example.org"));
+        assert_eq!(letter.references.last().map(String::as_str), Some("99999@example.org"));
     }
 }

@@ -19,6 +19,9 @@ pub mod round_letters;
 pub trait Letter: Serialize {
     /// The template's file name without its ending, the kind in the record, and the first part of its occasion key.
     const NAME: &'static str;
+    /// Answers of this kind that one mailbox gets within a day at most. A program that answers our answers, without a sign that it is one, must come to an
+    /// end (RFC 3834 2).
+    const A_DAY: i64 = 20;
     /// One with every field filled, for the golden file.
     fn sample() -> Self
     where
