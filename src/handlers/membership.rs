@@ -88,14 +88,19 @@ pub fn is_done_by_mail(command: &Command) -> bool {
     }
 }
 
+/// A command as people write it, without what stood behind it.
+fn word(command: &Command) -> String {
+    command.name().replace('-', " ")
+}
+
 async fn nothing_to_do(ctx: &mut Context<'_>, incoming: &Incoming<'_>, command: &Command) -> Result<Outcome> {
-    let letter = NothingToDo { word: command.usage().to_owned() };
+    let letter = NothingToDo { word: word(command) };
     ctx.write_to(incoming.writer_id, incoming.writer, "", "en", &letter, Sending::answering(incoming)).await?;
     Ok(format!("{}: nobody we know", command.name()))
 }
 
 async fn not_yet(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person, command: &Command) -> Result<Outcome> {
-    let letter = NotYet { word: command.usage().to_owned(), does: command.help().to_owned() };
+    let letter = NotYet { word: word(command) };
     ctx.write(person, &letter, Sending::answering(incoming)).await?;
     Ok(format!("{}: not by mail yet", command.name()))
 }
@@ -152,10 +157,9 @@ async fn leave(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person) 
     applications::withdraw(ctx.conn, person.id, ctx.now).await?;
     let had_topics = topics::leave(ctx, person.id).await?;
     let partners = partnerships::end_all(ctx.conn, person.id, ctx.now).await?;
-    let round = rounds::sentence(ctx).await?;
     for partner in &partners {
         if let Some(partner) = people::find(ctx.conn, *partner).await? {
-            let letter = PartnerLeft { partner: markdown::escape(person.called()), round: round.clone() };
+            let letter = PartnerLeft { partner: markdown::escape(person.called()), round: rounds::sentence_for(ctx, partner.id).await? };
             ctx.write(&partner, &letter, Sending::about(incoming.claimed.id.to_string())).await?;
         }
     }

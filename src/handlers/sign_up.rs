@@ -77,7 +77,7 @@ async fn living_application(ctx: &mut Context<'_>, person: &Person) -> Result<(A
 
 async fn send_form(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person, application: &Application) -> Result<()> {
     let form = answers::blank_form(&ctx.site.programme, &application.answers);
-    let letter = Form { round: rounds::sentence(ctx).await?, form: form.lines().map(|line| format!("    {line}\n")).collect() };
+    let letter = Form { round: rounds::sentence(ctx, true).await?, form: form.lines().map(|line| format!("    {line}\n")).collect() };
     ctx.write(person, &letter, Sending::answering(incoming).asking(Purpose::SignUp, Some(application.id))).await?;
     Ok(())
 }

@@ -15,7 +15,9 @@ use crate::{
 };
 
 /// Days that such a letter waits.
-pub const HELD_DAYS: i64 = 7;
+const HELD_DAYS: i64 = 7;
+/// Of a subject, so many characters are shown.
+const SUBJECT_CHARACTERS: usize = 80;
 
 /// Keeps a letter until its writer's mailbox has said whether it is theirs. The mailbox is asked at most once a day, and strangers' mailboxes, over the
 /// whole service, only so often in an hour: nobody can use us to flood somebody.
@@ -26,7 +28,7 @@ pub async fn ask(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<Outco
         return Ok("held; not asked, since too many were asked within the hour".into());
     }
     // Only a mailbox that we know is told the subject: a stranger's may be anybody's, and the words anything.
-    let subject = if person.is_some() { markdown::escape(&incoming.message.subject) } else { String::new() };
+    let subject = if person.is_some() { markdown::escape(&harmless(&incoming.message.subject)) } else { String::new() };
     let sending = Sending { answers: Some(incoming.message), ..Sending::about(ctx.now.date_naive().to_string()) }.asking(Purpose::Vouch, None);
     let (called, language) = person.as_ref().map_or(("", "en"), |person| (person.called(), person.language.as_str()));
     let asked = ctx.write_to(incoming.writer_id, incoming.writer, called, language, &WasItYou { subject, days: HELD_DAYS, again: false }, sending).await?;
@@ -46,4 +48,36 @@ pub async fn answered(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mailbox: U
     }
     ctx.write_to(mailbox, incoming.writer, "", "en", &NothingHeld { dropped: !own }, Sending::answering(incoming)).await?;
     Ok(if own { "nothing was held any more".into() } else { format!("{count} letters dropped at their word") })
+}
+
+/// A subject by which somebody can tell their own letter, or nothing. Perhaps a forger chose it, and it goes out in our name: none that programs would
+/// make a link of, and no long one.
+fn harmless(subject: &str) -> String {
+    let leads_somewhere = |word: &str| {
+        let word = word.trim_end_matches(|c: char| !c.is_alphanumeric());
+        word.contains(['@', '/']) || word.rsplit_once('.').is_some_and(|(before, end)| !before.is_empty() && end.chars().count() > 1)
+    };
+    if subject.split_whitespace().any(leads_somewhere) {
+        return String::new();
+    }
+    match subject.char_indices().nth(SUBJECT_CHARACTERS) {
+        Some((end, _)) => format!("{}…", &subject[..end]),
+        None => subject.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forger_gets_no_link_into_our_question() {
+        for good in ["Greetings from Lima", "Re: Dr. Quispe's question, e.g. hours?", "Olá! Como vai?", ""] {
+            assert_eq!(harmless(good), good);
+        }
+        for bad in ["See https://evil.example/x", "Log in at evil.example now!", "Write to me@evil.example.", "evil.example"] {
+            assert_eq!(harmless(bad), "", "{bad}");
+        }
+        assert_eq!(harmless(&"words ".repeat(100)).chars().count(), SUBJECT_CHARACTERS + 1);
+    }
 }

@@ -105,6 +105,13 @@ pub async fn count_since(conn: &mut Connection, kind: &str, since: DateTime<Utc>
     Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where kind = $1 and created_at >= $2", kind, since).fetch_one(conn).await?)
 }
 
+/// Letters of a kind queued for one mailbox since `since`.
+pub async fn count_to(conn: &mut Connection, address_id: Uuid, kind: &str, since: DateTime<Utc>) -> Result<i64> {
+    Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where address_id = $1 and kind = $2 and created_at > $3", address_id, kind, since)
+        .fetch_one(conn)
+        .await?)
+}
+
 /// A letter that the exit works on.
 #[derive(Debug)]
 pub struct Claimed {

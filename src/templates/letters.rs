@@ -180,6 +180,8 @@ pub struct Help {
 }
 impl Letter for Help {
     const NAME: &'static str = "help";
+    // What a program that answers everything gets.
+    const A_DAY: i64 = 4;
     fn sample() -> Self {
         Self { puzzled: false, commands: vec![HelpLine { word: "pause".into(), does: "we leave you out until you say resume".into() }] }
     }
@@ -263,13 +265,11 @@ impl Letter for PartnerLeft {
 pub struct NotYet {
     /// The word they wrote.
     pub word: String,
-    /// What it would do.
-    pub does: String,
 }
 impl Letter for NotYet {
     const NAME: &'static str = "not_yet";
     fn sample() -> Self {
-        Self { word: "my-data".into(), does: "sends you all we know of you".into() }
+        Self { word: "my data".into() }
     }
 }
 
@@ -324,6 +324,8 @@ pub struct RelayRefused {
     pub why: String,
     /// What the writer can do.
     pub what_to_do: String,
+    /// It is because of what stands in it, which could tell who wrote it.
+    pub tells: bool,
 }
 impl Letter for RelayRefused {
     const NAME: &'static str = "relay_refused";
@@ -333,6 +335,7 @@ impl Letter for RelayRefused {
             subject: "My report".into(),
             why: "the attachment “report.docx” may hold names and addresses".into(),
             what_to_do: "Please put the words into the letter itself.".into(),
+            tells: true,
         }
     }
 }

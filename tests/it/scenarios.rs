@@ -173,10 +173,10 @@ impl Story {
         let line = self.fill(&happening.line);
         let below: Vec<String> = happening.below.iter().map(|line| self.fill(line)).collect();
         let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
-        if !matches!(word, "=" | "!") {
-            if let Some(answer) = self.answer.take().filter(|answer| answer.starts_with(['4', '5']) && answer.len() > 3) {
-                return Err(format!("before this, a letter was refused: {answer}"));
-            }
+        if !matches!(word, "=" | "!")
+            && let Some(answer) = self.answer.take().filter(|answer| answer.starts_with(['4', '5']) && answer.len() > 3)
+        {
+            return Err(format!("before this, a letter was refused: {answer}"));
         }
         match word {
             "at" => self.house.set(moment(rest)),
@@ -189,10 +189,11 @@ impl Story {
             ">" => self.arrives(rest, &below).await?,
             "join" => self.joins(rest, &below).await?,
             "<" => match rest.strip_prefix("nothing to ") {
-                Some(address) => match self.catcher.take(address) {
-                    Some(letter) => return Err(format!("there is a letter:\n{}", show(&letter))),
-                    None => {}
-                },
+                Some(address) => {
+                    if let Some(letter) = self.catcher.take(address) {
+                        return Err(format!("there is a letter:\n{}", show(&letter)));
+                    }
+                }
                 None => self.sent(rest, &happening.below)?,
             },
             "!" | "=" => {
@@ -301,10 +302,8 @@ impl Story {
             ));
         };
         let message = Message::parse(&caught.raw);
-        if let Some(subject) = after("subject") {
-            if !self.matches(&subject, &message.subject) {
-                return Err(format!("but the letter is:\n{}", show(&caught)));
-            }
+        if after("subject").is_some_and(|subject| !self.matches(&subject, &message.subject)) {
+            return Err(format!("but the letter is:\n{}", show(&caught)));
         }
         let never = words.iter().position(|word| word == "without").map_or(&[][..], |at| &words[at + 1..]);
         if let Some(word) = never.iter().find(|word| delivery::holds(&caught.raw, word)) {
