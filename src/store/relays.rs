@@ -24,6 +24,12 @@ pub async fn parties(conn: &mut Connection, partnership: Uuid) -> Result<Vec<Par
     Ok(sqlx::query_as!(Party, "select person_id, alias from partner where partnership_id = $1 order by person_id", partnership).fetch_all(conn).await?)
 }
 
+/// Whether the partners write to each other: introduced, and not over.
+pub async fn runs(conn: &mut Connection, partnership: Uuid) -> Result<bool> {
+    let state = sqlx::query_scalar!("select state from partnership where id = $1", partnership).fetch_optional(conn).await?;
+    Ok(state.is_some_and(|state| state == "introduced"))
+}
+
 /// Letters of `writer` to `mailbox` that were passed on since `since`. Those that were refused or wait for proof don't count: anybody can write them in
 /// the writer's name.
 pub async fn passed_on_since(conn: &mut Connection, writer: Uuid, mailbox: &str, since: DateTime<Utc>) -> Result<i64> {
