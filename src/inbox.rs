@@ -92,7 +92,8 @@ impl Inbox {
             Some(id) => people::email(&mut tx, id).await?.map(|email| (id, email)),
             None => None,
         };
-        if let (Some((id, _)), Class::Personal, false) = (&writer, class, claimed.held) {
+        let proven = claimed.verdict.is_aligned() || matches!(claimed.recipient, Recipient::Reply { .. });
+        if let (Some((id, _)), Class::Personal, false, true) = (&writer, class, claimed.held, proven) {
             // Whoever writes from a mailbox can be written to: a bounce of last month no longer counts.
             people::unsuppress(&mut tx, *id).await?;
         }

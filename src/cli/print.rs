@@ -1,12 +1,18 @@
 //! Results on standard output: JSON, or columns that line up.
-use std::{fmt::Display, io::Write as _};
+use std::{
+    fmt::Display,
+    io::Write as _,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use anyhow::Result;
 use serde::Serialize;
 
 /// Pretty JSON and a line end.
 pub fn json<T: Serialize + ?Sized>(value: &T) -> Result<()> {
-    line(format_args!("{}", serde_json::to_string_pretty(value)?));
+    // JSON escapes the control characters of ASCII; terminals obey those above as well (ECMA-48 5.3).
+    let text = serde_json::to_string_pretty(value)?;
+    line(text.chars().map(|c| if matches!(c, '\u{7f}'..='\u{9f}') { format!("\\u{:04x}", u32::from(c)) } else { c.to_string() }).collect::<String>());
     Ok(())
 }
 
@@ -36,11 +42,35 @@ pub fn letter<R: Serialize, const N: usize>(row: &R, line_of: fn(&R) -> [String;
     Ok(())
 }
 
-/// One line. A reader that has gone (`… | head`) ends the program quietly, as it does every tool of the shell.
+/// Whether the program has more to do than to print, and clears up behind itself, whoever reads.
+static GOES_ON: AtomicBool = AtomicBool::new(false);
+
+/// From now on a reader that has gone does not end the program.
+pub fn go_on_without_a_reader() {
+    GOES_ON.store(true, Ordering::Relaxed);
+}
+
+/// One line, or several; what others wrote in them can't play with the terminal. A reader that has gone (`… | head`) ends the program quietly, as it does every tool of the shell.
 pub fn line(words: impl Display) {
-    if let Err(error) = writeln!(std::io::stdout().lock(), "{words}")
+    if let Err(error) = writeln!(std::io::stdout().lock(), "{}", tame(&words.to_string()))
         && error.kind() == std::io::ErrorKind::BrokenPipe
+        && !GOES_ON.load(Ordering::Relaxed)
     {
         std::process::exit(0);
+    }
+}
+
+/// Control characters become a sign that one was there; line ends and tabs stay.
+fn tame(words: &str) -> String {
+    words.replace("\r\n", "\n").chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stranger_wrote_gives_no_orders_to_the_terminal() {
+        assert_eq!(tame("550 no\x1b[2J\u{9b}31m\u{7}\r\nnext\tline\n"), "550 no\u{fffd}[2J\u{fffd}31m\u{fffd}\nnext\tline\n");
     }
 }

@@ -67,7 +67,22 @@ impl EmailAddress {
     /// The form by which addresses are compared and stored: all in lower case. (RFC 5321 2.4 lets a host tell
     /// `Ana` from `ana`; no host of people does, and people write both.)
     pub fn key(&self) -> String {
-        self.text.to_lowercase()
+        // The Kelvin sign alone of all foreign characters has an ASCII letter as its lower case: it would be somebody else's k.
+        self.text.split('\u{212a}').map(str::to_lowercase).collect::<Vec<_>>().join("\u{212a}")
+    }
+
+    /// What is left of the key when a tag (RFC 5233), quotes and dots are taken from the local part: the many spellings under which one mailbox is reached at
+    /// many providers. Not an identity: elsewhere two people may share it.
+    pub fn spelled_alike(&self) -> String {
+        let key = self.key();
+        let (local, domain) = key.rsplit_once('@').unwrap_or((&key, ""));
+        let base = local.split('+').next().unwrap_or_default().replace(['.', '"', '\\'], "");
+        format!("{base}@{domain}")
+    }
+
+    /// The domain is a name of the public kind, with a dot in it: no literal and no host of the local network, to which a letter from us could do harm.
+    pub fn has_public_domain(&self) -> bool {
+        self.domain().contains('.') && !self.domain().starts_with('[')
     }
 
     /// Needs SMTPUTF8 (RFC 6531) to travel.
@@ -319,6 +334,24 @@ mod tests {
         let ana = EmailAddress::parse("Ana@Example.ORG").expect("reads");
         assert_eq!(ana, EmailAddress::parse("ana@example.org").expect("reads"));
         assert_eq!(format!("{ana:?}"), "A***@e***.org");
+    }
+
+    #[test]
+    fn nobody_is_somebody_elses_look_alike() {
+        let read = |text: &str| EmailAddress::parse(text).expect("reads");
+        assert_ne!(read("\u{212a}im@example.org"), read("kim@example.org"));
+        assert_eq!(read("J\u{d6}RG@example.org"), read("j\u{f6}rg@example.org"));
+    }
+
+    #[test]
+    fn spellings_of_one_mailbox_are_alike_and_literals_are_not_public() {
+        let read = |text: &str| EmailAddress::parse(text).expect("reads");
+        for spelled in ["ana.silva@example.org", "Ana.Silva+1@example.org", "\"ana\\.silva\"@example.org", "anasilva@example.org"] {
+            assert_eq!(read(spelled).spelled_alike(), "anasilva@example.org", "{spelled}");
+        }
+        for (text, public) in [("a@example.org", true), ("root@localhost", false), ("a@[127.0.0.1]", false), ("a@[IPv6:::1]", false)] {
+            assert_eq!(read(text).has_public_domain(), public, "{text}");
+        }
     }
 
     #[test]

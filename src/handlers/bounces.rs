@@ -36,7 +36,7 @@ pub async fn returned(ctx: &mut Context<'_>, id: Uuid, message: &Message) -> Res
         if other.action == Action::Delayed {
             exchanges::end(ctx.conn, sent.exchange_id, "delayed", Some(&recorded(other)), ctx.now).await?;
         }
-        return Ok(format!("a report that says {:?}", other.action).to_lowercase());
+        return Ok(format!("a report that says {}", other.action.name()));
     };
     exchanges::end(ctx.conn, sent.exchange_id, "bounced", Some(&recorded(failure)), ctx.now).await?;
     tell(ctx, &sent, failure.class).await?;
@@ -84,7 +84,7 @@ async fn tell(ctx: &mut Context<'_>, sent: &Sent, class: FailureClass) -> Result
 
 /// Status, class, and the server's words without addresses.
 fn recorded(failure: &BounceRecipient) -> String {
-    let class = format!("{:?}", failure.class).to_lowercase();
+    let class = failure.class.name();
     let words: String = bounce::without_addresses(failure.diagnostic.as_deref().unwrap_or_default()).chars().take(300).collect();
     format!("{} {class} {words}", failure.status.as_deref().unwrap_or("no status")).trim_end().to_owned()
 }

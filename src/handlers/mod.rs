@@ -62,7 +62,7 @@ pub struct Site {
     pub operator: Option<EmailAddress>,
     /// Letters in an hour that ask strangers whether a letter was theirs.
     pub asks_per_hour: i64,
-    /// Letters that one person may send to one partner in a day; `None`: no limit.
+    /// Letters that one person may send to one partner in a day; `None`: no limit, nor one to our answers.
     pub letters_per_day: Option<i64>,
     /// Days that the words of letters are kept after they were handled and delivered.
     pub keep_words_days: u16,
@@ -156,7 +156,8 @@ impl<'a> Sending<'a> {
 }
 
 impl Context<'_> {
-    /// Writes a letter of ours to a person's primary mailbox; false when it was written before, or their mailbox is known to be dead.
+    /// Writes a letter of ours to a person's primary mailbox; false when it was written before, their mailbox is known to be dead, or got
+    /// [`Letter::A_DAY`] such answers within a day.
     pub async fn write<L: Letter>(&mut self, to: &Person, letter: &L, sending: Sending<'_>) -> Result<bool> {
         match &to.email {
             Some(email) => self.write_to(to.address_id, email, to.called(), &to.language, letter, sending).await,
@@ -175,6 +176,13 @@ impl Context<'_> {
         sending: Sending<'_>,
     ) -> Result<bool> {
         let site = self.site;
+        if sending.answers.is_some()
+            && site.letters_per_day.is_some()
+            && outbox::count_to(self.conn, address_id, L::NAME, self.now - TimeDelta::days(1)).await? >= L::A_DAY
+        {
+            tracing::warn!(kind = L::NAME, cause = ?self.cause, "not answered: its mailbox got as many such answers within a day as it may");
+            return Ok(false);
+        }
         let words = site.templates.letter(letter, called, language)?;
         let id = Uuid::now_v7();
         let (purpose, subject) = sending.purpose.unwrap_or((Purpose::Service, None));
@@ -202,7 +210,6 @@ impl Context<'_> {
             auto_submitted: Some(if sending.answers.is_some() { "auto-replied" } else { "auto-generated" }),
             bulk: sending.list.is_some(),
             list: sending.list,
-            extra: Vec::new(),
         };
         let occasion = format!("{}:{address_id}:{}", L::NAME, sending.occasion);
         let raw = draft.to_bytes();

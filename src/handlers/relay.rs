@@ -9,6 +9,7 @@ use crate::{
     mail::{
         anonymize::{self, Parties, RelayRefusal, Threading},
         markdown,
+        message::Message,
     },
     store::{
         outbox::{self, NewLetter, Priority},
@@ -18,13 +19,19 @@ use crate::{
     templates::letters::RelayRefused,
 };
 
+/// Characters of a token, and of a signed id: what stands behind `reply-` and `bounce-`.
+const TOKEN_LENGTH: usize = 16;
+const SIGNED_ID_LENGTH: usize = 42;
+/// Letters of ours that one letter quotes at most; each costs a search through it.
+const SECRETS_AT_MOST: usize = 40;
+
 /// Passes a letter on to `reader`, in their partnership.
 pub async fn forward(ctx: &mut Context<'_>, incoming: &Incoming<'_>, partnership: Uuid, reader: Uuid) -> Result<Outcome> {
     let Some(writer) = people::person_of(ctx.conn, incoming.writer_id).await? else { return Ok("dropped: the writer is nobody's partner any more".into()) };
     let Some(reader) = people::find(ctx.conn, reader).await? else { return Ok("dropped: the reader is gone".into()) };
     if let Some(limit) = ctx.site.letters_per_day {
         let mailbox = incoming.claimed.recipient.mailbox();
-        if relays::letters_since(ctx.conn, incoming.writer_id, &mailbox, ctx.now - TimeDelta::days(1)).await? > limit {
+        if relays::passed_on_since(ctx.conn, incoming.writer_id, &mailbox, ctx.now - TimeDelta::days(1)).await? >= limit {
             return refuse(
                 ctx,
                 incoming,
@@ -36,10 +43,15 @@ pub async fn forward(ctx: &mut Context<'_>, incoming: &Incoming<'_>, partnership
             .await;
         }
     }
+    // It may have ended while the letter waited for proof, or for another attempt.
+    if !relays::runs(ctx.conn, partnership).await? {
+        return refuse(ctx, incoming, &reader, "the two of you are no longer partners here", "Reply with “help” to see what you can do now.").await;
+    }
     let Some(to) = reader.email.clone().filter(|_| reader.left_at.is_none()) else {
         return refuse(ctx, incoming, &reader, "your partner is no longer in the programme", "Reply with “help” to see what you can do now.", false).await;
     };
-    let parties = parties(ctx, incoming, partnership, &writer, &reader, to).await?;
+    let mut parties = parties(ctx, incoming, partnership, &writer, &reader, to).await?;
+    parties.writer_addresses.extend(quoted_secrets(incoming.message, &ctx.site.domain));
     let (threading, original) = threading(ctx, incoming, partnership).await?;
     match anonymize::relay(&incoming.claimed.raw, &parties, &threading, &ctx.site.domain) {
         Ok(raw) => {
@@ -93,6 +105,24 @@ async fn parties(
     })
 }
 
+/// Addresses of ours in a letter that may do something in the name of whoever got them: of tokens, and of return paths. They stand in letters of ours
+/// that the writer quotes or forwards, and become the writer's alias like their own.
+fn quoted_secrets(message: &Message, domain: &str) -> Vec<EmailAddress> {
+    let mut found = Vec::new();
+    for text in message.parts.iter().filter_map(|part| part.text.as_deref()).chain([message.subject.as_str()]) {
+        let text = text.to_ascii_lowercase();
+        for (prefix, length) in [("reply-", TOKEN_LENGTH), ("bounce-", SIGNED_ID_LENGTH)] {
+            for (at, _) in text.match_indices(prefix) {
+                let end = at + prefix.len() + length;
+                let own = text.get(at..end).filter(|local| matches!(OwnAddress::read(local), OwnAddress::Reply(_) | OwnAddress::Bounce(_)));
+                let address = own.and_then(|local| EmailAddress::parse(&format!("{local}@{domain}")).ok());
+                found.extend(address.filter(|address| found.len() < SECRETS_AT_MOST && !found.contains(address)));
+            }
+        }
+    }
+    found
+}
+
 /// The letter's new identity, and the letters it follows as the reader knows them. The second is its own identifier, as the writer knows it.
 async fn threading(ctx: &mut Context<'_>, incoming: &Incoming<'_>, partnership: Uuid) -> Result<(Threading, Option<String>)> {
     let mentioned = anonymize::mentioned_ids(&incoming.claimed.raw);
@@ -134,7 +164,7 @@ async fn pass_on(ctx: &mut Context<'_>, incoming: &Incoming<'_>, passed: Passed<
         not_before: ctx.now,
     };
     if outbox::enqueue(ctx.conn, &letter, ctx.now).await? {
-        return Ok("relayed".into());
+        return Ok(relays::RELAYED.into());
     }
     let why = "letters to your partner's mailbox have come back as undeliverable";
     let what_to_do = format!(

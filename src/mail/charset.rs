@@ -115,9 +115,9 @@ fn leniently_decoded(part: &MessagePart<'_>, body: &[u8]) -> Option<Vec<u8>> {
 /// Bytes in the charset named, or else as mail programs guess; and whether the one named was not taken, or none was right.
 fn in_charset<'x>(bytes: &'x [u8], charset: Option<&str>) -> Result<(Cow<'x, str>, bool), Unreadable> {
     match charset {
-        Some("utf-32" | "utf-32le" | "utf-32be") => return Ok((utf32(bytes, charset).into(), false)),
+        Some("utf-32" | "utf-32le" | "utf-32be") => Ok((utf32(bytes, charset).into(), false)),
         // Mail that says ASCII and isn't: UTF-8, or the code page of the sender's program.
-        Some(name) if is_ascii_name(name) => return Ok((guessed(bytes).0, false)),
+        Some(name) if is_ascii_name(name) => Ok((guessed(bytes).0, false)),
         Some(name) => {
             if let Some(encoding) = encoding_rs::Encoding::for_label_no_replacement(name.as_bytes()) {
                 let (text, _, broken) = encoding.decode(bytes);

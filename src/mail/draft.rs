@@ -15,6 +15,9 @@ use mail_builder::mime::{BodyPart, MimePart};
 
 use crate::domain::address::EmailAddress;
 
+/// Of a thread, this many letters are named.
+const REFERENCES_AT_MOST: usize = 20;
+
 /// A letter to one reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Draft {
@@ -44,8 +47,6 @@ pub struct Draft {
     pub list: Option<ListFields>,
     /// Sent to many: `Precedence: bulk`, which keeps absence notes away.
     pub bulk: bool,
-    /// Further header fields, by name and value; a name that RFC 5322 3.6.8 does not allow is left out.
-    pub extra: Vec<(String, String)>,
 }
 
 /// The list that a letter belongs to (RFC 2369, RFC 2919, RFC 8058).
@@ -83,7 +84,7 @@ impl Draft {
             letter = letter.header("In-Reply-To", ids([id]));
         }
         if self.references.iter().any(|id| !id_only(id).is_empty()) {
-            letter = letter.header("References", ids(&self.references));
+            letter = letter.header("References", ids(self.first_and_last_references()));
         }
         if let Some(word) = self.auto_submitted {
             letter = letter.header("Auto-Submitted", Raw::new(one_line(word)));
@@ -94,12 +95,15 @@ impl Draft {
         for (name, value) in self.list.iter().flat_map(ListFields::fields) {
             letter = letter.header(name, value);
         }
-        for (name, value) in self.extra.iter().filter(|(name, _)| is_field_name(name)) {
-            letter = letter.header(name.as_str(), Text::new(one_line(value)));
-        }
         let mut bytes = Vec::new();
         letter.body(self.body()).serialize(&mut bytes);
         bytes
+    }
+
+    /// The thread's first letter and the last ones. The letter answered chose how many it names, and may have chosen millions.
+    fn first_and_last_references(&self) -> impl Iterator<Item = &String> {
+        let surplus = self.references.len().saturating_sub(REFERENCES_AT_MOST);
+        self.references.iter().enumerate().filter(move |(at, _)| *at == 0 || *at > surplus).map(|(_, id)| id)
     }
 
     fn body(&self) -> MimePart<'static> {
@@ -175,10 +179,6 @@ fn one_line(text: &str) -> String {
     text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-fn is_field_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 76 && name.bytes().all(|b| b.is_ascii_graphic() && b != b':')
-}
-
 /// From the message id alone, so that the same draft gives the same bytes. `=_` never occurs in quoted-printable (RFC 2045 6.7), so no part can hold it.
 fn boundary(message_id: &str) -> String {
     let id: String = message_id.chars().filter(char::is_ascii_alphanumeric).take(50).collect();
@@ -252,7 +252,6 @@ mod tests {
             auto_submitted: Some("auto-generated"),
             list: None,
             bulk: false,
-            extra: Vec::new(),
         }
     }
 
@@ -298,7 +297,6 @@ mod tests {
         draft.message_id = evil.into();
         draft.in_reply_to = Some(evil.into());
         draft.references = vec![evil.into()];
-        draft.extra = vec![("X-Note".into(), evil.into()), (evil.into(), "x".into()), ("".into(), "x".into())];
         draft.list = Some(ListFields {
             name: evil.into(),
             id: evil.into(),
@@ -329,7 +327,6 @@ mod tests {
                 "List-Post",
                 "List-Archive",
                 "List-Help",
-                "X-Note",
                 "MIME-Version",
                 "Content-Type"
             ]
@@ -347,7 +344,6 @@ mod tests {
         draft.message_id = format!("{long}@pairs.test");
         draft.in_reply_to = Some(long.clone());
         draft.references = vec![long.clone(); 3];
-        draft.extra = vec![("X-Long".into(), long.clone())];
         draft.list = Some(ListFields {
             name: long.clone(),
             id: "topics.pairs.test".into(),
@@ -400,5 +396,14 @@ mod tests {
         let long = quoted_printable(&"a".repeat(76));
         assert_eq!(long, format!("{}\r\n", "a".repeat(76)));
         assert_eq!(quoted_printable(&"a".repeat(77)), format!("{}=\r\naa\r\n", "a".repeat(75)));
+    }
+
+    #[test]
+    fn of_an_endless_thread_the_first_and_the_last_letters_are_named() {
+        let references: Vec<String> = (0..100_000).map(|n| format!("{n}@example.org")).collect();
+        let letter = Message::parse(&Draft { references, ..draft() }.to_bytes());
+        assert_eq!(letter.references.len(), REFERENCES_AT_MOST);
+        assert_eq!((letter.references[0].as_str(), letter.references[1].as_str()), ("0@example.org", "99981@example.org"));
+        assert_eq!(letter.references.last().map(String::as_str), Some("99999@example.org"));
     }
 }

@@ -91,7 +91,7 @@ fn page(body: &str, language: &str, title: &str) -> String {
         "<!doctype html>\n<html lang=\"{language}\" dir=\"{direction}\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
          <meta name=\"supported-color-schemes\" content=\"light dark\">\n<title>{safe_title}</title>\n<style>:root {{ color-scheme: light dark }}</style>\n</head>\n\
-         <body style=\"margin:0;padding:1em\">\n<div style=\"max-width:38em;margin:0 auto;font:1em/1.5 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif\">\n\
+         <body style=\"margin:0;padding:1em\">\n<div style=\"max-width:38em;margin:0 auto;overflow-wrap:anywhere;font:1em/1.5 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif\">\n\
          {body}</div>\n</body>\n</html>\n"
     )
 }

@@ -218,19 +218,35 @@ pub async fn fail(conn: &mut Connection, id: Uuid, error: &str, next_at: Option<
     }
 }
 
-/// The mailbox `writer` says that the held letters from it are its own (or not): they are handled, or dropped. Gives how many.
-pub async fn vouch(conn: &mut Connection, writer: Uuid, own: bool, now: DateTime<Utc>) -> Result<u64> {
+/// The mailbox `writer` says that the held letter `id` is its own (or not): it is handled, or dropped. False when it is not on hold any more.
+pub async fn vouch(conn: &mut Connection, id: Uuid, writer: Uuid, own: bool, now: DateTime<Utc>) -> Result<bool> {
     if own {
-        let rows = sqlx::query!("update inbox set state = 'pending', admission = 'take', next_at = $2 where writer_id = $1 and state = 'held'", writer, now)
-            .execute(conn)
-            .await?;
-        return Ok(rows.rows_affected());
+        let rows = sqlx::query!(
+            "update inbox set state = 'pending', admission = 'take', next_at = $3 where id = $1 and writer_id = $2 and state = 'held'",
+            id,
+            writer,
+            now
+        )
+        .execute(conn)
+        .await?;
+        return Ok(rows.rows_affected() > 0);
     }
-    let ids = sqlx::query_scalar!("select id from inbox where writer_id = $1 and state = 'held'", writer).fetch_all(&mut *conn).await?;
-    for id in &ids {
-        finish(conn, *id, "dropped: not theirs", now).await?;
+    let held = sqlx::query_scalar!("select id from inbox where id = $1 and writer_id = $2 and state = 'held'", id, writer).fetch_optional(&mut *conn).await?;
+    if let Some(id) = held {
+        finish(conn, id, "dropped: not theirs", now).await?;
     }
-    Ok(ids.len() as u64)
+    Ok(held.is_some())
+}
+
+/// The oldest letter that waits for a word of `writer`, and its bytes.
+pub async fn next_held(conn: &mut Connection, writer: Uuid) -> Result<Option<(Uuid, Vec<u8>)>> {
+    let row = sqlx::query!(
+        "select i.id, l.raw from inbox i join letter l on l.id = i.letter_id where i.writer_id = $1 and i.state = 'held' order by i.id limit 1",
+        writer
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| (row.id, row.raw.unwrap_or_default())))
 }
 
 /// Ends the letters whose time on hold is over; gives how many.

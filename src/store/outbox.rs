@@ -105,6 +105,27 @@ pub async fn count_since(conn: &mut Connection, kind: &str, since: DateTime<Utc>
     Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where kind = $1 and created_at >= $2", kind, since).fetch_one(conn).await?)
 }
 
+/// Letters of a kind queued for one mailbox since `since`.
+pub async fn count_to(conn: &mut Connection, address_id: Uuid, kind: &str, since: DateTime<Utc>) -> Result<i64> {
+    Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where address_id = $1 and kind = $2 and created_at > $3", address_id, kind, since)
+        .fetch_one(conn)
+        .await?)
+}
+
+/// Whom at a domain letters of a kind were written to since `since`.
+pub async fn written_to_domain(conn: &mut Connection, kind: &str, domain: &str, since: DateTime<Utc>) -> Result<Vec<EmailAddress>> {
+    let rows = sqlx::query_scalar!(
+        "select a.email as \"email!\" from outbox o join address a on a.id = o.address_id
+         where o.kind = $1 and o.domain = $2 and o.created_at > $3 and a.email is not null",
+        kind,
+        domain,
+        since
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.iter().filter_map(|email| EmailAddress::parse(email).ok()).collect())
+}
+
 /// A letter that the exit works on.
 #[derive(Debug)]
 pub struct Claimed {

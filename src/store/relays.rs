@@ -7,6 +7,9 @@ use uuid::Uuid;
 
 use super::Connection;
 
+/// What became of a letter that was passed on, in the record.
+pub const RELAYED: &str = "relayed";
+
 /// One of the partners, as the relay sees them.
 #[derive(Debug, Clone)]
 pub struct Party {
@@ -21,13 +24,21 @@ pub async fn parties(conn: &mut Connection, partnership: Uuid) -> Result<Vec<Par
     Ok(sqlx::query_as!(Party, "select person_id, alias from partner where partnership_id = $1 order by person_id", partnership).fetch_all(conn).await?)
 }
 
-/// Letters of `writer` that came in for `mailbox` since `since`.
-pub async fn letters_since(conn: &mut Connection, writer: Uuid, mailbox: &str, since: DateTime<Utc>) -> Result<i64> {
+/// Whether the partners write to each other: introduced, and not over.
+pub async fn runs(conn: &mut Connection, partnership: Uuid) -> Result<bool> {
+    let state = sqlx::query_scalar!("select state from partnership where id = $1", partnership).fetch_optional(conn).await?;
+    Ok(state.is_some_and(|state| state == "introduced"))
+}
+
+/// Letters of `writer` to `mailbox` that were passed on since `since`. Those that were refused or wait for proof don't count: anybody can write them in
+/// the writer's name.
+pub async fn passed_on_since(conn: &mut Connection, writer: Uuid, mailbox: &str, since: DateTime<Utc>) -> Result<i64> {
     Ok(sqlx::query_scalar!(
-        "select count(*) as \"n!\" from exchange where address_id = $1 and direction = 'in' and mailbox = $2 and at > $3",
+        "select count(*) as \"n!\" from exchange where address_id = $1 and direction = 'in' and mailbox = $2 and at > $3 and outcome = $4",
         writer,
         mailbox,
-        since
+        since,
+        RELAYED
     )
     .fetch_one(conn)
     .await?)

@@ -180,6 +180,8 @@ pub struct Help {
 }
 impl Letter for Help {
     const NAME: &'static str = "help";
+    // What a program that answers everything gets.
+    const A_DAY: i64 = 4;
     fn sample() -> Self {
         Self { puzzled: false, commands: vec![HelpLine { word: "pause".into(), does: "we leave you out until you say resume".into() }] }
     }

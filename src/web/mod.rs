@@ -4,8 +4,9 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::{Context, Result};
 use axum::{
     Router,
-    extract::State,
+    extract::{Request, State},
     http::{HeaderMap, HeaderName, StatusCode, header},
+    middleware::{self, Next},
     response::{Html, IntoResponse, Response},
     routing::get,
 };
@@ -63,9 +64,28 @@ fn router(pages: Pages) -> Router {
             .route("/mailboxes", get(mailboxes::list))
             .route("/mailboxes/{mailbox}", get(mailboxes::mailbox))
             .route("/mailboxes/{mailbox}/{letter}", get(mailboxes::letter))
-            .route("/mailboxes/{mailbox}/{letter}/html", get(mailboxes::html));
+            .route("/mailboxes/{mailbox}/{letter}/html", get(mailboxes::html))
+            .route_layer(middleware::from_fn(asked_for_here));
     }
     router.fallback(|| async { (StatusCode::NOT_FOUND, "There is no such page.\n") }).with_state(pages)
+}
+
+/// Lets only those pass who name this machine. A page from elsewhere can make its own name point here (DNS rebinding) and would then read what we show.
+async fn asked_for_here(request: Request, next: Next) -> Response {
+    match request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).is_some_and(is_this_machine) {
+        true => next.run(request).await,
+        false => (StatusCode::MISDIRECTED_REQUEST, "Mailboxes are shown on this machine alone, at localhost or its address.\n").into_response(),
+    }
+}
+
+/// `localhost`, a name below it (RFC 6761 6.3), or an address of the loopback, with or without a port.
+fn is_this_machine(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase();
+    name == "localhost" || name.ends_with(".localhost") || name.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 #[derive(serde::Serialize)]
@@ -107,5 +127,20 @@ impl IntoResponse for Fault {
     fn into_response(self) -> Response {
         tracing::error!(error = format!("{:#}", self.0), "a page could not be shown");
         (StatusCode::SERVICE_UNAVAILABLE, "Something went wrong on our side. Please try again in a minute.\n").into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mailboxes_are_shown_to_this_machine_alone() {
+        for here in ["localhost", "LocalHost:8080", "127.0.0.1:8080", "127.0.0.2", "[::1]:8080", "pairpost.localhost:8080"] {
+            assert!(is_this_machine(here), "{here}");
+        }
+        for elsewhere in ["evil.example:8080", "192.0.2.1", "127.0.0.1.evil.example", "localhost.evil.example:80", "", "notlocalhost", "[2001:db8::1]:80"] {
+            assert!(!is_this_machine(elsewhere), "{elsewhere}");
+        }
     }
 }

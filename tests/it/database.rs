@@ -52,6 +52,17 @@ impl TestDatabase {
     pub async fn store(&self) -> Store {
         Store::connect(self.options(), 5).await.expect("the test's database is there")
     }
+
+    /// No new connections to it, and the old ones cut, as when the server is restarted; or all well again.
+    pub async fn cut_off(&self, away: bool) {
+        let mut admin = PgConnection::connect_with(&server().options("postgres")).await.expect("the server is there");
+        let statement = format!("alter database {} allow_connections {}", self.name, !away);
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut admin).await.expect("the server obeys");
+        if away {
+            let ended = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1";
+            sqlx::query(ended).bind(&self.name).execute(&mut admin).await.expect("the server obeys");
+        }
+    }
 }
 
 impl Drop for TestDatabase {

@@ -107,48 +107,92 @@ fn hear(said: impl std::io::Read, words: &str) -> Vec<String> {
     panic!("it ended without saying {words:?}: {heard:#?}");
 }
 
-fn ctrl_c(child: &Child) {
-    let pid = rustix::process::Pid::from_child(child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+/// A running demonstration; killed where a test fails before its end.
+struct Running(Child);
+
+impl Running {
+    fn ctrl_c(&self) {
+        let pid = rustix::process::Pid::from_child(&self.0);
+        rustix::process::kill_process(pid, rustix::process::Signal::INT).expect("it runs");
+    }
+
+    fn exit_code(&mut self) -> Option<i32> {
+        self.0.wait().expect("ends").code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _gone_already = self.0.kill();
+        let _reaped = self.0.wait();
+    }
 }
 
 #[test]
 fn stopped_in_the_middle_it_says_so_and_leaves_nothing_behind() {
     let place = place();
-    let mut child = demo(place.path()).spawn().expect("runs");
-    let mut said = child.stderr.take().expect("piped");
+    let mut running = Running(demo(place.path()).spawn().expect("runs"));
+    let mut said = running.0.stderr.take().expect("piped");
     hear(&mut said, "They fill in the form");
-    ctrl_c(&child);
+    running.ctrl_c();
     let mut rest = String::new();
     said.read_to_string(&mut rest).expect("text");
-    assert_eq!(child.wait().expect("ends").code(), Some(1));
+    assert_eq!(running.exit_code(), Some(1));
     assert!(rest.ends_with("pairpost: stopped before the end; nothing is left behind\n"), "{rest}");
+    nothing_is_left(place.path());
+}
+
+#[test]
+fn a_reader_that_goes_makes_no_difference() {
+    let place = place();
+    let mut running = Running(demo(place.path()).spawn().expect("runs"));
+    hear(running.0.stderr.take().expect("piped"), "1. ");
+    drop(running.0.stdout.take());
+    assert_eq!(running.exit_code(), Some(0));
     nothing_is_left(place.path());
 }
 
 #[test]
 fn kept_it_shows_everybodys_letters_until_ctrl_c() {
     let place = place();
-    let mut child = demo(place.path()).arg("--keep").stderr(Stdio::null()).spawn().expect("runs");
-    let mut said = child.stdout.take().expect("piped");
+    let mut running = Running(demo(place.path()).arg("--keep").stderr(Stdio::null()).spawn().expect("runs"));
+    let mut said = running.0.stdout.take().expect("piped");
     let heard = hear(&mut said, "Ctrl-C ends it");
     let told = |word: &str| heard.iter().find_map(|line| line.strip_prefix(word)).unwrap_or_else(|| panic!("no {word:?}: {heard:#?}")).trim().to_owned();
     let server = told("Everybody's mailbox as a page").trim_start_matches("http://").trim_end_matches("/mailboxes").to_owned();
-    let page = |path: &str| -> String {
+    let ask = |path: &str| -> String {
         let mut stream = TcpStream::connect(&server).expect("a page is there");
         stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).expect("asked");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("text");
+        answer
+    };
+    let page = |path: &str| -> String {
+        let answer = ask(path);
         assert!(answer.starts_with("HTTP/1.1 200 "), "{path}: {answer}");
         answer
     };
     let mailboxes = page("/mailboxes");
+    assert!(mailboxes.contains("The Librarians&#x27; Exchange"), "{mailboxes}");
+    let mut pictures = 0;
     for entry in fs::read_dir(told("The same as Maildirs")).expect("Maildirs").flatten() {
         let name = entry.file_name().into_string().expect("an address");
         assert!(mailboxes.contains(&name), "{name} is not on the page");
-        assert!(page(&format!("/mailboxes/{name}")).contains("/mailboxes/"), "{name} has letters");
+        let mailbox = page(&format!("/mailboxes/{name}"));
+        let letters: Vec<_> = fs::read_dir(entry.path().join("cur")).expect("a Maildir").flatten().collect();
+        assert_eq!(mailbox.matches("<li>").count(), letters.len(), "{name}");
+        for letter in letters {
+            let path = format!("/mailboxes/{name}/{}", letter.file_name().into_string().expect("a name").replace(':', "%3A"));
+            pictures += page(&path).replace("&#x2f;", "/").matches("<img src=\"data:image/jpeg;base64,/9j/").count();
+            let html = page(&format!("{path}/html"));
+            assert!(html.contains("content-security-policy: sandbox; default-src 'none'"), "{html}");
+        }
     }
-    ctrl_c(&child);
-    assert_eq!(child.wait().expect("ends").code(), Some(0));
+    assert_eq!(pictures, 1, "the photograph is shown where it arrived");
+    for nowhere in ["/mailboxes/..%2F..", "/mailboxes/nobody@example.org", "/mailboxes/tama@example.org/..%2F..%2Fsecret"] {
+        assert!(ask(nowhere).starts_with("HTTP/1.1 404 "), "{nowhere}");
+    }
+    running.ctrl_c();
+    assert_eq!(running.exit_code(), Some(0));
     nothing_is_left(place.path());
 }
