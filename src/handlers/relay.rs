@@ -45,7 +45,7 @@ pub async fn forward(ctx: &mut Context<'_>, incoming: &Incoming<'_>, partnership
     }
     // It may have ended while the letter waited for proof, or for another attempt.
     if !relays::runs(ctx.conn, partnership).await? {
-        return refuse(ctx, incoming, &reader, "the two of you are no longer partners here", "Reply with “help” to see what you can do now.").await;
+        return refuse(ctx, incoming, &reader, "the two of you are no longer partners here", "Reply with “help” to see what you can do now.", false).await;
     }
     let Some(to) = reader.email.clone().filter(|_| reader.left_at.is_none()) else {
         return refuse(ctx, incoming, &reader, "your partner is no longer in the programme", "Reply with “help” to see what you can do now.", false).await;
