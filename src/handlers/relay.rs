@@ -204,9 +204,10 @@ fn words(refusal: &RelayRefusal) -> (String, &'static str) {
             (refusal.to_string(), "Please write the date, or what you would like to share, into the letter itself.")
         }
         RelayRefusal::Picture { .. } => (refusal.to_string(), "Please save the picture as JPEG or PNG and send it again."),
-        RelayRefusal::Attachment { .. } => {
-            (refusal.to_string(), "Please put the words into the letter itself, or send a link. Pictures in the letter (JPEG, PNG, GIF, WebP) pass.")
-        }
+        RelayRefusal::Attachment { name } => (
+            format!("the attachment “{name}” may hold names and addresses that we can't take out"),
+            "Please put the words into the letter itself, or send a link. Pictures in the letter (JPEG, PNG, GIF, WebP) pass.",
+        ),
         RelayRefusal::AddressStays => (refusal.to_string(), "Please take your address out of the letter and send it again."),
     }
 }

@@ -45,7 +45,7 @@ pub async fn wants(ctx: &mut Context<'_>, incoming: &Incoming<'_>, topics: bool)
     let person = people::ensure(ctx.conn, incoming.writer_id, ctx.now).await?;
     if !topics {
         let left = leave(ctx, person.id).await?;
-        ctx.write(&person, &Unsubscribed { was_subscribed: left }, Sending::answering(incoming)).await?;
+        ctx.write(&person, &Unsubscribed { was_subscribed: left, declined: false }, Sending::answering(incoming)).await?;
         return Ok(if left { "left the topics" } else { "did not get the topics" }.into());
     }
     if subscriptions::is_subscribed(ctx.conn, person.id).await? {
@@ -65,7 +65,12 @@ pub async fn answered(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<
             ctx.write(&person, &Subscribed { again: !new }, Sending::answering(incoming)).await?;
             Ok("gets the topics".into())
         }
-        Some(false) => wants(ctx, incoming, false).await,
+        Some(false) => {
+            let person = people::ensure(ctx.conn, incoming.writer_id, ctx.now).await?;
+            leave(ctx, person.id).await?;
+            ctx.write(&person, &Unsubscribed { was_subscribed: false, declined: true }, Sending::answering(incoming)).await?;
+            Ok("wants no topics".into())
+        }
         None => membership::told(ctx, incoming).await,
     }
 }

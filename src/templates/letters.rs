@@ -392,11 +392,13 @@ impl Letter for Subscribed {
 pub struct Unsubscribed {
     /// They did before.
     pub was_subscribed: bool,
+    /// They say no to our question whether they would like them.
+    pub declined: bool,
 }
 impl Letter for Unsubscribed {
     const NAME: &'static str = "unsubscribed";
     fn sample() -> Self {
-        Self { was_subscribed: true }
+        Self { was_subscribed: true, declined: false }
     }
 }
 

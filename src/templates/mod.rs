@@ -129,7 +129,7 @@ mod tests {
     #[test]
     fn a_persons_name_stays_a_name_in_subject_and_body() {
         let templates = Templates::new(Common::new("Pairs & <Friends>", "pairs.example"), None).expect("templates parse");
-        let letter = templates.letter(&Unsubscribed { was_subscribed: false }, "<b>Ana</b> [x](http://y)", "xx").expect("renders");
+        let letter = templates.letter(&Unsubscribed { was_subscribed: false, declined: false }, "<b>Ana</b> [x](http://y)", "xx").expect("renders");
         assert_eq!(letter.subject, "No more topics");
         assert!(letter.text.contains("Dear <b>Ana</b> [x](http://y),"), "{}", letter.text);
         assert!(!letter.html.contains("<b>Ana") && !letter.html.contains("href=\"http://y"), "{}", letter.html);
