@@ -232,7 +232,14 @@ pub struct Stepped {
 impl Stepped {
     /// Opens the doors at `now`; nothing that came in is worked off before [`Stepped::settle`].
     pub async fn start(config: &Config, store: Store, now: DateTime<Utc>) -> Result<Self> {
-        let site = Arc::new(site(config)?);
+        let pages = web::bind(config).await?;
+        let http = pages.local_addr()?;
+        let mut site = site(config)?;
+        if config.url.is_none() {
+            // On a free port (0) the configuration doesn't know where its pages are.
+            site.url = format!("http://{http}");
+        }
+        let site = Arc::new(site);
         let (owner, watch) = Owner::take(&store, i32::from_be_bytes(handlers::random::<4>()?) & i32::MAX).await?;
         let moment = Arc::new(AtomicI64::new(now.timestamp_micros()));
         let clock: Clock = {
@@ -244,8 +251,6 @@ impl Stepped {
         let listeners = smtp::bind(config).await?;
         let smtp_address = listeners.first().context("smtp.listen names no address")?.local_addr()?;
         let door = smtp::Door::new(config, store.clone(), site.secret.clone(), clock.clone(), Arc::new(Notify::new()))?;
-        let pages = web::bind(config).await?;
-        let http = pages.local_addr()?;
         let capture = (config.delivery.mode() == DeliveryMode::Capture).then(|| config.data_dir.join("mail"));
         let mut doors = tokio::task::JoinSet::new();
         doors.spawn(smtp::serve(door, listeners, stop.clone()));

@@ -2,7 +2,6 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use anyhow::{Context, Result, bail, ensure};
@@ -291,11 +290,6 @@ impl Config {
     /// Where people reach the pages.
     pub fn public_url(&self) -> String {
         self.url.as_deref().map_or_else(|| format!("http://{}", self.http.listen), |url| url.trim_end_matches('/').to_owned())
-    }
-
-    /// How long a client may be silent.
-    pub fn smtp_timeout(&self) -> Duration {
-        Duration::from_secs(self.smtp.timeout_seconds)
     }
 }
 

@@ -28,6 +28,8 @@ use crate::{
 
 /// Letters claimed at once.
 const BATCH: i64 = 20;
+/// … and no further one behind so many octets of them: they are held in memory, and a large letter several times over while it is handled.
+const OCTETS: i64 = 4 << 20;
 /// How long a worker sleeps when nothing wakes it.
 const POLL: Duration = Duration::from_secs(5);
 
@@ -49,7 +51,7 @@ impl Inbox {
     pub async fn step(&self, now: DateTime<Utc>) -> Result<usize> {
         let claimed = {
             let mut conn = self.store.connection().await?;
-            inbox::claim(&mut conn, self.owner.id(), BATCH, now).await?
+            inbox::claim(&mut conn, self.owner.id(), BATCH, OCTETS, now).await?
         };
         let count = claimed.len();
         for letter in claimed {

@@ -15,6 +15,7 @@ use crate::{
 
 /// Matches that are tried in a row when people come and go meanwhile.
 const TRIES: usize = 5;
+
 /// Does whatever the calendar would do at `now`; gives how many things that were, 0 when nothing was due. One thing that fails stops no other: it is logged,
 /// and the first such error is given once all else is done.
 pub async fn step(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {

@@ -14,6 +14,9 @@ use crate::store::{
 pub struct Exchange {
     #[command(subcommand)]
     command: Command,
+    /// As JSON.
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -38,26 +41,20 @@ enum Command {
         /// At most so many.
         #[arg(long, default_value_t = 50)]
         limit: i64,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
     },
     /// Shows a letter's whole chain: what came in, what was decided, what went out, what the next hop said
     Show {
         /// The id of a row, or a Message-ID.
         id: String,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
     },
 }
 
 impl Exchange {
     /// Does it.
     pub async fn run(self, store: &Store) -> Result<()> {
-        let mut conn = store.connection().await?;
+        let (mut conn, json) = (store.connection().await?, self.json);
         match self.command {
-            Command::List { direction, kind, address, limit, json } => {
+            Command::List { direction, kind, address, limit } => {
                 let direction = direction.map(|direction| match direction {
                     Direction::In => "in",
                     Direction::Out => "out",
@@ -70,7 +67,7 @@ impl Exchange {
                 print::table(rows.iter().map(line));
                 Ok(())
             }
-            Command::Show { id, json } => {
+            Command::Show { id } => {
                 let message_id = id.trim().trim_matches(['<', '>']);
                 let found = record::find(&mut conn, Uuid::parse_str(message_id).ok(), message_id).await?;
                 let Some(first) = found.first() else { bail!("no letter of the record has the id or Message-ID {message_id:?}; see: pairpost exchange list") };

@@ -2,7 +2,6 @@
 use anyhow::{Context as _, Result, ensure};
 use chrono::{DateTime, Utc};
 use clap::{Args, Subcommand};
-use serde_json::json;
 use uuid::Uuid;
 
 use super::print;
@@ -16,6 +15,9 @@ use crate::store::{
 pub struct Inbox {
     #[command(subcommand)]
     command: Command,
+    /// As JSON.
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -34,17 +36,11 @@ enum Command {
         /// At most so many.
         #[arg(long, default_value_t = 50)]
         limit: i64,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
     },
     /// Shows one letter and, while they are kept, its words
     Show {
         /// Its id.
         id: Uuid,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
     },
     /// Tries a failed letter again
     Retry {
@@ -58,27 +54,24 @@ impl Inbox {
     pub async fn run(self, store: &Store, now: DateTime<Utc>) -> Result<()> {
         let mut conn = store.connection().await?;
         match self.command {
-            Command::List { failed, held, operator, limit, json } => {
+            Command::List { failed, held, operator, limit } => {
                 let state = if failed { Some("failed") } else { held.then_some("held") };
                 let rows = if operator { record::for_operator(&mut conn, limit).await? } else { record::inbox(&mut conn, state, limit).await? };
-                if json {
+                if self.json {
                     return print::json(&rows);
                 }
                 print::table(rows.iter().map(line));
                 Ok(())
             }
-            Command::Show { id, json } => {
+            Command::Show { id } => {
                 let (row, words) = record::received(&mut conn, id).await?.with_context(|| format!("no letter of the inbox has the id {id}"))?;
-                let words = words.map(|raw| String::from_utf8_lossy(&raw).into_owned());
-                if json {
-                    return print::json(&json!({"letter": row, "words": words}));
-                }
-                print::table(std::iter::once(line(&row)));
-                print::line(format_args!("{}", words.as_deref().unwrap_or("(its words are no longer kept)")));
-                Ok(())
+                print::letter(&row, line, words.as_deref(), self.json)
             }
             Command::Retry { id } => {
                 ensure!(record::retry(&mut conn, id, now).await?, "{id} is no failed letter; see: pairpost inbox list --failed");
+                if self.json {
+                    return print::json(&record::received(&mut conn, id).await?.map(|(row, _)| row));
+                }
                 print::line(format_args!("{id} is tried again"));
                 Ok(())
             }

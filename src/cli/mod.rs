@@ -14,6 +14,7 @@ use crate::{
 };
 
 pub mod check;
+pub mod demo;
 pub mod dns;
 pub mod exchange;
 pub mod inbox;
@@ -43,6 +44,8 @@ pub struct Cli {
 enum Command {
     /// Runs everything: mail in, workers, calendar, mail out, pages
     Serve,
+    /// Plays a whole round with invented people, by real mail, and shows what they got
+    Demo(demo::Demo),
     /// Rounds: create, open, close, propose, approve, end
     Round(round::Round),
     /// Topics of the months: add, schedule, send
@@ -90,7 +93,10 @@ impl Cli {
             let programme = app::programme(config.programme.as_deref())?;
             return command.run(&config.domain, &programme).map(|()| ExitCode::SUCCESS);
         }
-        telemetry::start();
+        match self.command {
+            Command::Demo(_) => telemetry::start_quietly(),
+            _ => telemetry::start(),
+        }
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start")?;
         runtime.block_on(with_database(self.command, config)).map(|()| ExitCode::SUCCESS)
     }
@@ -102,6 +108,9 @@ async fn with_database(command: Command, config: Config) -> Result<()> {
     }
     if let Command::Check(command) = command {
         return command.run(&config).await;
+    }
+    if let Command::Demo(demo) = command {
+        return demo.run(&config).await;
     }
     let opened = Opened::join(&config).await?;
     let done = match command {
@@ -133,6 +142,7 @@ impl Command {
             Command::Seed(command) => command.run(store, now).await,
             Command::Serve
             | Command::Check(_)
+            | Command::Demo(_)
             | Command::Dns(_)
             | Command::Programme(_)
             | Command::Match(_)

@@ -27,6 +27,17 @@ pub fn table<const N: usize>(rows: impl Iterator<Item = [String; N]>) {
     }
 }
 
+/// A letter's row and, while they are kept, its words.
+pub fn letter<R: Serialize, const N: usize>(row: &R, line_of: fn(&R) -> [String; N], raw: Option<&[u8]>, as_json: bool) -> Result<()> {
+    let words = raw.map(String::from_utf8_lossy);
+    if as_json {
+        return json(&serde_json::json!({"letter": row, "words": words}));
+    }
+    table(std::iter::once(line_of(row)));
+    line(words.as_deref().unwrap_or("(its words are no longer kept)"));
+    Ok(())
+}
+
 /// One line, or several; what others wrote in them can't play with the terminal. A reader that has gone (`… | head`) ends the program quietly, as it does every tool of the shell.
 pub fn line(words: impl Display) {
     if let Err(error) = writeln!(std::io::stdout().lock(), "{}", tame(&words.to_string()))

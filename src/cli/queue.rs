@@ -17,6 +17,9 @@ use crate::store::{
 pub struct Queue {
     #[command(subcommand)]
     command: Command,
+    /// As JSON.
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -33,7 +36,7 @@ enum State {
 struct OneOrAll {
     /// Its id.
     id: Option<Uuid>,
-    /// Everything: nothing leaves (or all may leave again).
+    /// Everything: nothing leaves; or all may leave again, with each letter that was held.
     #[arg(long)]
     all: bool,
 }
@@ -48,17 +51,11 @@ enum Command {
         /// At most so many.
         #[arg(long, default_value_t = 50)]
         limit: i64,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
     },
     /// Shows one letter and, while they are kept, its words
     Show {
         /// Its id.
         id: Uuid,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
     },
     /// Tries a letter at once; a failed one begins anew
     Retry {
@@ -67,7 +64,7 @@ enum Command {
     },
     /// Keeps a letter back, or everything
     Hold(OneOrAll),
-    /// Lets a held letter go, or everything
+    /// Lets a held letter go; with --all ends `hold --all`, or, where nothing is stopped, lets every held letter go
     Release(OneOrAll),
     /// Never sends a letter
     Drop {
@@ -79,15 +76,16 @@ enum Command {
 impl Queue {
     /// Does it.
     pub async fn run(self, store: &Store, now: DateTime<Utc>) -> Result<()> {
+        let json = self.json;
         match self.command {
-            Command::List { state, limit, json } => list(store, state, limit, json).await,
-            Command::Show { id, json } => show(store, id, json).await,
-            Command::Retry { id } => order(store, id, Order::Retry, "is tried at once", now).await,
-            Command::Drop { id } => order(store, id, Order::Drop, "will never be sent", now).await,
-            Command::Hold(OneOrAll { id: Some(id), .. }) => order(store, id, Order::Hold, "is held", now).await,
-            Command::Release(OneOrAll { id: Some(id), .. }) => order(store, id, Order::Release, "goes out", now).await,
-            Command::Hold(OneOrAll { id: None, .. }) => all(store, true).await,
-            Command::Release(OneOrAll { id: None, .. }) => all(store, false).await,
+            Command::List { state, limit } => list(store, state, limit, json).await,
+            Command::Show { id } => show(store, id, json).await,
+            Command::Retry { id } => order(store, id, Order::Retry, "is tried at once", now, json).await,
+            Command::Drop { id } => order(store, id, Order::Drop, "will never be sent", now, json).await,
+            Command::Hold(OneOrAll { id: Some(id), .. }) => order(store, id, Order::Hold, "is held", now, json).await,
+            Command::Release(OneOrAll { id: Some(id), .. }) => order(store, id, Order::Release, "goes out", now, json).await,
+            Command::Hold(OneOrAll { id: None, .. }) => hold_all(store, json).await,
+            Command::Release(OneOrAll { id: None, .. }) => release_all(store, now, json).await,
         }
     }
 }
@@ -126,24 +124,41 @@ fn line(row: &Queued) -> [String; 7] {
 
 async fn show(store: &Store, id: Uuid, as_json: bool) -> Result<()> {
     let (row, words) = record::queued(&mut *store.connection().await?, id).await?.with_context(|| format!("no letter of the queue has the id {id}"))?;
-    let words = words.map(|raw| String::from_utf8_lossy(&raw).into_owned());
-    if as_json {
-        return print::json(&json!({"letter": row, "words": words}));
-    }
-    print::table(std::iter::once(line(&row)));
-    print::line(format_args!("{}", words.as_deref().unwrap_or("(its words are no longer kept)")));
-    Ok(())
+    print::letter(&row, line, words.as_deref(), as_json)
 }
 
-async fn order(store: &Store, id: Uuid, order: Order, says: &str, now: DateTime<Utc>) -> Result<()> {
+async fn order(store: &Store, id: Uuid, order: Order, says: &str, now: DateTime<Utc>, as_json: bool) -> Result<()> {
     let mut conn = store.connection().await?;
     ensure!(outbox::order(&mut conn, id, order, now).await?, "{id} is not in a state for that, or just on its way; see: pairpost queue show {id}");
+    if as_json {
+        return print::json(&record::queued(&mut conn, id).await?.map(|(row, _)| row));
+    }
     print::line(format_args!("{id} {says}"));
     Ok(())
 }
 
-async fn all(store: &Store, hold: bool) -> Result<()> {
-    outbox::hold_all(&mut *store.connection().await?, hold).await?;
-    print::line(format_args!("{}", if hold { "everything is held: nothing leaves until: pairpost queue release --all" } else { "letters leave again" }));
+async fn hold_all(store: &Store, as_json: bool) -> Result<()> {
+    outbox::hold_all(&mut *store.connection().await?, true).await?;
+    if as_json {
+        return print::json(&json!({"all_held": true}));
+    }
+    print::line(format_args!("everything is held: nothing leaves until: pairpost queue release --all"));
+    Ok(())
+}
+
+/// Lifts the stop; what was held letter by letter stays held. Where nothing is stopped, every held letter goes, as after a review.
+async fn release_all(store: &Store, now: DateTime<Utc>, as_json: bool) -> Result<()> {
+    let mut tx = store.begin().await?;
+    let released = if outbox::is_all_held(&mut tx).await? {
+        outbox::hold_all(&mut tx, false).await?;
+        0
+    } else {
+        outbox::release_held(&mut tx, now).await?
+    };
+    tx.commit().await?;
+    if as_json {
+        return print::json(&json!({"all_held": false, "released": released}));
+    }
+    print::line(format_args!("letters leave again; {released} held ones go out"));
     Ok(())
 }

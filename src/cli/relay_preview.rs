@@ -53,6 +53,7 @@ impl RelayPreview {
             writer_alias: self.writer_alias,
             reader_address: self.reader,
             reader_alias: self.reader_alias,
+            others: Vec::new(),
             third: self.third,
         };
         let threading = threading(&raw, &our_domain);

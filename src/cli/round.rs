@@ -17,7 +17,7 @@ use crate::{
     handlers::{self, Context, Site, rounds as handler},
     schedule,
     store::{
-        Connection, Store, Tx,
+        Connection, Store, Tx, applications,
         partnerships::{self, Partner, Partnership},
         rounds::{self, Applicant, NewRound},
     },
@@ -206,7 +206,10 @@ async fn list(store: &Store, as_json: bool) -> Result<()> {
 }
 
 fn is_in(applicant: &Applicant) -> bool {
-    applicant.state == "confirmed" || applicant.state == "done"
+    match applicant.state {
+        applications::State::Confirmed | applications::State::Done => true,
+        applications::State::Draft | applications::State::Withdrawn => false,
+    }
 }
 
 async fn approve(store: &Store, site: &Site, name: &str, at_once: bool, now: DateTime<Utc>, as_json: bool) -> Result<()> {
@@ -273,7 +276,7 @@ async fn show(store: &Store, name: &str, as_json: bool) -> Result<()> {
 }
 
 fn person_json(applicant: &Applicant) -> Value {
-    json!({"person_id": applicant.person_id, "name": applicant.name, "application": applicant.state, "standing": standing(applicant), "answers": applicant.answers.to_json()})
+    json!({"person_id": applicant.person_id, "name": applicant.name, "application": applicant.state.name(), "standing": standing(applicant), "answers": applicant.answers.to_json()})
 }
 
 fn person_row(applicant: &Applicant) -> [String; 5] {
@@ -289,14 +292,14 @@ fn called(name: Option<&str>) -> &str {
 
 /// Whether somebody can be matched, and what is in the way.
 fn standing(applicant: &Applicant) -> &'static str {
-    match applicant.state.as_str() {
-        "draft" => "not confirmed",
-        "withdrawn" => "withdrawn",
-        "done" => "introduced",
-        _ if applicant.left => "left",
-        _ if applicant.paused => "paused: not matched",
-        _ if applicant.unreachable => "mailbox dead: not matched",
-        _ => "confirmed",
+    match applicant.state {
+        applications::State::Draft => "not confirmed",
+        applications::State::Withdrawn => "withdrawn",
+        applications::State::Done => "introduced",
+        applications::State::Confirmed if applicant.left => "left",
+        applications::State::Confirmed if applicant.paused => "paused: not matched",
+        applications::State::Confirmed if applicant.unreachable => "mailbox dead: not matched",
+        applications::State::Confirmed => "confirmed",
     }
 }
 

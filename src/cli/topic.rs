@@ -12,7 +12,7 @@ use crate::{
     handlers::Site,
     mail::{message::Message, reply},
     schedule,
-    store::{Store, topics},
+    store::{Connection, Store, topics},
 };
 
 /// The topics that ship, in the order of the months.
@@ -27,6 +27,9 @@ const SHIPPED: [&str; 3] = [
 pub struct Topic {
     #[command(subcommand)]
     command: Command,
+    /// As JSON.
+    #[arg(long, global = true)]
+    json: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -41,18 +44,11 @@ enum Command {
         shipped: bool,
     },
     /// Lists all topics, the next first
-    List {
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
-    },
+    List,
     /// Shows one topic
     Show {
         /// Its slug.
         slug: String,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
     },
     /// Sets the day on which a topic goes out
     Schedule {
@@ -74,13 +70,9 @@ enum Command {
 impl Topic {
     /// Does it.
     pub async fn run(self, store: &Store, site: &Site, now: DateTime<Utc>) -> Result<()> {
+        let json = self.json;
         match self.command {
-            Command::Add { file: _, shipped: true } => {
-                for text in SHIPPED {
-                    add(store, &NewTopic::parse(text)?, now).await?;
-                }
-                Ok(())
-            }
+            Command::Add { file: _, shipped: true } => add(store, &SHIPPED, now, json).await,
             Command::Add { file, shipped: false } => {
                 let file = file.context("name a file")?;
                 let text = if file.as_os_str() == "-" {
@@ -88,26 +80,40 @@ impl Topic {
                 } else {
                     std::fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?
                 };
-                add(store, &NewTopic::parse(&text)?, now).await
+                add(store, &[&text], now, json).await
             }
-            Command::List { json } => list(store, json).await,
-            Command::Show { slug, json } => show(store, &slug, json).await,
-            Command::Schedule { slug, day } => schedule_one(store, &slug, day).await,
-            Command::Send { now: at_once, slug } => send(store, site, &slug, at_once, now).await,
+            Command::List => list(store, json).await,
+            Command::Show { slug } => show(store, &slug, json).await,
+            Command::Schedule { slug, day } => schedule_one(store, &slug, day, json).await,
+            Command::Send { now: at_once, slug } => send(store, site, &slug, at_once, now, json).await,
         }
     }
 }
 
-async fn add(store: &Store, topic: &NewTopic, now: DateTime<Utc>) -> Result<()> {
+/// Adds all of them, or none.
+async fn add(store: &Store, texts: &[&str], now: DateTime<Utc>, as_json: bool) -> Result<()> {
     let mut tx = store.begin().await?;
-    let added = topics::insert(&mut tx, topic, now).await?;
-    ensure!(added.is_some(), "there is a topic {:?} already: give this one another slug (`Slug: …` in its head)", topic.slug);
+    let mut added = Vec::new();
+    for text in texts {
+        added.push(insert(&mut tx, &NewTopic::parse(text)?, now).await?);
+    }
     tx.commit().await?;
-    match topic.send_on {
-        Some(day) => print::line(format_args!("added {}, goes out on {day}", topic.slug)),
-        None => print::line(format_args!("added {}; give it a day with: pairpost topic schedule {} YYYY-MM-DD", topic.slug, topic.slug)),
+    if as_json {
+        return print::json(&added);
+    }
+    for topic in added {
+        match topic.send_on {
+            Some(day) => print::line(format_args!("added {}, goes out on {day}", topic.slug)),
+            None => print::line(format_args!("added {}; give it a day with: pairpost topic schedule {} YYYY-MM-DD", topic.slug, topic.slug)),
+        }
     }
     Ok(())
+}
+
+async fn insert(conn: &mut Connection, new: &NewTopic, now: DateTime<Utc>) -> Result<topics::Topic> {
+    let added = topics::insert(conn, new, now).await?;
+    ensure!(added.is_some(), "there is a topic {:?} already: give this one another slug (`Slug: …` in its head)", new.slug);
+    find(conn, &new.slug).await
 }
 
 async fn list(store: &Store, as_json: bool) -> Result<()> {
@@ -146,31 +152,29 @@ async fn show(store: &Store, slug: &str, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-async fn find(conn: &mut crate::store::Connection, slug: &str) -> Result<topics::Topic> {
+async fn find(conn: &mut Connection, slug: &str) -> Result<topics::Topic> {
     topics::find(conn, slug).await?.with_context(|| format!("there is no topic {slug:?}; see: pairpost topic list"))
 }
 
-async fn schedule_one(store: &Store, slug: &str, day: NaiveDate) -> Result<()> {
+async fn schedule_one(store: &Store, slug: &str, day: NaiveDate, as_json: bool) -> Result<()> {
     let mut tx = store.begin().await?;
     let topic = find(&mut tx, slug).await?;
     ensure!(topics::schedule(&mut tx, slug, day).await?, "{slug} is {} already", state(topic.state));
+    let topic = find(&mut tx, slug).await?;
     tx.commit().await?;
+    if as_json {
+        return print::json(&topic);
+    }
     print::line(format_args!("{slug} goes out on {day}"));
     Ok(())
 }
 
-async fn send(store: &Store, site: &Site, slug: &str, at_once: bool, now: DateTime<Utc>) -> Result<()> {
+async fn send(store: &Store, site: &Site, slug: &str, at_once: bool, now: DateTime<Utc>, as_json: bool) -> Result<()> {
     let mut tx = store.begin().await?;
     let topic = if slug == "-" {
         let mut raw = Vec::new();
         std::io::stdin().read_to_end(&mut raw).context("cannot read standard input")?;
-        let new = from_input(&raw)?;
-        ensure!(
-            topics::insert(&mut tx, &new, now).await?.is_some(),
-            "there is a topic {:?} already: give this one another slug (`Slug: …` in its head)",
-            new.slug
-        );
-        find(&mut tx, &new.slug).await?
+        insert(&mut tx, &from_input(&raw)?, now).await?
     } else {
         find(&mut tx, slug).await?
     };
@@ -180,7 +184,11 @@ async fn send(store: &Store, site: &Site, slug: &str, at_once: bool, now: DateTi
     ensure!(topics::start(&mut tx, topic.id, now).await?, "{} is {} already", topic.slug, state(topic.state));
     tx.commit().await?;
     while schedule::send_on(store, site, now).await?.is_some() {}
-    let letters = topics::enqueued(&mut *store.connection().await?, topic.id).await?;
+    let mut conn = store.connection().await?;
+    let letters = topics::enqueued(&mut conn, topic.id).await?;
+    if as_json {
+        return print::json(&json!({"topic": find(&mut conn, &topic.slug).await?, "letters": letters}));
+    }
     print::line(format_args!("{}: {letters} letters queued", topic.slug));
     Ok(())
 }

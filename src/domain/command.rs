@@ -207,45 +207,6 @@ impl Command {
         self.card().3
     }
 
-    /// Acts only in a reply to a letter of ours that carried a token: an aligned signature proves a domain and not a mailbox,
-    /// and these show, erase or decide what only one person may.
-    pub fn needs_token(&self) -> bool {
-        match self {
-            Self::Confirm | Self::AddAddress { .. } | Self::ShareAddress | Self::MyData | Self::ForgetMe => true,
-            Self::Help
-            | Self::Join
-            | Self::Subscribe { .. }
-            | Self::Unsubscribe { .. }
-            | Self::Status
-            | Self::Change
-            | Self::Pause { .. }
-            | Self::Resume
-            | Self::Leave
-            | Self::NewPartner
-            | Self::AllWell
-            | Self::Language { .. }
-            | Self::Topics { .. }
-            | Self::Block
-            | Self::Report => false,
-            Self::Approve
-            | Self::Undo
-            | Self::Preview { .. }
-            | Self::Pin { .. }
-            | Self::Veto { .. }
-            | Self::Swap { .. }
-            | Self::Refuse { .. }
-            | Self::Note { .. }
-            | Self::Rematch
-            | Self::Accept
-            | Self::Reject { .. }
-            | Self::Discard
-            | Self::Ban
-            | Self::Done
-            | Self::Hold
-            | Self::Release => true,
-        }
-    }
-
     /// `{"name": …, "arguments": {…}}`; arguments that were not said are left out.
     pub fn to_json(&self) -> Value {
         json!({"name": self.name(), "arguments": Value::Object(self.arguments())})

@@ -66,7 +66,7 @@ const YES: &str = "yes y yep yeah yup ja jawohl si oui ok okay sure confirm conf
     confirmo confirma confirme bestatige einverstanden sim claro certo da tak ano igen kylla joo evet jes oo naam да подтверждаю так ναι نعم はい 是 是的 确认 对 네 예 correct conferma confermo \
     aye ae bevestig bekraftar";
 
-const ASSENT: &str = "i we it this that thats is are all everything above details of course will do would like want be love glad happy take part am in my sign up signup signing \
+const ASSENT: &str = "gern gerne naturlich klar volontiers bien encantado encantada claro gusto mucho volentieri certamente prazer mine me myself was did wrote sent from letter i we it this that thats is are all everything above details of course will do would like want be love glad happy take part am in my sign up signup signing \
     registration participation place seat subscription right fine perfect looks great go ahead correct here by hereby can count me on das ich hiermit stimmt alles es \
     todo esta correcto de acuerdo yo eso es tout juste je d accord daccord";
 
@@ -98,6 +98,10 @@ mod tests {
             "はい",
             "Yes, that's all correct",
             "I agree",
+            "Ja, gerne",
+            "Oui, bien volontiers",
+            "Yes, it was mine.",
+            "Yes, I wrote it",
         ] {
             assert_eq!(yes_no(text), Some(true), "{text}");
         }

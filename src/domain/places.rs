@@ -63,7 +63,7 @@ pub fn timezone(text: &str, country: Option<&str>) -> Option<&'static str> {
 }
 
 /// The time zone of a country that has only one, or whose zones have all shown the same time for years; else `None`.
-pub fn default_timezone(country: &str) -> Option<&'static str> {
+fn default_timezone(country: &str) -> Option<&'static str> {
     WORLD.countries.get(country)?.zone
 }
 

@@ -228,18 +228,36 @@ pub fn for_new_application(rounds: &[(Round, usize)]) -> Option<&Round> {
     open.min_by_key(|round| (round.days.closes_on, round.id))
 }
 
-/// Where the rounds stand, in one sentence or two for a letter. `open` is a round that takes one more person, `next` the next one planned; names must be
-/// safe in Markdown.
-pub fn sentence(today: NaiveDate, open: Option<&Round>, next: Option<&Round>) -> String {
-    match (open, next) {
-        (Some(round), _) => {
-            let (name, days) = (&round.name, &round.days);
+/// The rounds that somebody may hear of; their names must be safe in Markdown.
+#[derive(Debug, Clone, Default)]
+pub struct Prospects {
+    /// Takes one more person.
+    pub open: Option<Round>,
+    /// Is open, and takes nobody more.
+    pub full: Option<Round>,
+    /// Is the next one planned.
+    pub next: Option<Round>,
+}
+
+/// Where the rounds stand, in one sentence or two for a letter to somebody whose application waits for a round, or (not `waits`) who has none.
+pub fn sentence(today: NaiveDate, rounds: &Prospects, waits: bool) -> String {
+    let promised = |news: String, promise: &str| if waits { format!("{news}{promise}") } else { format!("{news}.") };
+    match (&rounds.open, &rounds.full, &rounds.next) {
+        (Some(Round { name, days, .. }), _, _) => {
             let closes = if today >= days.closes_on { "today".to_owned() } else { format!("until {}", day(days.closes_on)) };
             format!("Round *{name}* is open for applications {closes}; pairs are introduced from {}.", day(days.introduce_on))
         }
-        (None, Some(round)) if round.days.opens_on > today => format!("The next round opens on {}; we will write to you then.", day(round.days.opens_on)),
-        (None, Some(_)) => "The next round opens any day now; we will write to you then.".to_owned(),
-        (None, None) => "No round is planned yet; you are on the list for the next one, and we will write when its date is known.".to_owned(),
+        (None, Some(Round { name, .. }), _) => promised(
+            format!("Round *{name}* is full"),
+            ". You are on the list: if somebody withdraws, you move up, and otherwise the next round begins with you.",
+        ),
+        (None, None, Some(next)) => {
+            let opens = if next.days.opens_on > today { format!("on {}", day(next.days.opens_on)) } else { "any day now".to_owned() };
+            promised(format!("The next round opens {opens}"), "; we will write to you then.")
+        }
+        (None, None, None) => {
+            promised("No round is planned yet".to_owned(), "; you are on the list for the next one, and we will write when its date is known.")
+        }
     }
 }
 
@@ -363,8 +381,19 @@ mod tests {
             ("2027-03-01", None, Some(&planned), "The next round opens any day now; we will write to you then."),
             ("2027-02-01", None, None, "No round is planned yet; you are on the list for the next one, and we will write when its date is known."),
         ] {
-            assert_eq!(sentence(on(today), open, next), words);
+            let rounds = Prospects { open: open.cloned(), full: None, next: next.cloned() };
+            assert_eq!(sentence(on(today), &rounds, true), words);
         }
+        let none_waits = |next: Option<&Round>| sentence(on("2027-02-01"), &Prospects { next: next.cloned(), ..Prospects::default() }, false);
+        assert_eq!(none_waits(Some(&planned)), "The next round opens on 1 March 2027.");
+        assert_eq!(none_waits(None), "No round is planned yet.");
+    }
+
+    #[test]
+    fn a_round_that_is_full_is_not_called_open() {
+        let rounds = Prospects { open: None, full: Some(round(State::Open)), next: Some(round(State::Planned)) };
+        assert!(sentence(on("2027-03-02"), &rounds, true).starts_with("Round *Spring 2027* is full. You are on the list"));
+        assert_eq!(sentence(on("2027-03-02"), &rounds, false), "Round *Spring 2027* is full.");
     }
 
     #[test]

@@ -64,7 +64,7 @@ impl NewTopic {
 }
 
 /// Letters and digits, everything else a hyphen.
-pub fn slug_of(text: &str) -> String {
+fn slug_of(text: &str) -> String {
     let words: Vec<String> = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase).collect();
     words.join("-")
 }

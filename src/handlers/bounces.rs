@@ -36,7 +36,7 @@ pub async fn returned(ctx: &mut Context<'_>, id: Uuid, message: &Message) -> Res
         if other.action == Action::Delayed {
             exchanges::end(ctx.conn, sent.exchange_id, "delayed", Some(&recorded(other)), ctx.now).await?;
         }
-        return Ok(format!("a report that says {:?}", other.action).to_lowercase());
+        return Ok(format!("a report that says {}", other.action.name()));
     };
     exchanges::end(ctx.conn, sent.exchange_id, "bounced", Some(&recorded(failure)), ctx.now).await?;
     tell(ctx, &sent, failure.class).await?;
@@ -73,7 +73,7 @@ async fn tell(ctx: &mut Context<'_>, sent: &Sent, class: FailureClass) -> Result
         partner: markdown::escape(partner.as_ref().map_or("your partner", |partner| partner.called())),
         subject: markdown::escape(original.as_ref().map_or("", |original| original.subject.as_str())),
         why: why(class).to_owned(),
-        what_next: what_next(class).to_owned(),
+        what_next: what_next(class, &ctx.site.domain),
     };
     ctx.cause = ctx.cause.or(sent.cause);
     // One letter about each that failed, in the thread of the writer's own.
@@ -84,7 +84,7 @@ async fn tell(ctx: &mut Context<'_>, sent: &Sent, class: FailureClass) -> Result
 
 /// Status, class, and the server's words without addresses.
 fn recorded(failure: &BounceRecipient) -> String {
-    let class = format!("{:?}", failure.class).to_lowercase();
+    let class = failure.class.name();
     let words: String = bounce::without_addresses(failure.diagnostic.as_deref().unwrap_or_default()).chars().take(300).collect();
     format!("{} {class} {words}", failure.status.as_deref().unwrap_or("no status")).trim_end().to_owned()
 }
@@ -100,11 +100,16 @@ fn why(class: FailureClass) -> &'static str {
     }
 }
 
-fn what_next(class: FailureClass) -> &'static str {
+fn what_next(class: FailureClass, domain: &str) -> String {
+    let person = format!("write a line to postmaster@{domain}: a person reads it and looks into it.");
     match class {
-        FailureClass::Hard => "A person of the programme sees this and looks for another way to reach them. Please keep your letter.",
-        FailureClass::Full | FailureClass::Expired | FailureClass::Soft | FailureClass::Other => "Please keep your letter and send it again in a few days.",
-        FailureClass::Content => "Please send it again as plain text, without pictures and links.",
-        FailureClass::Blocked => "We look after it. Please keep your letter and send it again in a few days.",
+        FailureClass::Hard => {
+            format!("Please keep your letter. As soon as your partner writes from that mailbox again, letters pass as before. Until then {person}")
+        }
+        FailureClass::Full | FailureClass::Expired | FailureClass::Soft | FailureClass::Other => {
+            "Please keep your letter and send it again in a few days.".into()
+        }
+        FailureClass::Content => "Please send it again as plain text, without pictures and links.".into(),
+        FailureClass::Blocked => format!("Please keep your letter and send it again in a few days. If it comes back once more, {person}"),
     }
 }

@@ -1,7 +1,7 @@
 //! Help, asked for or needed; and letters for the people who run the installation.
 use anyhow::Result;
 
-use super::{Context, Incoming, Outcome, Sending};
+use super::{Context, Incoming, Outcome, Sending, membership};
 use crate::{
     domain::{
         address::OwnAddress,
@@ -26,8 +26,9 @@ pub async fn puzzled(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<O
 }
 
 async fn write(ctx: &mut Context<'_>, incoming: &Incoming<'_>, puzzled: bool) -> Result<bool> {
-    let commands =
-        Command::for_audience(Audience::Member).iter().map(|command| HelpLine { word: command.usage().to_owned(), does: command.help().to_owned() }).collect();
+    let commands = Command::for_audience(Audience::Member);
+    let commands = commands.iter().filter(|command| membership::is_done_by_mail(command));
+    let commands = commands.map(|command| HelpLine { word: command.usage().to_owned(), does: command.help().to_owned() }).collect();
     let letter = Help { puzzled, commands };
     let person = people::person_of(ctx.conn, incoming.writer_id).await?;
     let (called, language) = person.as_ref().map_or(("friend", "en"), |person| (person.called(), person.language.as_str()));

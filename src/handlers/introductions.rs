@@ -104,7 +104,8 @@ fn introduction(ctx: &Context<'_>, round: &Round, partnership: &Partnership, peo
 }
 
 fn shown(ctx: &Context<'_>, partner: &Partner, other: &Present) -> Result<IntroducedPartner> {
-    let known = answers::shared(&ctx.site.programme, &other.answers).into_iter();
+    // The name stands above the list already.
+    let known = answers::shared(&ctx.site.programme, &other.answers).into_iter().filter(|(_, value)| value != other.person.called());
     Ok(IntroducedPartner {
         name: markdown::escape(other.person.called()),
         address: ctx.site.own(&OwnAddress::Alias(partner.alias.clone()))?.as_str().to_owned(),
@@ -125,7 +126,7 @@ async fn finish(ctx: &mut Context<'_>, round: &Round) -> Result<usize> {
     let unmatched = rounds::unmatched(ctx.conn, round.id).await?;
     let left_over = rounds::requeue(ctx.conn, round.id, ctx.now).await?;
     rounds::set_state(ctx.conn, round.id, Action::Introduce.to()).await?;
-    let where_rounds_stand = round_life::sentence(ctx).await?;
+    let where_rounds_stand = round_life::sentence(ctx, true).await?;
     let mut letters = 0;
     for person in left_over {
         let Some(reader) = people::find(ctx.conn, person).await? else { continue };

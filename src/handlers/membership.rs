@@ -75,14 +75,32 @@ pub async fn obey(ctx: &mut Context<'_>, incoming: &Incoming<'_>, command: Comma
     }
 }
 
+/// Whether a command is done by itself, so that help may name it; the others are answered by [`not_yet`].
+pub fn is_done_by_mail(command: &Command) -> bool {
+    match command {
+        Command::Help | Command::Join | Command::Subscribe { .. } | Command::Unsubscribe { .. } | Command::Topics { .. } => true,
+        Command::Status | Command::Confirm | Command::Change | Command::Pause { .. } | Command::Resume | Command::Leave => true,
+        Command::NewPartner | Command::AllWell | Command::MyData | Command::ForgetMe | Command::AddAddress { .. } | Command::Language { .. } => false,
+        Command::ShareAddress | Command::Block | Command::Report => false,
+        Command::Approve | Command::Undo | Command::Preview { .. } | Command::Pin { .. } | Command::Veto { .. } | Command::Swap { .. } => false,
+        Command::Refuse { .. } | Command::Note { .. } | Command::Rematch | Command::Accept | Command::Reject { .. } | Command::Discard => false,
+        Command::Ban | Command::Done | Command::Hold | Command::Release => false,
+    }
+}
+
+/// A command as people write it, without what stood behind it.
+fn word(command: &Command) -> String {
+    command.name().replace('-', " ")
+}
+
 async fn nothing_to_do(ctx: &mut Context<'_>, incoming: &Incoming<'_>, command: &Command) -> Result<Outcome> {
-    let letter = NothingToDo { word: command.usage().to_owned() };
+    let letter = NothingToDo { word: word(command) };
     ctx.write_to(incoming.writer_id, incoming.writer, "", "en", &letter, Sending::answering(incoming)).await?;
     Ok(format!("{}: nobody we know", command.name()))
 }
 
 async fn not_yet(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person, command: &Command) -> Result<Outcome> {
-    let letter = NotYet { word: command.usage().to_owned(), does: command.help().to_owned() };
+    let letter = NotYet { word: word(command) };
     ctx.write(person, &letter, Sending::answering(incoming)).await?;
     Ok(format!("{}: not by mail yet", command.name()))
 }
@@ -139,10 +157,9 @@ async fn leave(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person) 
     applications::withdraw(ctx.conn, person.id, ctx.now).await?;
     let had_topics = topics::leave(ctx, person.id).await?;
     let partners = partnerships::end_all(ctx.conn, person.id, ctx.now).await?;
-    let round = rounds::sentence(ctx).await?;
     for partner in &partners {
         if let Some(partner) = people::find(ctx.conn, *partner).await? {
-            let letter = PartnerLeft { partner: markdown::escape(person.called()), round: round.clone() };
+            let letter = PartnerLeft { partner: markdown::escape(person.called()), round: rounds::sentence_for(ctx, partner.id).await? };
             ctx.write(&partner, &letter, Sending::about(incoming.claimed.id.to_string())).await?;
         }
     }

@@ -23,6 +23,7 @@ use crate::{
         inbox::Claimed,
         outbox::{self, NewLetter, Priority},
         people::Person,
+        recipients::Recipient,
         tokens::{self, Purpose},
     },
     templates::{Letter, Templates},
@@ -98,6 +99,16 @@ pub struct Incoming<'a> {
     pub writer: &'a EmailAddress,
     /// The address row of that.
     pub writer_id: Uuid,
+}
+
+impl Incoming<'_> {
+    /// It answers a letter of ours, under a token that only the writer's mailbox was sent. SPF and DKIM prove a domain; this proves the mailbox.
+    pub fn proves_mailbox(&self) -> bool {
+        match &self.claimed.recipient {
+            Recipient::Reply { .. } => true,
+            Recipient::Service(_) | Recipient::Alias { .. } | Recipient::Bounce { .. } => false,
+        }
+    }
 }
 
 /// What became of a letter that a handler took: a few words for the record.
@@ -199,7 +210,6 @@ impl Context<'_> {
             auto_submitted: Some(if sending.answers.is_some() { "auto-replied" } else { "auto-generated" }),
             bulk: sending.list.is_some(),
             list: sending.list,
-            extra: Vec::new(),
         };
         let occasion = format!("{}:{address_id}:{}", L::NAME, sending.occasion);
         let raw = draft.to_bytes();

@@ -38,49 +38,69 @@ pub async fn forward(ctx: &mut Context<'_>, incoming: &Incoming<'_>, partnership
                 &reader,
                 &format!("you have written more than {limit} letters to this partner within a day, and we stop there"),
                 "Please go on tomorrow.",
+                false,
             )
             .await;
         }
     }
     // It may have ended while the letter waited for proof, or for another attempt.
     if !relays::runs(ctx.conn, partnership).await? {
-        return refuse(ctx, incoming, &reader, "the two of you are no longer partners here", "Reply with “help” to see what you can do now.").await;
+        return refuse(ctx, incoming, &reader, "the two of you are no longer partners here", "Reply with “help” to see what you can do now.", false).await;
     }
     let Some(to) = reader.email.clone().filter(|_| reader.left_at.is_none()) else {
-        return refuse(ctx, incoming, &reader, "your partner is no longer in the programme", "Reply with “help” to see what you can do now.").await;
+        return refuse(ctx, incoming, &reader, "your partner is no longer in the programme", "Reply with “help” to see what you can do now.", false).await;
     };
-    let mut parties = parties(ctx, partnership, &writer, &reader, &to).await?;
+    let mut parties = parties(ctx, incoming, partnership, &writer, &reader, to).await?;
     parties.writer_addresses.extend(quoted_secrets(incoming.message, &ctx.site.domain));
     let (threading, original) = threading(ctx, incoming, partnership).await?;
     match anonymize::relay(&incoming.claimed.raw, &parties, &threading, &ctx.site.domain) {
-        Ok(raw) => pass_on(ctx, incoming, partnership, &reader, &parties, &threading.message_id, original.as_deref(), &raw).await,
+        Ok(raw) => {
+            if let Some(original) = original {
+                relays::remember(ctx.conn, partnership, &original, &threading.message_id).await?;
+            }
+            let passed = Passed { reader: &reader, to: &parties.reader_address, from: &parties.writer_alias, message_id: &threading.message_id, raw: &raw };
+            pass_on(ctx, incoming, passed).await
+        }
         Err(refusal) => {
             let (why, what_to_do) = words(&refusal);
-            refuse(ctx, incoming, &reader, &why, what_to_do).await
+            refuse(ctx, incoming, &reader, &why, what_to_do, true).await
         }
     }
 }
 
-async fn parties(ctx: &mut Context<'_>, partnership: Uuid, writer: &Person, reader: &Person, to: &EmailAddress) -> Result<Parties> {
+/// Who is who in this letter. A third partner is named only where the letter was addressed to them as well.
+async fn parties(
+    ctx: &mut Context<'_>,
+    incoming: &Incoming<'_>,
+    partnership: Uuid,
+    writer: &Person,
+    reader: &Person,
+    reader_address: EmailAddress,
+) -> Result<Parties> {
     let all = relays::parties(ctx.conn, partnership).await?;
     let alias = |person: Uuid| -> Result<EmailAddress> {
         let party = all.iter().find(|party| party.person_id == person).context("a partner without an alias")?;
         ctx.site.own(&OwnAddress::Alias(party.alias.clone()))
     };
     let (writer_alias, reader_alias) = (alias(writer.id)?, alias(reader.id)?);
-    let third = match all.iter().find(|party| party.person_id != writer.id && party.person_id != reader.id) {
-        Some(third) => {
-            let name = people::find(ctx.conn, third.person_id).await?.map(|person| person.called().to_owned()).unwrap_or_default();
-            Some((name, ctx.site.own(&OwnAddress::Alias(third.alias.clone()))?))
+    let own = people::addresses(ctx.conn, reader.id).await?.into_iter().filter(|address| *address != reader_address);
+    let mut others: Vec<_> = own.map(|address| (address, reader_alias.clone())).collect();
+    let mut third = None;
+    if let Some(party) = all.iter().find(|party| party.person_id != writer.id && party.person_id != reader.id) {
+        let alias = ctx.site.own(&OwnAddress::Alias(party.alias.clone()))?;
+        others.extend(people::addresses(ctx.conn, party.person_id).await?.into_iter().map(|address| (address, alias.clone())));
+        if incoming.message.to.iter().chain(&incoming.message.cc).any(|address| *address == alias) {
+            let name = people::find(ctx.conn, party.person_id).await?.map(|person| person.called().to_owned()).unwrap_or_default();
+            third = Some((name, alias));
         }
-        None => None,
-    };
+    }
     Ok(Parties {
         writer_name: writer.called().to_owned(),
         writer_addresses: people::addresses(ctx.conn, writer.id).await?,
         writer_alias,
-        reader_address: to.clone(),
+        reader_address,
         reader_alias,
+        others,
         third,
     })
 }
@@ -117,32 +137,28 @@ async fn threading(ctx: &mut Context<'_>, incoming: &Incoming<'_>, partnership: 
     Ok((threading, mentioned.message_id))
 }
 
-#[allow(clippy::too_many_arguments)]
-async fn pass_on(
-    ctx: &mut Context<'_>,
-    incoming: &Incoming<'_>,
-    partnership: Uuid,
-    reader: &Person,
-    parties: &Parties,
-    message_id: &str,
-    original: Option<&str>,
-    raw: &[u8],
-) -> Result<Outcome> {
-    if let Some(original) = original {
-        relays::remember(ctx.conn, partnership, original, message_id).await?;
-    }
+/// A letter made ready for its reader.
+struct Passed<'a> {
+    reader: &'a Person,
+    to: &'a EmailAddress,
+    from: &'a EmailAddress,
+    message_id: &'a str,
+    raw: &'a [u8],
+}
+
+async fn pass_on(ctx: &mut Context<'_>, incoming: &Incoming<'_>, passed: Passed<'_>) -> Result<Outcome> {
     let id = Uuid::now_v7();
     let letter = NewLetter {
         id,
-        address_id: reader.address_id,
-        to: &parties.reader_address,
-        mailbox: parties.writer_alias.local(),
+        address_id: passed.reader.address_id,
+        to: passed.to,
+        mailbox: passed.from.local(),
         kind: "relay",
         priority: Priority::Relay,
-        occasion: Some(&format!("relay:{}:{}", incoming.claimed.id, reader.id)),
+        occasion: Some(&format!("relay:{}:{}", incoming.claimed.id, passed.reader.id)),
         reverse_path: &ctx.reverse_path(id),
-        message_id,
-        raw,
+        message_id: passed.message_id,
+        raw: passed.raw,
         cause: ctx.cause,
         sending: None,
         not_before: ctx.now,
@@ -151,16 +167,21 @@ async fn pass_on(
         return Ok(relays::RELAYED.into());
     }
     let why = "letters to your partner's mailbox have come back as undeliverable";
-    refuse(ctx, incoming, reader, why, "We look after it. Your partner may have a new address; they can write to us from it at any time.").await
+    let what_to_do = format!(
+        "As soon as your partner writes from that mailbox again, letters pass as before. Until then keep your letter, or write a line to postmaster@{}: a person reads it and looks into it.",
+        ctx.site.domain
+    );
+    refuse(ctx, incoming, passed.reader, why, &what_to_do, false).await
 }
 
-async fn refuse(ctx: &mut Context<'_>, incoming: &Incoming<'_>, reader: &Person, why: &str, what_to_do: &str) -> Result<Outcome> {
+async fn refuse(ctx: &mut Context<'_>, incoming: &Incoming<'_>, reader: &Person, why: &str, what_to_do: &str, tells: bool) -> Result<Outcome> {
     let Some(writer) = people::person_of(ctx.conn, incoming.writer_id).await? else { return Ok("dropped: nobody to tell".into()) };
     let letter = RelayRefused {
         partner: markdown::escape(reader.called()),
         subject: markdown::escape(&incoming.message.subject),
         why: markdown::escape(why),
         what_to_do: what_to_do.to_owned(),
+        tells,
     };
     ctx.write(&writer, &letter, Sending::answering(incoming)).await?;
     Ok(format!("not passed on: {why}"))

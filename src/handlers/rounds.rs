@@ -13,7 +13,7 @@ use crate::{
         fold::fold,
         matching::{self, Applicant, Matching, Past, Side},
         programme::Programme,
-        round::{self, Action, Round},
+        round::{self, Action, Prospects, Round},
     },
     mail::{answers, markdown},
     store::{
@@ -39,25 +39,33 @@ pub async fn open_for_applications(ctx: &mut Context<'_>) -> Result<Option<Uuid>
     Ok(round.has_place(taken).then_some(chosen))
 }
 
-/// Where the rounds stand, in a sentence that is safe in Markdown.
-pub async fn sentence(ctx: &mut Context<'_>) -> Result<String> {
-    let escaped = |round: &Round| Round { name: markdown::escape(&round.name), ..round.clone() };
+/// Where the rounds stand, in a sentence that is safe in Markdown, for somebody whose application waits, or who has none.
+pub async fn sentence(ctx: &mut Context<'_>, waits: bool) -> Result<String> {
     let open = rounds::open(ctx.conn).await?;
-    let open = round::for_new_application(&open).map(escaped);
-    let next = rounds::next_planned(ctx.conn).await?.as_ref().map(escaped);
-    Ok(round::sentence(ctx.now.date_naive(), open.as_ref(), next.as_ref()))
+    let prospects = Prospects {
+        full: open.first().map(|(round, _)| escaped(round)),
+        open: round::for_new_application(&open).map(escaped),
+        next: rounds::next_planned(ctx.conn).await?.as_ref().map(escaped),
+    };
+    Ok(round::sentence(ctx.now.date_naive(), &prospects, waits))
 }
 
 /// Where the rounds stand for a person: the one whose introductions they await, else as [`sentence`].
 pub async fn sentence_for(ctx: &mut Context<'_>, person: Uuid) -> Result<String> {
-    let application = applications::find_live(ctx.conn, person).await?.filter(|application| application.state == applications::State::Confirmed);
-    match application.and_then(|application| application.round_id) {
+    let application = applications::find_live(ctx.conn, person).await?;
+    let waits = application.is_some();
+    let confirmed = application.filter(|application| application.state == applications::State::Confirmed);
+    match confirmed.and_then(|application| application.round_id) {
         Some(id) => {
             let round = rounds::lock(ctx.conn, id).await?;
-            Ok(round::sentence_within(ctx.now.date_naive(), &Round { name: markdown::escape(&round.name), ..round }))
+            Ok(round::sentence_within(ctx.now.date_naive(), &escaped(&round)))
         }
-        None => sentence(ctx).await,
+        None => sentence(ctx, waits).await,
     }
+}
+
+fn escaped(round: &Round) -> Round {
+    Round { name: markdown::escape(&round.name), ..round.clone() }
 }
 
 /// Opens a round. Confirmed applications that waited are in, as far as there are places, and hear so; those without a place hear that too; and whoever did
@@ -234,7 +242,7 @@ pub async fn end(ctx: &mut Context<'_>, id: Uuid) -> Result<usize> {
     round.may(Action::End)?;
     rounds::set_state(ctx.conn, id, Action::End.to()).await?;
     let people = partnerships::end_of_round(ctx.conn, id, ctx.now).await?;
-    let letter = RoundEnded { name: markdown::escape(&round.name), round: sentence(ctx).await? };
+    let letter = RoundEnded { name: markdown::escape(&round.name), round: sentence(ctx, false).await? };
     let mut told = 0;
     for person in people {
         if let Some(person) = people::find(ctx.conn, person).await?.filter(|person| person.left_at.is_none()) {

@@ -11,7 +11,6 @@ use crate::{
     store::{
         applications::{self, Application, State},
         people::{self, Person},
-        recipients::Recipient,
         subscriptions,
         tokens::Purpose,
     },
@@ -35,16 +34,18 @@ pub async fn applied(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<O
 
 /// A reply to a letter about an application: a correction, a "yes", or both.
 pub async fn replied(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<Option<Outcome>> {
-    let person = people::ensure(ctx.conn, incoming.writer_id, ctx.now).await?;
+    let Some(person) = people::person_of(ctx.conn, incoming.writer_id).await? else { return Ok(None) };
     let Some(application) = applications::find_live(ctx.conn, person.id).await? else { return Ok(None) };
-    let says_yes = Command::read_yes_no(&incoming.reply.text) == Some(true);
+    // The one word may stand in the subject.
+    let says_yes = Command::read_yes_no(&incoming.reply.text) == Some(true) || ctx.command(incoming) == Some(Command::Confirm);
     // Below a "yes" stands our own letter, quoted: only what is written beside the "yes" changes anything.
     let own = answers::read_form_knowing(&incoming.reply.text, &ctx.site.programme, &application.answers);
     let reading = if says_yes { own } else { read(ctx, incoming, &application.answers) };
-    // A "yes" that answers no letter of ours proves a domain and no mailbox, so a colleague could say it: it is asked for instead.
-    let proves_mailbox = matches!(incoming.claimed.recipient, Recipient::Reply { .. });
     match (says_yes, says_nothing(&reading)) {
-        (true, true) if !proves_mailbox && application.state == State::Draft => understood(ctx, incoming, &person, application, reading).await.map(Some),
+        // Whoever can write in the name of a domain could say yes for anybody there: the letter that asks goes to the mailbox itself.
+        (true, true) if !incoming.proves_mailbox() && application.state != State::Confirmed => {
+            understood(ctx, incoming, &person, application, reading).await.map(Some)
+        }
         (true, true) => confirmed(ctx, incoming, &person, application).await.map(Some),
         (_, false) => understood(ctx, incoming, &person, application, reading).await.map(Some),
         (false, true) => Ok(None),
@@ -54,7 +55,7 @@ pub async fn replied(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<O
 /// What the letter says that is new: quotations are read as well, since some people answer inside them, but what they only repeat is no answer.
 fn read(ctx: &Context<'_>, incoming: &Incoming<'_>, known: &Answers) -> FormReading {
     let mut reading = answers::read_form_knowing(incoming.message.text(), &ctx.site.programme, known);
-    reading.answers.0.retain(|key, answer| known.get(key) != Some(answer));
+    reading.answers = reading.answers.differing_from(known);
     reading
 }
 
@@ -76,7 +77,7 @@ async fn living_application(ctx: &mut Context<'_>, person: &Person) -> Result<(A
 
 async fn send_form(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person, application: &Application) -> Result<()> {
     let form = answers::blank_form(&ctx.site.programme, &application.answers);
-    let letter = Form { round: rounds::sentence(ctx).await?, form: form.lines().map(|line| format!("    {line}\n")).collect() };
+    let letter = Form { round: rounds::sentence(ctx, true).await?, form: form.lines().map(|line| format!("    {line}\n")).collect() };
     ctx.write(person, &letter, Sending::answering(incoming).asking(Purpose::SignUp, Some(application.id))).await?;
     Ok(())
 }
@@ -85,7 +86,7 @@ async fn understood(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Per
     application.answers.correct_with(reading.answers);
     applications::set_answers(ctx.conn, application.id, &application.answers, ctx.now).await?;
     let person = &with_name(ctx, person, &application.answers).await?;
-    let programme = &ctx.site.programme;
+    let (programme, round) = (&ctx.site.programme, rounds::sentence_for(ctx, person.id).await?);
     let letter = Understood {
         confirmed: application.state == State::Confirmed,
         known: known(programme, &application.answers),
@@ -93,7 +94,7 @@ async fn understood(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Per
         missing: missing(programme, &application.answers),
         example: example(programme),
         rules: programme.rules.clone(),
-        round: rounds::sentence(ctx).await?,
+        round,
     };
     let outcome = if letter.missing.is_empty() { "understood" } else { "understood in part" };
     ctx.write(person, &letter, Sending::answering(incoming).asking(Purpose::SignUp, Some(application.id))).await?;

@@ -78,7 +78,7 @@ pub async fn leave(ctx: &mut Context<'_>, person: Uuid) -> Result<bool> {
 }
 
 /// The path of the page that leaves the topics by one click: signed, so that it leaves for nobody else.
-pub fn leave_path(ctx: &Context<'_>, person: Uuid) -> String {
+fn leave_path(ctx: &Context<'_>, person: Uuid) -> String {
     format!("/leave/{}", ctx.site.secret.signed_id("leave", person))
 }
 

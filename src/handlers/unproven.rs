@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Days that such a letter waits.
-pub const HELD_DAYS: i64 = 7;
+const HELD_DAYS: i64 = 7;
 /// Questions in a day to one stranger's mailbox, however its address is spelled.
 const ASKS_A_DAY: usize = 3;
 /// Of a subject, so many characters are shown.
@@ -40,7 +40,7 @@ pub async fn ask(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<Outco
     let sending =
         Sending { answers: Some(incoming.message), ..Sending::about(ctx.now.date_naive().to_string()) }.asking(Purpose::Vouch, Some(incoming.claimed.id));
     let (called, language) = person.as_ref().map_or(("", "en"), |person| (person.called(), person.language.as_str()));
-    let asked = ctx.write_to(incoming.writer_id, incoming.writer, called, language, &WasItYou { subject, days: HELD_DAYS }, sending).await?;
+    let asked = ctx.write_to(incoming.writer_id, incoming.writer, called, language, &WasItYou { subject, days: HELD_DAYS, again: false }, sending).await?;
     Ok(if asked { "held; its writer's mailbox is asked" } else { "held; its writer's mailbox was asked already" }.into())
 }
 
@@ -54,13 +54,14 @@ async fn asked_alike(ctx: &mut Context<'_>, writer: &EmailAddress) -> Result<usi
 /// The mailbox answers about the letter it was asked about, which is handled now, or dropped. A yes says nothing of others: a forger may have written them
 /// meanwhile. About the next of them it is asked now.
 pub async fn answered(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mailbox: Uuid) -> Result<Outcome> {
-    let Some(own) = Command::read_yes_no(&incoming.reply.text) else {
-        super::help::puzzled(ctx, incoming).await?;
-        return Ok("an answer that says neither yes nor no".into());
-    };
     let asked = match &incoming.claimed.recipient {
         Recipient::Reply { subject, .. } => *subject,
         Recipient::Service(_) | Recipient::Alias { .. } | Recipient::Bounce { .. } => None,
+    };
+    let Some(own) = Command::read_yes_no(&incoming.reply.text) else {
+        let letter = WasItYou { subject: String::new(), days: HELD_DAYS, again: true };
+        ctx.write_to(mailbox, incoming.writer, "", "en", &letter, Sending::answering(incoming).asking(Purpose::Vouch, asked)).await?;
+        return Ok("an answer that says neither yes nor no; asked again".into());
     };
     let known = match asked {
         Some(letter) => inbox::vouch(ctx.conn, letter, mailbox, own, ctx.now).await?,
@@ -82,7 +83,7 @@ async fn ask_about_the_next(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mail
     let subject = if person.is_some() { markdown::escape(&harmless(&held.subject)) } else { String::new() };
     let (called, language) = person.as_ref().map_or(("", "en"), |person| (person.called(), person.language.as_str()));
     let sending = Sending { answers: Some(&held), ..Sending::about(letter.to_string()) }.asking(Purpose::Vouch, Some(letter));
-    ctx.write_to(mailbox, incoming.writer, called, language, &WasItYou { subject, days: HELD_DAYS }, sending).await?;
+    ctx.write_to(mailbox, incoming.writer, called, language, &WasItYou { subject, days: HELD_DAYS, again: false }, sending).await?;
     Ok(())
 }
 

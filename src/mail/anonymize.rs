@@ -27,8 +27,9 @@ use std::borrow::Cow;
 
 use mail_builder::MessageBuilder;
 use mail_builder::headers::{address::Address, date::Date, message_id::MessageId};
-use mail_parser::{HeaderName, HeaderValue, Message, MessageParser};
+use mail_parser::{HeaderName, Message};
 
+use super::{charset, mime};
 use crate::domain::address::EmailAddress;
 
 mod addresses;
@@ -43,8 +44,6 @@ use addresses::Replacer;
 
 /// Of the letters that a letter follows, this many pass on: the first, which names the thread, and the last ones.
 const REFERENCES_AT_MOST: usize = 50;
-/// A longer identifier fits no header line (RFC 5322 2.1.1) and no index of the database: it counts as none.
-const LONGEST_ID: usize = 900;
 /// A subject is cut behind this many characters.
 const LONGEST_SUBJECT: usize = 400;
 
@@ -61,6 +60,8 @@ pub struct Parties {
     pub reader_address: EmailAddress,
     /// Where the writer writes to the reader.
     pub reader_alias: EmailAddress,
+    /// Every other address that we know the reader by, and those of a third partner, each with the alias under which the writer knows them.
+    pub others: Vec<(EmailAddress, EmailAddress)>,
     /// In a trio the third partner, to whom the letter goes as well: name, and the alias that the reader knows.
     pub third: Option<(String, EmailAddress)>,
 }
@@ -95,8 +96,8 @@ pub enum RelayRefusal {
     /// It has no header, or its structure makes no sense.
     #[error("the letter can't be read")]
     Unparsable,
-    /// Parts within parts without end.
-    #[error("the letter has parts within parts without end")]
+    /// Parts within parts, or one after the other, without end.
+    #[error("the letter has parts without end")]
     TooNested,
     /// Everything in it had to be left out.
     #[error("nothing is left of the letter that can be passed on")]
@@ -146,9 +147,15 @@ pub enum RelayRefusal {
 ///
 /// `our_domain` ends the identifiers of pictures. Errors say why the letter can't be passed on.
 pub fn relay(raw: &[u8], parties: &Parties, threading: &Threading, our_domain: &str) -> Result<Vec<u8>, RelayRefusal> {
-    let message = MessageParser::default().parse(raw).ok_or(RelayRefusal::Unparsable)?;
+    let raw = charset::header_as_utf8(charset::without_mbox_line(raw));
+    let message = match mime::parse(&raw) {
+        Ok(message) => message.ok_or(RelayRefusal::Unparsable)?,
+        Err(mime::Unread::TooManyParts) => return Err(RelayRefusal::TooNested),
+        Err(mime::Unread::Broken) => return Err(RelayRefusal::Unparsable),
+    };
     let hidden = parties.writer_addresses.iter().map(|real| (real, &parties.writer_alias));
-    let replacer = Replacer::new(hidden.chain([(&parties.reader_address, &parties.reader_alias)]));
+    let others = parties.others.iter().map(|(real, alias)| (real, alias));
+    let replacer = Replacer::new(hidden.chain([(&parties.reader_address, &parties.reader_alias)]).chain(others));
     let seed = seed(&threading.message_id);
     let body = parts::Rebuilding::new(&message, &replacer, &seed, our_domain).body()?;
 
@@ -172,26 +179,16 @@ pub fn relay(raw: &[u8], parties: &Parties, threading: &Threading, our_domain: &
         let last = &rest[rest.len().saturating_sub(REFERENCES_AT_MOST - 1)..];
         letter = letter.references(MessageId::new_list(first.iter().chain(last).cloned()));
     }
-    let mut out = Vec::with_capacity(raw.len() + 1024);
+    let mut out = Vec::new();
     letter.header("MIME-Version", mail_builder::headers::raw::Raw::new("1.0")).body(body).serialize(&mut out);
     Ok(out)
 }
 
 /// The identifiers that a letter names, for the caller to map; empty where there are none or the letter can't be read.
 pub fn mentioned_ids(raw: &[u8]) -> MentionedIds {
-    let Some(message) = MessageParser::default().parse_headers(raw) else { return MentionedIds::default() };
-    let all = |name: HeaderName<'_>| message.header_values(name).flat_map(|value| ids(value)).collect::<Vec<_>>();
+    let Some(message) = mime::parse_header(charset::without_mbox_line(raw)) else { return MentionedIds::default() };
+    let all = |name: HeaderName<'static>| mime::ids(&message, name);
     MentionedIds { message_id: all(HeaderName::MessageId).into_iter().next(), in_reply_to: all(HeaderName::InReplyTo), references: all(HeaderName::References) }
-}
-
-fn ids(value: &HeaderValue<'_>) -> Vec<String> {
-    let all: Vec<&str> = match value {
-        HeaderValue::Text(id) => vec![id],
-        HeaderValue::TextList(ids) => ids.iter().map(AsRef::as_ref).collect(),
-        _ => Vec::new(),
-    };
-    let sound = |id: &&str| !id.is_empty() && id.len() <= LONGEST_ID && !id.contains(char::is_control);
-    all.into_iter().map(|id| id.trim().trim_matches(['<', '>'])).filter(sound).map(str::to_owned).collect()
 }
 
 /// Sixteen hexadecimal digits that the new identifier determines: boundaries must be the same at each try, and tell nothing.
@@ -205,18 +202,12 @@ fn mailbox<'x>(name: Option<String>, address: &EmailAddress) -> Address<'x> {
 
 /// When the writer sent it, in seconds since 1970, if it says so in a way that makes sense.
 fn sent(message: &Message<'_>) -> Option<i64> {
-    message.date().filter(|date| date.is_valid() && date.year >= 1970).map(mail_parser::DateTime::to_timestamp)
+    mime::date(message).map(|date| date.timestamp()).filter(|seconds| *seconds >= 0)
 }
 
 fn subject(message: &Message<'_>, replacer: &Replacer) -> Result<Option<String>, RelayRefusal> {
     let Some(given) = message.subject() else { return Ok(None) };
-    let field = message.root_part().headers.iter().rfind(|field| field.name == HeaderName::Subject);
-    let given = match field.and_then(|field| message.raw_message().get(field.offset_start as usize..field.offset_end as usize)) {
-        // Bytes in no charset that it names, against RFC 5322 and 6532: read as text parts are.
-        Some(raw) if given.contains(char::REPLACEMENT_CHARACTER) && std::str::from_utf8(raw).is_err() => Cow::Owned(text::in_charset(raw, None)?),
-        _ => Cow::Borrowed(given),
-    };
-    let subject = one_line(&replacer.plain(&given)?);
+    let subject = one_line(&replacer.plain(given)?);
     Ok(Some(match subject.char_indices().nth(LONGEST_SUBJECT) {
         Some((end, _)) => format!("{}…", &subject[..end]),
         None => subject,
@@ -231,6 +222,8 @@ fn one_line(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mail_parser::MessageParser;
+
     use super::*;
 
     const REAL: &str = "zoe@quill-home.example";
@@ -247,6 +240,7 @@ mod tests {
             writer_alias: address("w5@pairpost.localhost"),
             reader_address: address("dana@reader-mail.example"),
             reader_alias: address("b7@pairpost.localhost"),
+            others: Vec::new(),
             third: None,
         }
     }
@@ -452,6 +446,10 @@ mod tests {
             (
                 "Content-Type: multipart/alternative; boundary=q\r\n\r\n--q\r\nContent-Type: text/enriched\r\n\r\nx\r\n--q--\r\n".into(),
                 RelayRefusal::NothingLeft,
+            ),
+            (
+                format!("Content-Type: multipart/mixed; boundary=q\r\n\r\n{}", "--q\r\nContent-Type: text/plain\r\n\r\nx\r\n".repeat(300)),
+                RelayRefusal::TooNested,
             ),
             ((0..40).map(|n| format!("Content-Type: multipart/mixed; boundary=q{n}\r\n\r\n--q{n}\r\n")).collect(), RelayRefusal::TooNested),
         ] {

@@ -49,6 +49,19 @@ pub enum Action {
     Expanded,
 }
 
+impl Action {
+    /// Its word in a report, and in the record.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Failed => "failed",
+            Self::Delayed => "delayed",
+            Self::Delivered => "delivered",
+            Self::Relayed => "relayed",
+            Self::Expanded => "expanded",
+        }
+    }
+}
+
 /// Why a letter did not arrive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -67,6 +80,21 @@ pub enum FailureClass {
     Content,
     /// Another reason, or none given.
     Other,
+}
+
+impl FailureClass {
+    /// Its word in the record.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Hard => "hard",
+            Self::Soft => "soft",
+            Self::Blocked => "blocked",
+            Self::Full => "full",
+            Self::Expired => "expired",
+            Self::Content => "content",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// Reads a bounce, whether or not it is a report by RFC 3464. Empty where nothing can be read.

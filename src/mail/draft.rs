@@ -47,8 +47,6 @@ pub struct Draft {
     pub list: Option<ListFields>,
     /// Sent to many: `Precedence: bulk`, which keeps absence notes away.
     pub bulk: bool,
-    /// Further header fields, by name and value; a name that RFC 5322 3.6.8 does not allow is left out.
-    pub extra: Vec<(String, String)>,
 }
 
 /// The list that a letter belongs to (RFC 2369, RFC 2919, RFC 8058).
@@ -96,9 +94,6 @@ impl Draft {
         }
         for (name, value) in self.list.iter().flat_map(ListFields::fields) {
             letter = letter.header(name, value);
-        }
-        for (name, value) in self.extra.iter().filter(|(name, _)| is_field_name(name)) {
-            letter = letter.header(name.as_str(), Text::new(one_line(value)));
         }
         let mut bytes = Vec::new();
         letter.body(self.body()).serialize(&mut bytes);
@@ -184,10 +179,6 @@ fn one_line(text: &str) -> String {
     text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-fn is_field_name(name: &str) -> bool {
-    !name.is_empty() && name.len() <= 76 && name.bytes().all(|b| b.is_ascii_graphic() && b != b':')
-}
-
 /// From the message id alone, so that the same draft gives the same bytes. `=_` never occurs in quoted-printable (RFC 2045 6.7), so no part can hold it.
 fn boundary(message_id: &str) -> String {
     let id: String = message_id.chars().filter(char::is_ascii_alphanumeric).take(50).collect();
@@ -261,7 +252,6 @@ mod tests {
             auto_submitted: Some("auto-generated"),
             list: None,
             bulk: false,
-            extra: Vec::new(),
         }
     }
 
@@ -307,7 +297,6 @@ mod tests {
         draft.message_id = evil.into();
         draft.in_reply_to = Some(evil.into());
         draft.references = vec![evil.into()];
-        draft.extra = vec![("X-Note".into(), evil.into()), (evil.into(), "x".into()), ("".into(), "x".into())];
         draft.list = Some(ListFields {
             name: evil.into(),
             id: evil.into(),
@@ -338,7 +327,6 @@ mod tests {
                 "List-Post",
                 "List-Archive",
                 "List-Help",
-                "X-Note",
                 "MIME-Version",
                 "Content-Type"
             ]
@@ -356,7 +344,6 @@ mod tests {
         draft.message_id = format!("{long}@pairs.test");
         draft.in_reply_to = Some(long.clone());
         draft.references = vec![long.clone(); 3];
-        draft.extra = vec![("X-Long".into(), long.clone())];
         draft.list = Some(ListFields {
             name: long.clone(),
             id: "topics.pairs.test".into(),

@@ -1,6 +1,6 @@
 //! A letter's Markdown made its two parts: plain text that is pleasant to read, and quiet HTML.
 //!
-//! The source is a template's. People's words enter it through [`escape`] or [`verbatim`], so that they stay words.
+//! The source is a template's. People's words enter it through [`escape`], so that they stay words.
 
 use pulldown_cmark::{CodeBlockKind, CowStr, Event, HeadingLevel, Parser, Tag, TagEnd};
 
@@ -22,7 +22,7 @@ pub fn render(markdown: &str, language: &str, title: &str) -> Rendered {
 }
 
 /// A person's words made harmless inside Markdown: no link, heading, list, emphasis or HTML comes of them. Line breaks stay line breaks.
-/// For words inside an indented or fenced block use [`verbatim`].
+/// Inside an indented block nothing is escaped: there each line of theirs is indented instead.
 pub fn escape(words: &str) -> String {
     let mut out = String::with_capacity(words.len() + 16);
     for (i, line) in words.trim().lines().enumerate() {
@@ -40,12 +40,6 @@ pub fn escape(words: &str) -> String {
         }
     }
     out
-}
-
-/// A person's words on one line, as they are, for an indented or fenced block, where nothing is escaped and nothing has meaning but the end of the block.
-pub fn verbatim(words: &str) -> String {
-    let line = words.split(|c: char| c.is_whitespace() || c.is_control()).filter(|w| !w.is_empty()).collect::<Vec<_>>().join(" ");
-    line.replace("```", "'''").replace("~~~", "---")
 }
 
 /// The plain text of a letter.
@@ -97,7 +91,7 @@ fn page(body: &str, language: &str, title: &str) -> String {
         "<!doctype html>\n<html lang=\"{language}\" dir=\"{direction}\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta name=\"color-scheme\" content=\"light dark\">\n\
          <meta name=\"supported-color-schemes\" content=\"light dark\">\n<title>{safe_title}</title>\n<style>:root {{ color-scheme: light dark }}</style>\n</head>\n\
-         <body style=\"margin:0;padding:1em\">\n<div style=\"max-width:38em;margin:0 auto;font:1em/1.5 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif\">\n\
+         <body style=\"margin:0;padding:1em\">\n<div style=\"max-width:38em;margin:0 auto;overflow-wrap:anywhere;font:1em/1.5 system-ui,-apple-system,'Segoe UI',Roboto,sans-serif\">\n\
          {body}</div>\n</body>\n</html>\n"
     )
 }
@@ -371,6 +365,5 @@ mod tests {
             }
         }
         assert_eq!(to_html(&escape("> one\n\ntwo")), "<p>&gt; one<br />\n<br />\ntwo</p>\n");
-        assert_eq!(verbatim("a\r\n\n  b\u{0}```"), "a b '''");
     }
 }

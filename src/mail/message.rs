@@ -2,13 +2,18 @@
 //!
 //! Reading never fails. What was missing or crooked is listed as a [`Defect`], and a fact that could be read in
 //! two ways is absent: above all [`Message::from`], on which identity rests.
-use chrono::{DateTime, FixedOffset, NaiveDate, TimeZone, Utc};
+use std::borrow::Cow;
+
+use chrono::{DateTime, Utc};
 use mail_parser::{Address, HeaderName, HeaderValue, MimeHeaders, PartType};
 use serde::Serialize;
 
-use super::charset::{decoded, header_as_utf8, header_end, lines_of, without_mbox_line};
+use super::charset::{self, header_as_utf8, header_end, lines_of, without_mbox_line};
 use super::{flowed, html, mime};
 use crate::domain::address::EmailAddress;
+
+/// Of one part so many octets of words are read: what is beyond is no person's, and would be held in memory several times over.
+const MAX_WORDS: usize = 2 << 20;
 
 /// One letter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,6 +63,7 @@ pub struct Part {
     /// The file name offered.
     pub filename: Option<String>,
     /// The decoded words of a text part, of `message/*` (a returned letter as it stands) and of anything else under a kilobyte of text; else `None`.
+    /// Two MiB at most.
     pub text: Option<String>,
 }
 
@@ -83,6 +89,8 @@ pub enum Defect {
     WrongCharset,
     /// A transfer encoding that could not be undone.
     BrokenEncoding,
+    /// More words in one part than anybody writes; the rest was not read.
+    CutWords,
     /// More MIME parts than any person's letter has; only the header was read.
     TooManyParts,
     /// A MIME structure so broken that only the header was read.
@@ -95,7 +103,10 @@ impl Message {
         let size = raw.len();
         let raw = without_mbox_line(raw);
         let mut defects = Vec::new();
-        let raw = header_as_utf8(raw, &mut defects);
+        let raw = header_as_utf8(raw);
+        if matches!(raw, Cow::Owned(_)) {
+            defects.push(Defect::RawHeaderCharset);
+        }
         let (parsed, has_body) = match mime::parse(&raw) {
             Ok(parsed) => (parsed, true),
             Err(unread) => {
@@ -113,8 +124,8 @@ impl Message {
 
         let fields: Vec<_> = fields(&parsed);
         let (from, from_name) = read_from(&parsed, &fields, from_lines(&raw), &mut defects);
-        let date = fields.iter().find(|(name, _)| name == "date").and_then(|(_, value)| mail_parser::DateTime::parse_rfc822(value)).and_then(|d| moment(&d));
-        let message_id = ids(&parsed, &HeaderName::MessageId).into_iter().next();
+        let date = mime::date(&parsed);
+        let message_id = mime::ids(&parsed, HeaderName::MessageId).into_iter().next();
         if date.is_none() {
             defects.push(Defect::NoDate);
         }
@@ -133,8 +144,8 @@ impl Message {
             delivered_to: delivered_to(&fields),
             subject: one_line(parsed.subject().unwrap_or_default()),
             message_id,
-            in_reply_to: ids(&parsed, &HeaderName::InReplyTo),
-            references: ids(&parsed, &HeaderName::References),
+            in_reply_to: mime::ids(&parsed, HeaderName::InReplyTo),
+            references: mime::ids(&parsed, HeaderName::References),
             date,
             fields,
             parts,
@@ -280,39 +291,8 @@ fn delivered_to(fields: &[(String, String)]) -> Vec<EmailAddress> {
         .collect()
 }
 
-/// Message ids of a field, without brackets, white space or anything that could end a header line.
-fn ids(parsed: &mail_parser::Message<'_>, name: &HeaderName<'static>) -> Vec<String> {
-    let clean = |id: &str| -> String { id.chars().filter(|c| !c.is_whitespace() && !c.is_control() && !matches!(c, '<' | '>')).collect() };
-    parsed
-        .header_values(name.clone())
-        .flat_map(|value| match value {
-            HeaderValue::Text(id) => vec![clean(id)],
-            HeaderValue::TextList(list) => list.iter().map(|id| clean(id)).collect(),
-            HeaderValue::Address(_) | HeaderValue::DateTime(_) | HeaderValue::ContentType(_) | HeaderValue::Received(_) | HeaderValue::Empty => Vec::new(),
-        })
-        .filter(|id| !id.is_empty() && id.len() <= 900)
-        .collect()
-}
-
-fn moment(date: &mail_parser::DateTime) -> Option<DateTime<Utc>> {
-    let seconds = (i32::from(date.tz_hour) * 60 + i32::from(date.tz_minute)) * 60;
-    let offset = FixedOffset::east_opt(if date.tz_before_gmt { -seconds } else { seconds })?;
-    // A leap second (60) is allowed by RFC 5322 3.3; chrono takes 59.
-    let local = NaiveDate::from_ymd_opt(i32::from(date.year), u32::from(date.month), u32::from(date.day))?.and_hms_opt(
-        u32::from(date.hour),
-        u32::from(date.minute),
-        u32::from(date.second.min(59)),
-    )?;
-    Some(offset.from_local_datetime(&local).single()?.to_utc())
-}
-
 fn fields(parsed: &mail_parser::Message<'_>) -> Vec<(String, String)> {
-    parsed.headers_raw().map(|(name, value)| (name.trim().to_ascii_lowercase(), unfold(value))).collect()
-}
-
-/// RFC 5322 2.2.3: line breaks within a field go, the white space around them stays as one blank.
-fn unfold(value: &str) -> String {
-    value.split(['\r', '\n']).map(str::trim).filter(|l| !l.is_empty()).collect::<Vec<_>>().join(" ")
+    parsed.headers_raw().map(|(name, value)| (name.trim().to_ascii_lowercase(), mime::unfold(value))).collect()
 }
 
 /// One line without control characters, its white space folded.
@@ -332,15 +312,15 @@ fn parts(parsed: &mail_parser::Message<'_>) -> Vec<Part> {
             None => "text/plain".into(),
         };
         let text = match &part.body {
-            PartType::Text(text) | PartType::Html(text) => Some(text.to_string()),
+            PartType::Text(text) | PartType::Html(text) => Some(head(text).to_owned()),
             PartType::Message(_) => {
                 let (start, end) = (part.raw_body_offset() as usize, part.raw_end_offset() as usize);
                 let nested = part.message().map(|m| m.raw_message()).filter(|_| part.encoding != mail_parser::Encoding::None);
-                nested.or_else(|| parsed.raw_message().get(start..end)).map(|bytes| String::from_utf8_lossy(bytes).into_owned())
+                nested.or_else(|| parsed.raw_message().get(start..end)).map(|bytes| String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_WORDS)]).into_owned())
             }
             PartType::Binary(bytes) | PartType::InlineBinary(bytes) => {
                 let textual = content_type.starts_with("message/") || bytes.len() < 1024;
-                std::str::from_utf8(bytes).ok().filter(|_| textual).map(str::to_owned)
+                std::str::from_utf8(bytes).ok().filter(|_| textual).map(|text| head(text).to_owned())
             }
             PartType::Multipart(_) => None,
         };
@@ -361,12 +341,12 @@ fn words(parsed: &mail_parser::Message<'_>, defects: &mut Vec<Defect>) -> String
         let Some(part) = parsed.part(id) else { continue };
         match &part.body {
             PartType::Text(_) if part.content_type().is_none_or(|t| t.subtype().is_none_or(|s| s.eq_ignore_ascii_case("plain"))) => {
-                let text = decoded(parsed, part, defects);
+                let text = read(parsed, part, defects);
                 let flow = part.content_type().and_then(|t| t.attribute("format")).is_some_and(|f| f.eq_ignore_ascii_case("flowed"));
                 let del_sp = part.content_type().and_then(|t| t.attribute("delsp")).is_some_and(|f| f.eq_ignore_ascii_case("yes"));
                 plain.push(if flow { flowed::unflow(&text, del_sp) } else { text.into_owned() });
             }
-            PartType::Html(_) => plain.push(html::to_text(&decoded(parsed, part, defects))),
+            PartType::Html(_) => plain.push(html::to_text(&read(parsed, part, defects))),
             PartType::Text(_) | PartType::Binary(_) | PartType::InlineBinary(_) | PartType::Message(_) | PartType::Multipart(_) => {}
         }
     }
@@ -374,9 +354,29 @@ fn words(parsed: &mail_parser::Message<'_>, defects: &mut Vec<Defect>) -> String
     if text.trim().is_empty() {
         // Some clients send an empty text/plain beside the HTML that holds the words.
         let bodies = parsed.html_body.iter().filter_map(|&id| parsed.part(id)).filter(|p| matches!(p.body, PartType::Html(_)));
-        text = bodies.map(|part| html::to_text(&decoded(parsed, part, defects))).collect::<Vec<_>>().join("\n");
+        text = bodies.map(|part| html::to_text(&read(parsed, part, defects))).collect::<Vec<_>>().join("\n");
     }
     lines_of(&text)
+}
+
+/// A text part's words, as many as are read of one; empty where they can't be.
+fn read<'x>(parsed: &'x mail_parser::Message<'_>, part: &'x mail_parser::MessagePart<'_>, defects: &mut Vec<Defect>) -> Cow<'x, str> {
+    let Ok(words) = charset::words(parsed, part) else {
+        defects.push(Defect::WrongCharset);
+        return Cow::Borrowed("");
+    };
+    let found =
+        [(words.broken_encoding, Defect::BrokenEncoding), (words.wrong_charset, Defect::WrongCharset), (words.text.len() > MAX_WORDS, Defect::CutWords)];
+    defects.extend(found.into_iter().filter_map(|(is_so, defect)| is_so.then_some(defect)));
+    match words.text {
+        Cow::Borrowed(text) => head(text).into(),
+        Cow::Owned(text) => head(&text).to_owned().into(),
+    }
+}
+
+/// As much of a text as is kept.
+fn head(text: &str) -> &str {
+    &text[..text.floor_char_boundary(MAX_WORDS)]
 }
 
 #[cfg(test)]

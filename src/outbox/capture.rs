@@ -9,13 +9,15 @@ use anyhow::{Context, Result};
 use chrono::Utc;
 use uuid::Uuid;
 
+use super::sign::Signed;
 use crate::domain::address::{EmailAddress, base32};
 
 /// Keeps a letter: whole in `new`, or not at all. The same letter again (a crash before it was marked) takes the place of the first.
 /// The return path stands in its first line, as the last server of a letter writes it (RFC 5321 4.4).
-pub async fn keep(root: PathBuf, from: Option<EmailAddress>, to: EmailAddress, id: Uuid, letter: Vec<u8>) -> Result<()> {
+pub async fn keep(root: PathBuf, from: Option<EmailAddress>, to: EmailAddress, id: Uuid, letter: &Signed<'_>) -> Result<()> {
     let mut delivered = format!("Return-Path: <{}>\r\n", from.as_ref().map(EmailAddress::as_str).unwrap_or_default()).into_bytes();
-    delivered.extend_from_slice(&letter);
+    delivered.extend_from_slice(letter.signature.as_bytes());
+    delivered.extend_from_slice(&letter.letter);
     tokio::task::spawn_blocking(move || write(&root.join(folder(&to)), id, &delivered)).await?
 }
 
@@ -62,11 +64,12 @@ mod tests {
         {
             let to = EmailAddress::parse(address).expect("reads");
             for _ in 0..2 {
-                keep(root.path().to_owned(), None, to.clone(), Uuid::from_u128(5), b"Subject: x\r\n\r\nhi\r\n".to_vec()).await.expect("kept");
+                let letter = Signed { signature: "X: y\r\n".into(), letter: b"Subject: x\r\n\r\nhi\r\n".into() };
+                keep(root.path().to_owned(), None, to.clone(), Uuid::from_u128(5), &letter).await.expect("kept");
             }
             let new: Vec<_> = fs::read_dir(root.path().join(name).join("new")).expect("a Maildir").flatten().collect();
             assert_eq!(new.len(), 1, "{address}");
-            assert_eq!(fs::read(new[0].path()).expect("a letter"), b"Return-Path: <>\r\nSubject: x\r\n\r\nhi\r\n");
+            assert_eq!(fs::read(new[0].path()).expect("a letter"), b"Return-Path: <>\r\nX: y\r\nSubject: x\r\n\r\nhi\r\n");
         }
     }
 

@@ -11,6 +11,7 @@ use smtp_proto::{EXT_8BIT_MIME, EXT_PIPELINING, EXT_SIZE, EXT_SMTP_UTF8, Respons
 use tokio::io::AsyncWriteExt;
 
 use super::connection::{Connection, Dialer};
+use super::sign::Signed;
 use crate::{config::Delivery, domain::address::EmailAddress, mail::bounce};
 
 /// Letters on one connection: some servers want a limit.
@@ -21,6 +22,8 @@ const IDLE: Duration = Duration::from_secs(30);
 const CIRCUIT: u32 = 3;
 /// The letter's bytes and the hop's last word on them may take so many times a step's time: RFC 5321 4.5.3.2.6 grants ten minutes.
 const BODY_PATIENCE: u32 = 5;
+/// A larger letter is written in pieces of so many octets, so that no second copy of it has to be held.
+const PIECE: usize = 256 << 10;
 
 /// Why a letter was not taken.
 #[derive(Debug)]
@@ -32,14 +35,14 @@ pub enum Failure {
 }
 
 /// A letter as it travels.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct Parcel<'a> {
     /// The envelope's sender; `None` is the null reverse-path.
     pub from: Option<&'a EmailAddress>,
     /// The envelope's recipient.
     pub to: &'a EmailAddress,
-    /// Lines that end in CRLF, the last one too; no CR or LF besides.
-    pub letter: &'a [u8],
+    /// Its lines end in CRLF, the last one too; no CR or LF besides.
+    pub letter: &'a Signed<'a>,
 }
 
 /// The smarthost.
@@ -188,9 +191,9 @@ async fn dialogue(connection: &mut Connection, parcel: Parcel<'_>) -> Said {
 fn commands(connection: &Connection, parcel: Parcel<'_>) -> Result<[String; 3], Response<String>> {
     let mut mail = format!("MAIL FROM:<{}>", parcel.from.map(EmailAddress::as_str).unwrap_or_default());
     if connection.offers(EXT_SIZE) {
-        mail.push_str(&format!(" SIZE={}", parcel.letter.len()));
+        mail.push_str(&format!(" SIZE={}", parcel.letter.signature.len() + parcel.letter.letter.len()));
     }
-    if connection.offers(EXT_8BIT_MIME) && !parcel.letter.is_ascii() {
+    if connection.offers(EXT_8BIT_MIME) && !parcel.letter.letter.is_ascii() {
         mail.push_str(" BODY=8BITMIME");
     }
     if needs_smtputf8(parcel) {
@@ -205,7 +208,8 @@ fn commands(connection: &Connection, parcel: Parcel<'_>) -> Result<[String; 3], 
 
 /// An address or a header field beyond ASCII (RFC 6531 3.4).
 fn needs_smtputf8(parcel: Parcel<'_>) -> bool {
-    let header = parcel.letter.windows(4).position(|four| four == b"\r\n\r\n").map_or(parcel.letter, |end| &parcel.letter[..end]);
+    let letter = parcel.letter.letter.as_ref();
+    let header = letter.windows(4).position(|four| four == b"\r\n\r\n").map_or(letter, |end| &letter[..end]);
     parcel.to.is_international() || parcel.from.is_some_and(EmailAddress::is_international) || !header.is_ascii()
 }
 
@@ -242,13 +246,14 @@ async fn one_by_one(connection: &mut Connection, commands: &[String; 3]) -> Resu
     Ok((reply.code != 354).then_some(reply))
 }
 
-/// The letter, dots doubled at the beginning of lines (RFC 5321 4.5.2), in one write.
-async fn body(connection: &mut Connection, letter: &[u8]) -> Result<Response<String>, Error> {
-    let bytes = stuffed(letter);
+/// The letter, dots doubled at the beginning of lines (RFC 5321 4.5.2), in one write unless it is large.
+async fn body(connection: &mut Connection, letter: &Signed<'_>) -> Result<Response<String>, Error> {
     let client = &mut connection.client;
     let patience = client.timeout * BODY_PATIENCE;
     tokio::time::timeout(patience, async {
-        client.stream.write_all(&bytes).await?;
+        for piece in stuffed(letter) {
+            client.stream.write_all(&piece).await?;
+        }
         client.stream.flush().await?;
         client.read().await
     })
@@ -256,19 +261,34 @@ async fn body(connection: &mut Connection, letter: &[u8]) -> Result<Response<Str
     .map_err(|_| Error::Timeout)?
 }
 
-fn stuffed(letter: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(letter.len() + letter.len() / 64 + 8);
-    for line in letter.split_inclusive(|&byte| byte == b'\n') {
-        if line.first() == Some(&b'.') {
-            out.push(b'.');
+/// The letter as it travels, in pieces, the last with the dot that ends it.
+fn stuffed<'a>(letter: &'a Signed<'_>) -> impl Iterator<Item = Vec<u8>> + 'a {
+    let (mut head, mut rest) = (letter.signature.as_bytes(), letter.letter.as_ref());
+    let (mut at_line_start, mut ended) = (true, false);
+    std::iter::from_fn(move || {
+        if ended {
+            return None;
         }
-        out.extend_from_slice(line);
-    }
-    if !out.ends_with(b"\r\n") {
-        out.extend_from_slice(b"\r\n");
-    }
-    out.extend_from_slice(b".\r\n");
-    out
+        let (piece, after) = rest.split_at(rest.len().min(PIECE));
+        let mut out = Vec::with_capacity(head.len() + piece.len() + piece.len() / 64 + 8);
+        out.extend_from_slice(std::mem::take(&mut head));
+        for line in piece.split_inclusive(|&byte| byte == b'\n') {
+            if at_line_start && line.first() == Some(&b'.') {
+                out.push(b'.');
+            }
+            out.extend_from_slice(line);
+            at_line_start = line.ends_with(b"\n");
+        }
+        rest = after;
+        if rest.is_empty() {
+            if !at_line_start || letter.letter.is_empty() {
+                out.extend_from_slice(b"\r\n");
+            }
+            out.extend_from_slice(b".\r\n");
+            ended = true;
+        }
+        Some(out)
+    })
 }
 
 /// Code, enhanced code and text, on one line, without addresses: those stand in one table alone.
@@ -294,6 +314,19 @@ fn said(error: &Error) -> String {
 mod tests {
     use super::*;
 
+    fn travelling(signature: &str, letter: &str) -> Vec<u8> {
+        stuffed(&Signed { signature: signature.into(), letter: letter.as_bytes().into() }).collect::<Vec<_>>().concat()
+    }
+
+    #[test]
+    fn a_large_letter_travels_in_pieces_and_whole() {
+        for shift in 0..4 {
+            let lines = format!("{}\r\n.dot\r\na.b\r\n", "x".repeat(PIECE - shift));
+            let wanted = format!("X: y\r\n{}.\r\n", lines.replace("\n.", "\n.."));
+            assert_eq!(travelling("X: y\r\n", &lines), wanted.as_bytes(), "{shift}");
+        }
+    }
+
     #[test]
     fn a_letter_ends_only_where_it_ends() {
         for (letter, travels) in [
@@ -305,7 +338,7 @@ mod tests {
             ("a.\r\n", "a.\r\n.\r\n"),
             ("", "\r\n.\r\n"),
         ] {
-            assert_eq!(String::from_utf8_lossy(&stuffed(letter.as_bytes())), travels, "{letter:?}");
+            assert_eq!(String::from_utf8_lossy(&travelling("", letter)), travels, "{letter:?}");
         }
     }
 

@@ -34,6 +34,8 @@ mod sign;
 use hop::{Failure, NextHop, Parcel};
 use sign::Signer;
 
+/// Letters on their way are held in memory: no further one is claimed behind so many octets of them.
+const OCTETS: usize = 32 << 20;
 /// How long the exit sleeps when nothing wakes it.
 const POLL: Duration = Duration::from_secs(5);
 /// Once in this time a claim looks past the letters to domains at their limit, so that a long row of them delays nobody else by more.
@@ -186,14 +188,15 @@ impl Exit {
             Way::Send(hop) => hop.room(self.concurrency, flying, now),
             Way::Capture(_) => self.concurrency.saturating_sub(flying),
         };
-        if room == 0 {
+        let octets = OCTETS.saturating_sub(flight.letters.values().map(|letter| letter.raw.len()).sum());
+        if room == 0 || octets == 0 {
             return Ok(0);
         }
         let mut tx = self.store.begin().await?;
         if self.review {
             outbox::hold_unreviewed(&mut tx, now).await?;
         }
-        let allowance = Allowance { letters: room, per_domain: self.per_domain, far };
+        let allowance = Allowance { letters: room, per_domain: self.per_domain, octets, far };
         let claimed = outbox::claim(&mut tx, self.owner.id(), allowance, now).await?;
         tx.commit().await.context("cannot claim letters")?;
         let count = claimed.len();
@@ -289,7 +292,7 @@ async fn deliver(way: &Way, signer: &Signer, letter: &Claimed) -> Fate {
             Err(Failure::Later(reply)) => Fate::Later(reply),
             Err(Failure::Never(reply)) => Fate::Never(reply),
         },
-        Way::Capture(dir) => match capture::keep(dir.clone(), from, to.clone(), letter.id, signed).await {
+        Way::Capture(dir) => match capture::keep(dir.clone(), from, to.clone(), letter.id, &signed).await {
             Ok(()) => Fate::Sent("captured".into()),
             Err(error) => Fate::Later(format!("it could not be captured: {error:#}")),
         },

@@ -54,15 +54,21 @@ impl Signer {
         Ok(Self { signer })
     }
 
-    /// The letter with its signature before it, all its lines ended by CRLF and nothing else (RFC 5321 2.3.8): what a stray CR or LF means,
-    /// one server says this and the next that, and a signature would break on the way.
-    pub fn sign(&self, raw: &[u8]) -> Result<Vec<u8>> {
-        let raw = crlf(raw);
-        let signature = self.signer.sign(&raw).map_err(|error| anyhow::anyhow!("{error}"))?;
-        let mut signed = signature.to_header().into_bytes();
-        signed.extend_from_slice(&raw);
-        Ok(signed)
+    /// The letter signed, all its lines ended by CRLF and nothing else (RFC 5321 2.3.8): what a stray CR or LF means, one server says this and the
+    /// next that, and a signature would break on the way.
+    pub fn sign<'a>(&self, raw: &'a [u8]) -> Result<Signed<'a>> {
+        let letter = crlf(raw);
+        let signature = self.signer.sign(&letter).map_err(|error| anyhow::anyhow!("{error}"))?.to_header();
+        Ok(Signed { signature, letter })
     }
+}
+
+/// A letter ready to travel; in two pieces, so that a large one is not copied for a line before it.
+pub struct Signed<'a> {
+    /// The field that goes before the letter; ASCII, its line ended.
+    pub signature: String,
+    /// The letter itself.
+    pub letter: Cow<'a, [u8]>,
 }
 
 fn crlf(raw: &[u8]) -> Cow<'_, [u8]> {

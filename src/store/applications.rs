@@ -20,6 +20,18 @@ pub enum State {
     Done,
 }
 
+impl State {
+    /// Its name, as it is stored.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Draft => "draft",
+            Self::Confirmed => "confirmed",
+            Self::Withdrawn => "withdrawn",
+            Self::Done => "done",
+        }
+    }
+}
+
 /// One application.
 #[derive(Debug, Clone)]
 pub struct Application {

@@ -146,21 +146,24 @@ pub struct Claimed {
     pub received_at: DateTime<Utc>,
 }
 
-/// Claims up to `limit` due letters for `owner`, of each writer the oldest alone; committed by itself, with the attempt counted,
-/// so that a letter that kills its process is known.
-pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
+/// Claims up to `limit` due letters for `owner`, of each writer the oldest alone, and no further one behind `octets` of them; committed by itself, with
+/// the attempt counted, so that a letter that kills its process is known.
+pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
     let rows = sqlx::query!(
         "with due as (
-             select i.id from inbox i
+             select i.id, i.letter_id, i.next_at from inbox i
              where i.state = 'pending' and i.owner is null and i.next_at <= $3
                and not exists (select 1 from inbox e where e.writer_id = i.writer_id and e.state = 'pending' and e.id < i.id)
-             order by i.next_at, i.id limit $2 for update skip locked)
+             order by i.next_at, i.id limit $2 for update skip locked),
+         counted as (
+             select due.id, sum(l.size) over (order by due.next_at, due.id) - l.size as ahead from due join letter l on l.id = due.letter_id)
          update inbox i set owner = $1, attempts = attempts + 1
-         from due, letter l where i.id = due.id and l.id = i.letter_id
+         from counted c, letter l where i.id = c.id and c.ahead < $4 and l.id = i.letter_id
          returning i.id, i.exchange_id, i.recipient, i.writer_id, i.reverse_path, i.verdict, i.admission, i.attempts, l.raw, i.received_at",
         owner,
         limit,
-        now
+        now,
+        octets
     )
     .fetch_all(conn)
     .await?;
@@ -253,9 +256,4 @@ pub async fn expire_held(conn: &mut Connection, now: DateTime<Utc>) -> Result<us
         finish(conn, *id, "dropped: nobody vouched for it", now).await?;
     }
     Ok(ids.len())
-}
-
-/// When the next letter is due, if one is waiting: how long a worker may sleep.
-pub async fn next_due(conn: &mut Connection) -> Result<Option<DateTime<Utc>>> {
-    Ok(sqlx::query_scalar!("select min(next_at) from inbox where state = 'pending' and owner is null").fetch_one(conn).await?)
 }

@@ -17,6 +17,7 @@ pub mod recipients;
 pub mod record;
 pub mod relays;
 pub mod rounds;
+pub mod scratch;
 pub mod seeds;
 pub mod subscriptions;
 pub mod tokens;
@@ -44,15 +45,15 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(10))
+            // A connection that carried a large letter once would hold as much memory ever after: sqlx never lets its buffers shrink by itself.
+            .after_release(|conn, _| {
+                sqlx::Connection::shrink_buffers(conn);
+                Box::pin(std::future::ready(Ok(true)))
+            })
             .connect_with(options)
             .await
             .context("cannot connect to Postgres")?;
         Ok(Self { pool })
-    }
-
-    /// From a pool that is there already.
-    pub fn from_pool(pool: PgPool) -> Self {
-        Self { pool }
     }
 
     /// Begins a transaction.

@@ -150,6 +150,8 @@ pub struct Allowance {
     pub letters: usize,
     /// Letters on their way at once to one recipient domain, over all processes.
     pub per_domain: usize,
+    /// No further letter behind so many octets of them.
+    pub octets: usize,
     /// Looks past the letters to domains that are at their limit. Else only the first of each priority are looked at: a long row of letters
     /// to one domain must not be read again for every claim.
     pub far: bool,
@@ -173,7 +175,11 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
          ranked as (
              select near.*, row_number() over (partition by near.domain order by near.priority, near.next_at, near.id) + coalesce(busy.n, 0) as place
              from near left join busy using (domain)),
-         due as (select id from ranked where place <= $3 order by priority, next_at, id limit $2)
+         first as (select id, priority, next_at from ranked where place <= $3 order by priority, next_at, id limit $2),
+         counted as (
+             select f.id, coalesce(sum(octet_length(o.raw)) over (order by f.priority, f.next_at, f.id) - octet_length(o.raw), 0) as ahead
+             from first f join outbox o on o.id = f.id),
+         due as (select id from counted where ahead < $6)
          update outbox o set owner = $1, attempts = attempts + 1 from due, address a
          where o.id = due.id and a.id = o.address_id and o.state = 'queued' and o.owner is null
          returning o.id, a.email, o.reverse_path, o.raw, o.attempts, o.expires_at",
@@ -181,7 +187,8 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
         count(allowance.letters),
         count(allowance.per_domain),
         now,
-        allowance.far
+        allowance.far,
+        count(allowance.octets)
     )
     .fetch_all(tx)
     .await?;

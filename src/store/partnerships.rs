@@ -82,13 +82,13 @@ pub async fn drop_proposed(conn: &mut Connection, round: Uuid) -> Result<u64> {
 }
 
 /// Forgets one that was proposed.
-pub async fn drop_one(conn: &mut Connection, partnership: Uuid) -> Result<()> {
+async fn drop_one(conn: &mut Connection, partnership: Uuid) -> Result<()> {
     sqlx::query!("delete from partnership where id = $1 and state = 'proposed'", partnership).execute(conn).await?;
     Ok(())
 }
 
 /// Takes one out of three who were proposed to each other.
-pub async fn drop_partner(conn: &mut Connection, partnership: Uuid, person: Uuid) -> Result<()> {
+async fn drop_partner(conn: &mut Connection, partnership: Uuid, person: Uuid) -> Result<()> {
     sqlx::query!(
         "delete from partner w using partnership p where p.id = w.partnership_id and p.state = 'proposed' and w.partnership_id = $1 and w.person_id = $2",
         partnership,
@@ -193,7 +193,7 @@ pub async fn end_all(conn: &mut Connection, person: Uuid, now: DateTime<Utc>) ->
 }
 
 /// Why somebody has no partner whose partner-to-be can't take part after all; to follow "because".
-pub const PARTNER_WITHDREW: &str = "the person whom we had found for you could not take part after all";
+const PARTNER_WITHDREW: &str = "the person whom we had found for you could not take part after all";
 
 /// Takes people out of a partnership that was only proposed; where fewer than two remain it is forgotten, and who remains counts as left over. Gives
 /// whether it still stands.

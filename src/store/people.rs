@@ -87,14 +87,6 @@ pub async fn person_of(conn: &mut Connection, address_id: Uuid) -> Result<Option
     }
 }
 
-/// A person by any of their mailboxes.
-pub async fn find_by_address(conn: &mut Connection, email: &EmailAddress) -> Result<Option<Person>> {
-    match sqlx::query_scalar!("select person_id from address where email_key = $1", email.key()).fetch_optional(&mut *conn).await?.flatten() {
-        Some(person) => find(conn, person).await,
-        None => Ok(None),
-    }
-}
-
 /// A new person whose primary mailbox this is. The address row must belong to nobody.
 pub async fn insert(conn: &mut Connection, address_id: Uuid, now: DateTime<Utc>) -> Result<Uuid> {
     let id = Uuid::now_v7();

@@ -99,7 +99,8 @@ impl PrivatePostgres {
     }
 
     /// The process of the server as it runs now; another one after a restart.
-    pub fn server_pid(&self) -> u32 {
+    #[cfg(test)]
+    fn server_pid(&self) -> u32 {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).server.pid
     }
 

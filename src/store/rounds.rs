@@ -4,7 +4,7 @@ use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Connection, partnerships};
+use super::{Connection, applications, partnerships};
 use crate::domain::{
     address::EmailAddress,
     answers::Answers,
@@ -368,8 +368,8 @@ pub struct Applicant {
     pub person_id: Uuid,
     /// The name they chose to show.
     pub name: Option<String>,
-    /// `draft`, `confirmed`, `withdrawn` or `done`.
-    pub state: String,
+    /// Where their application stands.
+    pub state: applications::State,
     /// What they told us.
     pub answers: Answers,
     /// They pause, so they are not matched.
@@ -383,7 +383,7 @@ pub struct Applicant {
 /// Everybody who applied for a round.
 pub async fn applicants(conn: &mut Connection, round: Uuid) -> Result<Vec<Applicant>> {
     let rows = sqlx::query!(
-        "select p.id, p.name, a.state, a.answers, p.paused_at is not null as \"paused!\", p.left_at is not null as \"left!\",
+        "select p.id, p.name, a.state as \"state: applications::State\", a.answers, p.paused_at is not null as \"paused!\", p.left_at is not null as \"left!\",
              d.email is null or d.suppressed_at is not null as \"unreachable!\"
          from application a join person p on p.id = a.person_id left join address d on d.person_id = p.id and d.is_primary
          where a.round_id = $1 order by p.name, p.id",

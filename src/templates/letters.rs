@@ -138,11 +138,13 @@ pub struct WasItYou {
     pub subject: String,
     /// Days until it is dropped.
     pub days: i64,
+    /// Their answer to the first such letter said neither yes nor no.
+    pub again: bool,
 }
 impl Letter for WasItYou {
     const NAME: &'static str = "was_it_you";
     fn sample() -> Self {
-        Self { subject: "Greetings from Lima".into(), days: 7 }
+        Self { subject: "Greetings from Lima".into(), days: 7, again: false }
     }
 }
 
@@ -263,13 +265,11 @@ impl Letter for PartnerLeft {
 pub struct NotYet {
     /// The word they wrote.
     pub word: String,
-    /// What it would do.
-    pub does: String,
 }
 impl Letter for NotYet {
     const NAME: &'static str = "not_yet";
     fn sample() -> Self {
-        Self { word: "my-data".into(), does: "sends you all we know of you".into() }
+        Self { word: "my data".into() }
     }
 }
 
@@ -324,6 +324,8 @@ pub struct RelayRefused {
     pub why: String,
     /// What the writer can do.
     pub what_to_do: String,
+    /// It is because of what stands in it, which could tell who wrote it.
+    pub tells: bool,
 }
 impl Letter for RelayRefused {
     const NAME: &'static str = "relay_refused";
@@ -333,6 +335,7 @@ impl Letter for RelayRefused {
             subject: "My report".into(),
             why: "the attachment “report.docx” may hold names and addresses".into(),
             what_to_do: "Please put the words into the letter itself.".into(),
+            tells: true,
         }
     }
 }

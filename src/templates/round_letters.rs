@@ -147,7 +147,7 @@ mod tests {
             "Not every wish could be met this time:",
             "what your role means day to day",
             "career path",
-            "libraries in your country",
+            "your field in your country",
             "how often you would like to write",
             "until 30 September 2027.",
         ] {

@@ -7,6 +7,8 @@ use axum::{
     http::{StatusCode, header},
     response::{IntoResponse, Response},
 };
+use mail_builder::encoders::base64::Base64Encoder;
+use mail_parser::{MessageParser, MessagePart, MimeHeaders as _};
 use serde::Serialize;
 
 use super::{Fault, Pages, page};
@@ -28,7 +30,7 @@ struct Line {
     file: String,
     from: String,
     subject: String,
-    date: String,
+    date: Moment,
 }
 
 #[derive(Serialize)]
@@ -44,10 +46,31 @@ struct Letter {
     from: String,
     to: String,
     subject: String,
-    date: String,
+    date: Moment,
     text: String,
     html: bool,
+    files: Vec<Enclosed>,
     source: String,
+    /// The files of the letters beside it.
+    older: Option<String>,
+    newer: Option<String>,
+}
+
+/// A file that came with a letter.
+#[derive(Serialize)]
+struct Enclosed {
+    name: String,
+    kind: String,
+    octets: usize,
+    /// A picture, as a link that holds it.
+    picture: Option<String>,
+}
+
+/// For people, and for their programs.
+#[derive(Serialize)]
+struct Moment {
+    words: String,
+    stamp: String,
 }
 
 /// Everybody who got a letter.
@@ -66,9 +89,10 @@ pub async fn mailbox(State(pages): State<Pages>, Path(mailbox): Path<String>) ->
     let Some(dir) = below(root(&pages)?, &mailbox).filter(|dir| dir.is_dir()) else { return Ok(nothing()) };
     let mut letters = Vec::new();
     for path in files(&dir)?.iter().rev() {
-        let Some(file) = path.file_name().and_then(|name| name.to_str()).map(str::to_owned) else { continue };
-        let message = read(path)?;
-        letters.push(Line { file, from: sender(&message), subject: message.subject.clone(), date: date(&message) });
+        let Some(file) = file_name(path) else { continue };
+        let message = Message::parse(&read(path)?);
+        let from = message.from_name.clone().unwrap_or_else(|| sender(&message));
+        letters.push(Line { file, from, subject: message.subject.clone(), date: date(&message) });
     }
     page(&pages, "mailbox", &Letters { name: mailbox, letters })
 }
@@ -76,7 +100,9 @@ pub async fn mailbox(State(pages): State<Pages>, Path(mailbox): Path<String>) ->
 /// One letter.
 pub async fn letter(State(pages): State<Pages>, Path((mailbox, file)): Path<(String, String)>) -> Result<Response, Fault> {
     let Some(path) = find(&pages, &mailbox, &file)? else { return Ok(nothing()) };
-    let raw = std::fs::read(&path).context("reading a captured letter")?;
+    let all: Vec<String> = files(&root(&pages)?.join(&mailbox))?.iter().filter_map(|path| file_name(path)).collect();
+    let here = all.iter().position(|other| *other == file);
+    let raw = read(&path)?;
     let message = Message::parse(&raw);
     let letter = Letter {
         from: sender(&message),
@@ -85,7 +111,10 @@ pub async fn letter(State(pages): State<Pages>, Path((mailbox, file)): Path<(Str
         date: date(&message),
         text: message.part("text/plain").and_then(|part| part.text.clone()).unwrap_or_else(|| message.text().to_owned()),
         html: message.part("text/html").is_some(),
+        files: if message.parts.is_empty() { Vec::new() } else { enclosed(&raw) },
         source: String::from_utf8_lossy(&raw).into_owned(),
+        older: here.and_then(|here| all.get(here.checked_sub(1)?)).cloned(),
+        newer: here.and_then(|here| all.get(here + 1)).cloned(),
         mailbox,
         file,
     };
@@ -95,7 +124,7 @@ pub async fn letter(State(pages): State<Pages>, Path((mailbox, file)): Path<(Str
 /// The HTML part by itself, for a frame: no scripts, nothing fetched, whatever it says.
 pub async fn html(State(pages): State<Pages>, Path((mailbox, file)): Path<(String, String)>) -> Result<Response, Fault> {
     let Some(path) = find(&pages, &mailbox, &file)? else { return Ok(nothing()) };
-    let html = read(&path)?.part("text/html").and_then(|part| part.text.clone()).unwrap_or_default();
+    let html = Message::parse(&read(&path)?).part("text/html").and_then(|part| part.text.clone()).unwrap_or_default();
     let policy = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:";
     Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)], html).into_response())
 }
@@ -114,12 +143,33 @@ fn find(pages: &Pages, mailbox: &str, file: &str) -> anyhow::Result<Option<PathB
     Ok(["new", "cur"].iter().filter_map(|part| below(&dir.join(part), file)).find(|path| path.is_file()))
 }
 
-/// Sorted by name: a Maildir's names begin with the time of delivery.
+/// Whatever stands in no part that is text: its name, its kind, and a picture itself, so that nothing else need be fetched.
+fn enclosed(raw: &[u8]) -> Vec<Enclosed> {
+    let Some(message) = MessageParser::default().parse(raw) else { return Vec::new() };
+    let file = |part: &MessagePart<'_>| {
+        let kind = part.content_type().map(|kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or_default()).to_lowercase()).unwrap_or_default();
+        let shown = ["image/jpeg", "image/png", "image/gif", "image/webp"].contains(&kind.as_str());
+        let picture = shown.then(|| Base64Encoder::new().encode(part.contents()).ok()).flatten().and_then(|text| String::from_utf8(text).ok());
+        Enclosed {
+            name: part.attachment_name().unwrap_or("without a name").to_owned(),
+            octets: part.contents().len(),
+            picture: picture.map(|text| format!("data:{kind};base64,{text}")),
+            kind,
+        }
+    };
+    message.attachments().filter(|part| !part.is_text()).map(file).collect()
+}
+
+/// In the order of their names, which begin with the time of delivery, whether they were read or not.
 fn files(dir: &FilePath) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = entries(&dir.join("new"))?;
     files.extend(entries(&dir.join("cur"))?);
-    files.sort();
+    files.sort_by(|a, b| a.file_name().cmp(&b.file_name()));
     Ok(files)
+}
+
+fn file_name(path: &FilePath) -> Option<String> {
+    Some(path.file_name()?.to_str()?.to_owned())
 }
 
 fn entries(dir: &FilePath) -> anyhow::Result<Vec<PathBuf>> {
@@ -134,8 +184,8 @@ fn entries(dir: &FilePath) -> anyhow::Result<Vec<PathBuf>> {
     }
 }
 
-fn read(path: &FilePath) -> anyhow::Result<Message> {
-    Ok(Message::parse(&std::fs::read(path).context("reading a captured letter")?))
+fn read(path: &FilePath) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).context("reading a captured letter")
 }
 
 fn sender(message: &Message) -> String {
@@ -146,8 +196,9 @@ fn sender(message: &Message) -> String {
     }
 }
 
-fn date(message: &Message) -> String {
-    message.date.map(|date| date.format("%-d %B %Y, %H:%M").to_string()).unwrap_or_default()
+fn date(message: &Message) -> Moment {
+    let written = |format: &str| message.date.map(|date| date.format(format).to_string()).unwrap_or_default();
+    Moment { words: written("%-d %B %Y, %H:%M"), stamp: written("%Y-%m-%dT%H:%M:%SZ") }
 }
 
 fn nothing() -> Response {

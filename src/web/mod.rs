@@ -44,21 +44,22 @@ pub async fn bind(config: &Config) -> Result<TcpListener> {
 /// Shows pages until `stop`.
 pub async fn serve(listener: TcpListener, pages: Pages, stop: CancellationToken) {
     let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
-    let served = axum::serve(listener, router(pages, loopback)).with_graceful_shutdown(stop.cancelled_owned());
+    // Other people's letters: on this machine alone, and only while no letter leaves it.
+    let pages = Pages { capture: pages.capture.filter(|_| loopback), ..pages };
+    let served = axum::serve(listener, router(pages)).with_graceful_shutdown(stop.cancelled_owned());
     if let Err(error) = served.await {
         tracing::error!(%error, "the pages can't be shown any more");
     }
 }
 
-fn router(pages: Pages, loopback: bool) -> Router {
+fn router(pages: Pages) -> Router {
     let mut router = Router::new()
         .route("/", get(home))
         .route("/leave/{id}", get(leave::show).post(leave::leave))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(figures::ready))
         .route("/metrics", get(figures::metrics));
-    // Other people's letters: on this machine alone, and only while no letter leaves it.
-    if loopback && pages.capture.is_some() {
+    if pages.capture.is_some() {
         router = router
             .route("/mailboxes", get(mailboxes::list))
             .route("/mailboxes/{mailbox}", get(mailboxes::mailbox))

@@ -25,6 +25,7 @@ pub struct Caught {
 #[derive(Debug, Default)]
 struct State {
     caught: Vec<Caught>,
+    count: i64,
     refusals: HashMap<String, String>,
 }
 
@@ -68,6 +69,11 @@ impl Catcher {
         Some(state.caught.remove(at))
     }
 
+    /// Letters caught so far, those taken out included.
+    pub fn count(&self) -> i64 {
+        self.state.lock().expect("no panic").count
+    }
+
     /// Everything that nobody took out.
     pub fn rest(&self) -> Vec<Caught> {
         self.state.lock().expect("no panic").caught.clone()
@@ -96,17 +102,23 @@ async fn talk(stream: TcpStream, state: Arc<Mutex<State>>) -> Option<()> {
             "EHLO" => "250-catcher\r\n250-PIPELINING\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES".to_owned(),
             "MAIL" => {
                 from = path();
+                to.clear();
                 "250 2.1.0 ok".to_owned()
             }
             "RCPT" => {
-                to = path();
-                state.lock().expect("no panic").refusals.get(&to).cloned().unwrap_or_else(|| "250 2.1.5 ok".to_owned())
+                let refusal = state.lock().expect("no panic").refusals.get(&path()).cloned();
+                to = if refusal.is_some() { String::new() } else { path() };
+                refusal.unwrap_or_else(|| "250 2.1.5 ok".to_owned())
             }
+            "DATA" if to.is_empty() => "503 5.5.1 no recipient was taken".to_owned(),
             "DATA" => {
                 writer.write_all(b"354 go on\r\n").await.ok()?;
                 let raw = body(&mut reader).await?;
                 let letter = Caught { reverse_path: from.clone(), to: to.clone(), raw };
-                state.lock().expect("no panic").caught.push(letter);
+                let mut state = state.lock().expect("no panic");
+                state.caught.push(letter);
+                state.count += 1;
+                drop(state);
                 "250 2.0.0 caught".to_owned()
             }
             "QUIT" => return writer.write_all(b"221 2.0.0 bye\r\n").await.ok(),

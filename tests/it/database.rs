@@ -23,9 +23,18 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// Makes one: some 30 ms, and the first in a process two seconds.
     pub fn new() -> Self {
+        Self::like(TEMPLATE)
+    }
+
+    /// Another one with the same rows; nobody may be connected to this one meanwhile.
+    pub fn copy(&self) -> Self {
+        Self::like(&self.name)
+    }
+
+    fn like(template: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!("test_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        wait_for(administer(format!("create database {name} template {TEMPLATE}{}", file_copy())));
+        wait_for(administer(format!("create database {name} template {template}{}", file_copy())));
         Self { name }
     }
 
@@ -42,6 +51,17 @@ impl TestDatabase {
     /// A store on it.
     pub async fn store(&self) -> Store {
         Store::connect(self.options(), 5).await.expect("the test's database is there")
+    }
+
+    /// No new connections to it, and the old ones cut, as when the server is restarted; or all well again.
+    pub async fn cut_off(&self, away: bool) {
+        let mut admin = PgConnection::connect_with(&server().options("postgres")).await.expect("the server is there");
+        let statement = format!("alter database {} allow_connections {}", self.name, !away);
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut admin).await.expect("the server obeys");
+        if away {
+            let ended = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1";
+            sqlx::query(ended).bind(&self.name).execute(&mut admin).await.expect("the server obeys");
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use pairpost::{
     templates::letters::{Subscribed, TopicLetter},
 };
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -127,6 +127,16 @@ impl Post {
     /// Until nothing is due.
     async fn work(&self) {
         while self.step().await > 0 {}
+    }
+
+    /// Lets a second exit run by itself, as it does when the program serves; letters are written at the time of day from here on.
+    async fn run(&mut self, hop: &NextHop) -> (Arc<Notify>, CancellationToken, JoinHandle<()>) {
+        self.now = Utc::now();
+        let config = config(self.dir.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]);
+        let exit = Exit::new(self.store.clone(), self.owner.clone(), self.site.clone(), &config).await.expect("an exit");
+        let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
+        let running = tokio::spawn(exit.run(wake.clone(), stop.clone()));
+        (wake, stop, running)
     }
 
     async fn ask(&self, query: &str) -> String {
@@ -582,11 +592,7 @@ async fn an_erased_mailbox_gets_nothing_and_words_are_forgotten_in_time() {
 async fn the_running_exit_is_woken_sends_and_stops_without_leaving_a_connection() {
     let hop = NextHop::start().await;
     let mut post = Post::to(&hop).await;
-    post.now = Utc::now();
-    let config = config(post.dir.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]);
-    let exit = Exit::new(post.store.clone(), post.owner.clone(), post.site.clone(), &config).await.unwrap();
-    let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
-    let running = tokio::spawn(exit.run(wake.clone(), stop.clone()));
+    let (wake, stop, running) = post.run(&hop).await;
     for n in 0..30 {
         post.write(&format!("ana{n}@example{n}.org"), "one").await;
     }
@@ -602,33 +608,18 @@ async fn the_running_exit_is_woken_sends_and_stops_without_leaving_a_connection(
 async fn a_reply_that_comes_while_the_database_is_away_is_not_forgotten() {
     let hop = NextHop::start().await;
     let mut post = Post::to(&hop).await;
-    post.now = Utc::now();
-    let config = config(post.dir.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]);
-    let exit = Exit::new(post.store.clone(), post.owner.clone(), post.site.clone(), &config).await.unwrap();
-    let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
-    let running = tokio::spawn(exit.run(wake.clone(), stop.clone()));
+    let (wake, stop, running) = post.run(&hop).await;
     hop.mood(Step::Dot, Mood::Wait);
     post.write("ana@example.org", "one").await;
     wake.notify_one();
     hop.hears("DATA").await;
-    away(&post.database, true).await;
+    post.database.cut_off(true).await;
     hop.go_on();
     hop.wait_for(1).await;
-    away(&post.database, false).await;
+    post.database.cut_off(false).await;
     let marked = async { while post.ask("select state from outbox").await != "sent" {} };
     tokio::time::timeout(std::time::Duration::from_secs(20), marked).await.expect("it is marked when the database is back");
     stop.cancel();
     running.await.unwrap();
     assert_eq!((hop.taken().len(), post.ask("select attempts from outbox").await.as_str()), (1, "1"));
-}
-
-/// No connections to a test's database, and the old ones cut: as when the server is restarted.
-async fn away(database: &TestDatabase, away: bool) {
-    let options = database.options();
-    let name = options.get_database().expect("it has a name").to_owned();
-    let mut admin = PgConnection::connect_with(&options.database("postgres")).await.expect("the server is there");
-    sqlx::query(AssertSqlSafe(format!("alter database {name} allow_connections {}", !away))).execute(&mut admin).await.unwrap();
-    if away {
-        sqlx::query("select pg_terminate_backend(pid) from pg_stat_activity where datname = $1").bind(name).execute(&mut admin).await.unwrap();
-    }
 }

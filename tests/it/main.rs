@@ -1,10 +1,13 @@
 //! What can only be seen from outside a room: the house's order, and whole ways through the program.
 #![allow(clippy::unwrap_used)]
 mod catcher;
+mod claims;
 mod database;
+mod demo;
 mod dns;
 mod exit;
 mod next_hop;
+mod relay;
 mod rounds;
 mod scenarios;
 mod sessions;

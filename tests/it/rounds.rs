@@ -96,6 +96,15 @@ impl World {
         person.id
     }
 
+    /// Confirmed ones, alike but for their names.
+    async fn applicants(&self, names: &[&str]) -> Vec<Uuid> {
+        let mut people = Vec::new();
+        for name in names {
+            people.push(self.applicant(name, true, &[]).await);
+        }
+        people
+    }
+
     /// Works the calendar off until nothing is due; gives how many things were done.
     async fn tick(&self, day: &str) -> usize {
         let mut done = 0;
@@ -235,10 +244,7 @@ async fn a_round_runs_by_its_calendar_and_nobody_hears_anything_twice() {
 async fn the_one_left_over_is_kept_and_comes_first_in_the_next_round() {
     let world = World::new().await;
     let spring = world.round("Spring", None).await;
-    let mut people = Vec::new();
-    for name in ["Ana", "Ben", "Chidi"] {
-        people.push(world.applicant(name, true, &[]).await);
-    }
+    let people = world.applicants(&["Ana", "Ben", "Chidi"]).await;
     world.tick(OPENS).await;
     world.tick(INTRODUCES).await;
     assert_eq!(world.state(&spring).await, State::Running, "a calendar that slept catches up");
@@ -271,10 +277,7 @@ async fn the_one_left_over_is_kept_and_comes_first_in_the_next_round() {
 async fn somebody_who_pauses_or_left_is_not_matched_and_waits_or_is_gone() {
     let world = World::new().await;
     let round = world.round("Spring", None).await;
-    let mut people = Vec::new();
-    for name in ["Ana", "Ben", "Chidi", "Dana"] {
-        people.push(world.applicant(name, true, &[]).await);
-    }
+    let people = world.applicants(&["Ana", "Ben", "Chidi", "Dana"]).await;
     world.tick(OPENS).await;
     world.pause(people[0], None).await;
     world.leave(people[1]).await;
@@ -343,10 +346,7 @@ async fn colleagues_and_earlier_partners_and_excluded_people_never_meet() {
 async fn a_match_is_written_only_if_nobody_came_went_or_changed_meanwhile_and_can_be_made_again() {
     let world = World::new().await;
     let round = world.round("Spring", None).await;
-    let mut people = Vec::new();
-    for name in ["Ana", "Ben", "Chidi", "Dana"] {
-        people.push(world.applicant(name, true, &[]).await);
-    }
+    let people = world.applicants(&["Ana", "Ben", "Chidi", "Dana"]).await;
     world.tick(OPENS).await;
     world.tick("2027-03-21").await;
     let now = at(MATCHES);
@@ -393,9 +393,7 @@ async fn a_match_is_written_only_if_nobody_came_went_or_changed_meanwhile_and_ca
 async fn two_processes_that_look_at_one_calendar_do_each_thing_once() {
     let world = World::new().await;
     let round = world.round("Spring", None).await;
-    for name in ["Ana", "Ben", "Chidi", "Dana", "Eva", "Finn"] {
-        world.applicant(name, true, &[]).await;
-    }
+    world.applicants(&["Ana", "Ben", "Chidi", "Dana", "Eva", "Finn"]).await;
     let other = world.database.store().await;
     for day in [OPENS, "2027-03-21", MATCHES, INTRODUCES, OVER] {
         let (one, two) = tokio::join!(schedule::step(&world.store, &world.site, at(day)), schedule::step(&other, &world.site, at(day)));

@@ -4,30 +4,36 @@
 //! |---|---|
 //! | `# …` | says what the story shows |
 //! | `set KEY VALUE` | configuration, before the first happening |
+//! | `after NAME` | at the top: the story NAME goes before this one |
 //! | `at 2027-03-01 09:00` | sets the clock, nothing else |
 //! | `tick` | does whatever the calendar does now |
-//! | `$ round open Spring` | a command at a shell |
+//! | `$ round open Spring` | a command at a shell; indented lines are a file, which stands for `-` |
 //! | `$! …`, then `= …` | one that fails, and the words it fails with |
 //! | `> from A to B subject "S"` | a letter arrives; indented lines are its body |
 //! | `> from A reply` | the same, as a reply to the last letter to A; `reply quoting` quotes that letter |
-//! | `> raw from A to B` | the indented lines are the whole letter; `from <>` is the null reverse-path |
+//! | `> raw from A to B` | the indented lines are the whole letter, or its bytes in `raw latin-1`; `from <>` is the null reverse-path |
+//! | `> again` | the last letter once more, byte for byte: a redelivery, which must change nothing |
+//! | `join A` | A signs up: the indented lines are their form, and "Yes" is their answer to what was understood |
 //! | `! 550 …` | the letter above is refused so; `*` stands for anything |
-//! | `< to A subject "S"` | a letter was sent; of its indented lines each must match a later line of its text, `Field: …` lines of its header first |
+//! | `< to A subject "S"` | a letter was sent; of its indented lines each must match a later line or paragraph of its text, `Field: …` lines of its header |
+//! | `< to A … without W V` | … and in nothing of it, however encoded, stands W or V |
 //! | `< nothing to A` | and nothing (else) was sent |
 //! | `hop refuses A with 550 …`, `hop takes A` | the next hop's mood |
 //! | `get URL` or `post URL`, then `= …` | a page, and words on it |
 //! | `? select …`, then `= …` | what the database answers |
 //!
+//! `STORY=name` plays those whose file is called so, and `SHOW=1` with `--nocapture` prints each letter.
 //! `{name}` takes what stands there the first time and is that ever after; each `<` sets `{return-path}`, `{reply-to}`, `{message-id}` and `{from}`.
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
-use chrono::{DateTime, NaiveDateTime, Utc};
 use clap::Parser as _;
-use pairpost::{app::Stepped, cli::Cli, config::Config, mail::message::Message};
+use pairpost::{app::Stepped, cli::Cli, config::Config, domain::secret::Secret, mail::message::Message, store::keys};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    sync::Semaphore,
+    task::JoinSet,
 };
 
 use crate::{
@@ -35,6 +41,15 @@ use crate::{
     database::TestDatabase,
     dns::{NameServer, zone},
 };
+
+mod delivery;
+mod script;
+
+use delivery::{Delivery, deliver};
+use script::{Happening, happenings, matched, moment, paragraphs, setting, split_words};
+
+/// Ours.
+const DOMAIN: &str = "pairs.test";
 
 /// `example.*` speak for letters from loopback, `bare.test` publishes nothing, `strict.test` disowns everything.
 const ZONE: &str = "
@@ -45,78 +60,62 @@ const ZONE: &str = "
     _dmarc.strict.test TXT v=DMARC1; p=reject
 ";
 
+/// Stories played at once.
+const AT_ONCE: usize = 4;
+
 #[tokio::test(flavor = "multi_thread")]
 async fn every_story_goes_as_it_is_written() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scenarios");
-    let mut files: Vec<_> = std::fs::read_dir(folder).expect("stories").map(|entry| entry.expect("an entry").path()).collect();
-    files.sort();
     let only = std::env::var("STORY").unwrap_or_default();
-    let mut failures = Vec::new();
-    let mut played = 0;
-    for file in files {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        if name.contains(&only) {
-            played += 1;
-            let text = std::fs::read_to_string(&file).expect("a text");
-            if let Err(failure) = play(&text).await {
-                failures.push(format!("tests/scenarios/{name}:{failure}"));
-            }
-        }
+    let files = std::fs::read_dir(folder).expect("stories").map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    let stage = Arc::new(Stage::build().await);
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    let mut playing = JoinSet::new();
+    for name in files.filter(|name| name.contains(&only)) {
+        let (stage, places) = (stage.clone(), places.clone());
+        playing.spawn(async move {
+            let _place = places.acquire().await.expect("never closed");
+            play(&stage, &name).await
+        });
     }
-    assert!(played > 0, "there are stories");
+    assert!(!playing.is_empty(), "there are stories");
+    let mut failures: Vec<String> = playing.join_all().await.into_iter().filter_map(Result::err).collect();
+    failures.sort();
     assert!(failures.is_empty(), "\n\n{}\n", failures.join("\n\n"));
 }
 
-/// A happening: its line, its number, and the indented lines below it.
-struct Happening<'a> {
-    number: usize,
-    line: &'a str,
-    below: Vec<&'a str>,
+/// What all stories share: one secret, and a database with a DKIM key sealed by it, which takes a second to make.
+struct Stage {
+    secret: Secret,
+    database: TestDatabase,
 }
 
-fn happenings(text: &str) -> Vec<Happening<'_>> {
-    let mut all: Vec<Happening<'_>> = Vec::new();
-    for (at, line) in text.lines().enumerate() {
-        if let Some(body) = line.strip_prefix("    ") {
-            all.last_mut().expect("a story begins with a happening").below.push(body);
-        } else if line.trim().is_empty() {
-            // An empty line within a body belongs to it; at its end it does no harm.
-            if let Some(last) = all.last_mut().filter(|last| !last.below.is_empty()) {
-                last.below.push("");
-            }
-        } else if !line.starts_with('#') {
-            all.push(Happening { number: at + 1, line, below: Vec::new() });
-        }
+impl Stage {
+    async fn build() -> Self {
+        let (secret, database) = (Secret::from_bytes([7; 32]), TestDatabase::new());
+        let store = database.store().await;
+        keys::ensure(&store, &secret, DOMAIN, moment("2027-01-01 00:00")).await.expect("a key can be made");
+        store.close().await;
+        Self { secret, database }
     }
-    for happening in &mut all {
-        while happening.below.last().is_some_and(|line| line.is_empty()) {
-            happening.below.pop();
-        }
-    }
-    all
 }
 
-async fn play(text: &str) -> Result<(), String> {
-    let all = happenings(text);
-    let settings: Vec<(String, String)> = all.iter().filter_map(|h| setting(h.line)).collect();
-    let mut story = Story::start(&settings).await;
+async fn play(stage: &Stage, name: &str) -> Result<(), String> {
+    let all = happenings(name);
+    let settings: Vec<(String, String)> = all.iter().filter_map(|happening| setting(&happening.line)).collect();
+    let mut story = Story::start(stage, &settings).await;
     let mut outcome = Ok(());
-    for happening in all.iter().filter(|h| setting(h.line).is_none()) {
+    for happening in all.iter().filter(|happening| setting(&happening.line).is_none()) {
         if let Err(failure) = story.happen(happening).await {
-            outcome = Err(format!("{}: {}\n  {failure}", happening.number, happening.line));
+            outcome = Err(format!("tests/scenarios/{}: {}\n  {failure}", happening.place, happening.line));
             break;
         }
     }
     if outcome.is_ok() {
-        outcome = story.is_complete().await.map_err(|failure| format!("end: {failure}"));
+        outcome = story.is_complete().await.map_err(|failure| format!("tests/scenarios/{name}: at its end\n  {failure}"));
     }
     story.house.end().await.expect("the house ends");
     outcome
-}
-
-fn setting(line: &str) -> Option<(String, String)> {
-    let (key, value) = line.strip_prefix("set ")?.split_once(' ')?;
-    Some((format!("PAIRPOST_{}", key.to_uppercase().replace('.', "__")), value.to_owned()))
 }
 
 struct Story {
@@ -124,9 +123,12 @@ struct Story {
     database: TestDatabase,
     catcher: Catcher,
     _name_server: NameServer,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
     words: HashMap<String, String>,
+    /// The last letter to each.
     last: HashMap<String, Caught>,
+    /// The last letter that arrived.
+    arrived: Option<Delivery>,
     /// What the last letter was answered, or the last page or query or failed command said.
     answer: Option<String>,
     letters_in: i64,
@@ -134,16 +136,19 @@ struct Story {
 }
 
 impl Story {
-    async fn start(settings: &[(String, String)]) -> Self {
-        let (database, catcher, name_server) = (TestDatabase::new(), Catcher::start().await, NameServer::start(zone(ZONE)).await);
+    async fn start(stage: &Stage, settings: &[(String, String)]) -> Self {
+        let (database, catcher, name_server) = (stage.database.copy(), Catcher::start().await, NameServer::start(zone(ZONE)).await);
         let data = tempfile::tempdir().expect("a folder");
+        std::fs::write(data.path().join("secret"), stage.secret.to_text()).expect("a file");
         let fixed = [
-            ("PAIRPOST_DOMAIN", "pairs.test".to_owned()),
+            ("PAIRPOST_DOMAIN", DOMAIN.to_owned()),
             ("PAIRPOST_SMTP__LISTEN", "127.0.0.1:0".to_owned()),
             ("PAIRPOST_HTTP__LISTEN", "127.0.0.1:0".to_owned()),
             ("PAIRPOST_URL", "https://pairs.test".to_owned()),
             ("PAIRPOST_DNS__SERVER", name_server.address.to_string()),
             ("PAIRPOST_DELIVERY__SMARTHOST", format!("smtp://{}", catcher.address)),
+            // One after the other, so that letters to one person come in the order of the queue.
+            ("PAIRPOST_DELIVERY__CONCURRENCY", "1".to_owned()),
             ("PAIRPOST_DATA_DIR", data.path().display().to_string()),
         ];
         let fixed = fixed.into_iter().map(|(key, value)| (key.to_owned(), value));
@@ -154,37 +159,41 @@ impl Story {
             database,
             catcher,
             _name_server: name_server,
-            _data: data,
+            data,
             words: HashMap::new(),
             last: HashMap::new(),
+            arrived: None,
             answer: None,
             letters_in: 0,
             count: 0,
         }
     }
 
-    async fn happen(&mut self, happening: &Happening<'_>) -> Result<(), String> {
-        let line = self.fill(happening.line);
+    async fn happen(&mut self, happening: &Happening) -> Result<(), String> {
+        let line = self.fill(&happening.line);
+        let below: Vec<String> = happening.below.iter().map(|line| self.fill(line)).collect();
         let (word, rest) = line.split_once(' ').unwrap_or((&line, ""));
-        if !matches!(word, "=" | "!") {
-            if let Some(answer) = self.answer.take().filter(|answer| answer.starts_with(['4', '5']) && answer.len() > 3) {
-                return Err(format!("before this, a letter was refused: {answer}"));
-            }
+        if !matches!(word, "=" | "!")
+            && let Some(answer) = self.answer.take().filter(|answer| answer.starts_with(['4', '5']) && answer.len() > 3)
+        {
+            return Err(format!("before this, a letter was refused: {answer}"));
         }
         match word {
             "at" => self.house.set(moment(rest)),
             "tick" => self.house.tick().await.map_err(|error| format!("{error:#}"))?,
-            "$" => self.command(rest).await.map_err(|error| format!("{error:#}"))?,
-            "$!" => match self.command(rest).await {
+            "$" => self.command(rest, &below).await.map_err(|error| format!("{error:#}"))?,
+            "$!" => match self.command(rest, &below).await {
                 Ok(()) => return Err("the command did not fail".into()),
                 Err(error) => self.answer = Some(format!("{error:#}")),
             },
-            ">" => self.arrives(rest, &happening.below).await?,
+            ">" => self.arrives(rest, &below).await?,
+            "join" => self.joins(rest, &below).await?,
             "<" => match rest.strip_prefix("nothing to ") {
-                Some(address) => match self.catcher.take(address) {
-                    Some(letter) => return Err(format!("there is a letter:\n{}", show(&letter))),
-                    None => {}
-                },
+                Some(address) => {
+                    if let Some(letter) = self.catcher.take(address) {
+                        return Err(format!("there is a letter:\n{}", show(&letter)));
+                    }
+                }
                 None => self.sent(rest, &happening.below)?,
             },
             "!" | "=" => {
@@ -208,35 +217,54 @@ impl Story {
         Ok(())
     }
 
-    async fn command(&self, words: &str) -> anyhow::Result<()> {
-        let words = std::iter::once("pairpost".to_owned()).chain(split_words(words));
+    async fn command(&self, words: &str, file: &[String]) -> anyhow::Result<()> {
+        let path = self.data.path().join("file");
+        std::fs::write(&path, file.join("\n"))?;
+        let named = |word: String| if word == "-" { path.display().to_string() } else { word };
+        let words = std::iter::once("pairpost".to_owned()).chain(split_words(words).into_iter().map(named));
         let cli = Cli::try_parse_from(words)?;
         cli.on(&self.house.store, &self.house.site, self.house.now()).await?;
         self.house.settle().await
     }
 
     /// A letter through the real door, worked off at once.
-    async fn arrives(&mut self, rest: &str, below: &[&str]) -> Result<(), String> {
-        self.count += 1;
-        let below: Vec<String> = below.iter().map(|line| self.fill(line)).collect();
+    async fn arrives(&mut self, rest: &str, below: &[String]) -> Result<(), String> {
         let words = split_words(rest);
+        let has = |word: &str| words.iter().any(|w| w == word);
         let after = |word: &str| words.iter().position(|w| w == word).and_then(|at| words.get(at + 1)).cloned();
+        if has("again") {
+            let letter = self.arrived.clone().ok_or("no letter came before")?;
+            return self.hand_over(letter, false).await;
+        }
+        self.count += 1;
         let from = after("from").ok_or("> from …")?;
-        let raw = words.first().is_some_and(|word| word == "raw");
-        let (to, letter) = if raw {
+        let (to, letter) = if has("raw") {
             (after("to").ok_or("> raw from A to B")?, below.join("\r\n"))
-        } else if words.iter().any(|word| word == "reply") {
-            self.reply(&from, &below, words.iter().any(|word| word == "quoting"))?
+        } else if has("reply") {
+            self.reply(&from, below, has("quoting"))?
         } else {
             let to = after("to").ok_or("> from A to B")?;
             let subject = after("subject").unwrap_or_default();
-            (to.clone(), self.letter(&from, &to, &subject, &[], &below))
+            (to.clone(), self.letter(&from, &to, &subject, &[], below))
         };
-        let answer = deliver(self.house.smtp, from.trim_matches(['<', '>']), &to, &letter).await.map_err(|error| format!("{error:#}"))?;
-        // What was refused before the dot was never read, and is no letter of the record.
-        self.letters_in += i64::from(answer.0);
-        self.answer = (!answer.1.starts_with('2')).then_some(answer.1);
+        let raw = if has("latin-1") { letter.chars().map(|c| u8::try_from(c).expect("within Latin-1")).collect() } else { letter.into_bytes() };
+        self.hand_over(Delivery { from: from.trim_matches(['<', '>']).to_owned(), to, raw }, true).await
+    }
+
+    async fn hand_over(&mut self, letter: Delivery, new: bool) -> Result<(), String> {
+        let answer = deliver(self.house.smtp, &letter).await.map_err(|error| format!("{error:#}"))?;
+        // What was refused before the dot was never read, and is no letter of the record; nor is a redelivery.
+        self.letters_in += i64::from(answer.was_read && new);
+        self.answer = (!answer.reply.starts_with('2')).then_some(answer.reply);
+        self.arrived = Some(letter);
         self.house.settle().await.map_err(|error| format!("{error:#}"))
+    }
+
+    async fn joins(&mut self, person: &str, form: &[String]) -> Result<(), String> {
+        self.arrives(&format!("from {person} to join@{DOMAIN} subject \"My form\""), form).await?;
+        self.sent(&format!("to {person} subject \"*: did we get this right?\""), &[])?;
+        self.arrives(&format!("from {person} reply"), &["Yes".to_owned()]).await?;
+        self.sent(&format!("to {person} subject \"You are in: *\""), &[])
     }
 
     fn letter(&self, from: &str, to: &str, subject: &str, fields: &[String], body: &[String]) -> String {
@@ -263,7 +291,7 @@ impl Story {
     }
 
     /// Expects a letter: subject, header fields, lines.
-    fn sent(&mut self, rest: &str, below: &[&str]) -> Result<(), String> {
+    fn sent(&mut self, rest: &str, below: &[String]) -> Result<(), String> {
         let words = split_words(rest);
         let after = |word: &str| words.iter().position(|w| w == word).and_then(|at| words.get(at + 1)).cloned();
         let to = after("to").ok_or("< to A")?;
@@ -274,17 +302,18 @@ impl Story {
             ));
         };
         let message = Message::parse(&caught.raw);
-        if let Some(subject) = after("subject") {
-            if !self.matches(&subject, &message.subject) {
-                return Err(format!("but the letter is:\n{}", show(&caught)));
-            }
+        if after("subject").is_some_and(|subject| !self.matches(&subject, &message.subject)) {
+            return Err(format!("but the letter is:\n{}", show(&caught)));
         }
-        let text: Vec<String> = message.text().lines().map(|line| line.trim().to_owned()).collect();
+        let never = words.iter().position(|word| word == "without").map_or(&[][..], |at| &words[at + 1..]);
+        if let Some(word) = never.iter().find(|word| delivery::holds(&caught.raw, word)) {
+            return Err(format!("{word:?} stands in:\n{}\n{}", show(&caught), String::from_utf8_lossy(&caught.raw)));
+        }
+        let text = paragraphs(message.text());
         let mut at = 0;
         for wanted in below.iter().filter(|line| !line.is_empty()) {
-            let field =
-                wanted.split_once(": ").filter(|(name, _)| message.field(name).is_some() && name.contains(|c: char| c.is_uppercase()) && !name.contains(' '));
-            let found = match field {
+            let is_field = |name: &str| message.field(name).is_some() && name.contains(|c: char| c.is_uppercase()) && !name.contains(' ');
+            let found = match wanted.split_once(": ").filter(|(name, _)| is_field(name)) {
                 Some((name, value)) => message.field(name).is_some_and(|is| self.matches(value, is)),
                 None => match (at..text.len()).find(|line| self.matches(wanted, &text[*line])) {
                     Some(line) => {
@@ -295,7 +324,7 @@ impl Story {
                 },
             };
             if !found {
-                return Err(format!("no line {wanted:?} in (from line {at}):\n{}", show(&caught)));
+                return Err(format!("no line {wanted:?} in (from paragraph {at}):\n{}", show(&caught)));
             }
         }
         for (name, value) in [
@@ -305,6 +334,9 @@ impl Story {
             ("from", message.from.as_ref().map(ToString::to_string).unwrap_or_default()),
         ] {
             self.words.insert(name.to_owned(), value);
+        }
+        if std::env::var_os("SHOW").is_some() {
+            println!("{}\n", show(&caught));
         }
         self.last.insert(to, caught);
         Ok(())
@@ -356,17 +388,17 @@ impl Story {
         if let Some(letter) = self.catcher.rest().first() {
             return Err(format!("nobody expected this letter:\n{}", show(letter)));
         }
+        let due = format!("select count(*) from outbox where state = 'queued' and next_at <= '{}'", self.house.now());
         for (query, expected) in [
-            ("select count(*) from inbox where state not in ('done', 'held')", "0".to_owned()),
-            ("select count(*) from outbox where state = 'queued' and next_at <= to_timestamp(0)", "0".to_owned()),
-            ("select count(*) from exchange where direction = 'in'", self.letters_in.to_string()),
-            (
-                "select count(*) from outbox o join exchange e on e.id = o.exchange_id and e.direction = 'out'",
-                self.ask("select count(*) from exchange where direction = 'out'").await,
-            ),
+            ("select count(*) from inbox where state not in ('done', 'held')", 0),
+            (due.as_str(), 0),
+            ("select count(*) from outbox o join exchange e on e.id = o.exchange_id where state = 'failed' and e.reply !~ '^(5|given up after)'", 0),
+            ("select count(*) from exchange where direction = 'in'", self.letters_in),
+            ("select count(*) from exchange e join outbox o on o.exchange_id = e.id and o.sent_at is not null", self.catcher.count()),
+            ("select count(*) from exchange e full join outbox o on o.exchange_id = e.id where e.direction = 'out' and o.id is null or e.id is null", 0),
         ] {
             let answer = self.ask(query).await;
-            if answer != expected {
+            if answer != expected.to_string() {
                 let errors = self.ask("select last_error from inbox where last_error is not null").await;
                 return Err(format!("{query}: {answer}, not {expected} ({errors})"));
             }
@@ -375,73 +407,7 @@ impl Story {
     }
 }
 
-fn moment(text: &str) -> DateTime<Utc> {
-    NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M").expect("a moment such as 2027-03-01 09:00").and_utc()
-}
-
-/// Words, `"quoted ones"` as one.
-fn split_words(text: &str) -> Vec<String> {
-    let mut words = Vec::new();
-    for (at, part) in text.split('"').enumerate() {
-        if at % 2 == 1 {
-            words.push(part.to_owned());
-        } else {
-            words.extend(part.split_whitespace().map(str::to_owned));
-        }
-    }
-    words
-}
-
-/// `*` stands for anything, `{name}` for one word, which is given back.
-fn matched(pattern: &str, text: &str) -> Option<Vec<(String, String)>> {
-    let Some(at) = pattern.find(['*', '{']) else { return (pattern == text).then(Vec::new) };
-    let (literal, rest) = pattern.split_at(at);
-    let text = text.strip_prefix(literal)?;
-    if let Some(rest) = rest.strip_prefix('*') {
-        return text.char_indices().map(|(at, _)| at).chain([text.len()]).find_map(|at| matched(rest, &text[at..]));
-    }
-    let (name, rest) = rest[1..].split_once('}')?;
-    let word = text.find(|c: char| c.is_whitespace()).unwrap_or(text.len());
-    (1..=word).rev().filter(|end| text.is_char_boundary(*end)).find_map(|end| {
-        let mut taken = matched(rest, &text[end..])?;
-        taken.push((name.to_owned(), text[..end].to_owned()));
-        Some(taken)
-    })
-}
-
 fn show(letter: &Caught) -> String {
     let message = Message::parse(&letter.raw);
     format!("to {}\nSubject: {}\n\n{}", letter.to, message.subject, message.text())
-}
-
-/// One letter by SMTP; gives whether its bytes were read, and the last reply.
-async fn deliver(address: std::net::SocketAddr, from: &str, to: &str, letter: &str) -> anyhow::Result<(bool, String)> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let (reader, mut writer) = stream.into_split();
-    let mut reader = BufReader::new(reader);
-    let mut reply = async |writer: &mut tokio::net::tcp::OwnedWriteHalf, line: Option<String>| -> anyhow::Result<String> {
-        if let Some(line) = line {
-            writer.write_all(line.as_bytes()).await?;
-        }
-        loop {
-            let mut line = String::new();
-            anyhow::ensure!(reader.read_line(&mut line).await? > 0, "the house hung up");
-            if line.as_bytes().get(3) == Some(&b' ') {
-                return Ok(line.trim_end().to_owned());
-            }
-        }
-    };
-    reply(&mut writer, None).await?;
-    let helo = from.rsplit('@').next().filter(|domain| !domain.is_empty()).unwrap_or("mx.example.org");
-    for line in [format!("EHLO {helo}\r\n"), format!("MAIL FROM:<{from}>\r\n"), format!("RCPT TO:<{to}>\r\n"), "DATA\r\n".to_owned()] {
-        let answer = reply(&mut writer, Some(line)).await?;
-        if !answer.starts_with(['2', '3']) {
-            return Ok((false, answer));
-        }
-    }
-    let stuffed: String = letter.split("\r\n").map(|line| if line.starts_with('.') { format!(".{line}\r\n") } else { format!("{line}\r\n") }).collect();
-    let answer = reply(&mut writer, Some(format!("{stuffed}.\r\n"))).await?;
-    writer.write_all(b"QUIT\r\n").await?;
-    Ok((true, answer))
 }

@@ -106,19 +106,6 @@ impl Listening {
         sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut connection).await.expect("a good query")
     }
 
-    /// No new connections to the database, and the old ones cut: as when the server is restarted.
-    async fn cut(&self, away: bool) {
-        let options = self.database.options();
-        let name = options.get_database().expect("it has a name").to_owned();
-        let mut connection = PgConnection::connect_with(&options.database("postgres")).await.expect("the server is there");
-        let statement = format!("alter database {name} with allow_connections {}", !away);
-        sqlx::query(AssertSqlSafe(statement)).execute(&mut connection).await.expect("the server obeys");
-        if away {
-            let ended = "select count(pg_terminate_backend(pid)) from pg_stat_activity where datname = $1";
-            sqlx::query(ended).bind(name).execute(&mut connection).await.expect("the server obeys");
-        }
-    }
-
     /// The pool is closed before the database goes.
     async fn end(self) {
         self.stop.cancel();
@@ -236,7 +223,7 @@ async fn step(line: &str, listening: &Listening, client: &mut Client, answer: &m
             }
         }
         "reconnect" => *client = Client::connect(listening).await,
-        "database" => listening.cut(rest == "away").await,
+        "database" => listening.database.cut_off(rest == "away").await,
         "?" => *answer = Some(listening.ask(rest).await),
         "=" => {
             let got = answer.take().ok_or("there was no question")?;

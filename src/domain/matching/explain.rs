@@ -78,7 +78,7 @@ impl Roster<'_> {
 
     fn unmet(&self, wish: Wish, who: usize, partners: &[usize]) -> String {
         if wish == Wish::People {
-            return "you named a person to write with: that comes about only where both name each other, and could not be this time".to_owned();
+            return "you named a person to write with: such a wish counts only where both name each other".to_owned();
         }
         let asked = wish_in_words(wish, &self.people[who]);
         // Facts alone decide this, never rules: what others exclude must not shine through.

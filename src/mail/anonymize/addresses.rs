@@ -73,6 +73,12 @@ impl Replacer {
         all
     }
 
+    /// Whether an address stands in a file's name, whatever stands around it: hyphens join words there, and "photo-ana@example.org" is no other's address.
+    pub fn is_named_in(&self, name: &str) -> bool {
+        let name = name.to_lowercase();
+        self.known.iter().any(|known| name.contains(&known.real.key()))
+    }
+
     /// A plain text without the addresses.
     pub fn plain<'t>(&self, text: &'t str) -> Result<Cow<'t, str>, RelayRefusal> {
         self.rewritten(text, |text, stretch| Spelled::plain(text.as_bytes(), stretch), |alias| alias.as_bytes().to_vec())
@@ -357,7 +363,7 @@ fn gap_is_none(folded: &Folded<'_>, at: usize) -> bool {
     folded.gap.get(at).is_some_and(|gap| gap.is_none())
 }
 
-/// Whether what was left out inside of an address may stand there: tags and line breaks anywhere, blanks around its signs.
+/// Whether what was left out inside of an address may stand there: tags, line breaks and control characters anywhere, blanks around its signs.
 fn is_together(folded: &Folded<'_>, start: usize, sign: usize, domain: usize, end: usize) -> bool {
     let text = folded.text.as_bytes();
     (start + 1..end).all(|i| {
@@ -435,6 +441,7 @@ mod tests {
             (format!("https://x.example/?who={all_percent}&y"), "https://x.example/?who=w5%40pairpost.localhost&y".into()),
             ("?who=zoe.quill%40quill-home.example".into(), "?who=w5%40pairpost.localhost".into()),
             ("zo\u{200b}e.qu\u{ad}ill\u{2060}@quill-home.example".into(), ALIAS.into()),
+            ("z\0oe.qu\x01ill\x7f@\u{85}quill-\u{90}home\x0b.example\x02 here".into(), format!("{ALIAS}\x02 here")),
             (fullwidth, ALIAS.into()),
             ("zoe.quill＠quill-home。example".into(), ALIAS.into()),
             ("zoe.quill@\r\nquill-home.example, yes".into(), format!("{ALIAS}, yes")),

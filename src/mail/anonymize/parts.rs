@@ -9,6 +9,7 @@ use mail_parser::{Message, MessagePart, MimeHeaders, PartType};
 use super::addresses::Replacer;
 use super::images::Picture;
 use super::{RelayRefusal, html, text};
+use crate::mail::charset;
 
 /// Parts inside of parts deeper than this are no letter.
 const DEEPEST: usize = 20;
@@ -146,15 +147,12 @@ impl<'m> Rebuilding<'m> {
     }
 
     fn text(&self, part: &'m MessagePart<'m>, kind: &'static str) -> Result<MimePart<'m>, RelayRefusal> {
-        let words = text::words(part, self.message.raw_message())?;
+        let words = self.words(part)?;
+        let words = on_lines(words, text::clean_lines);
         if let Some(refusal) = text::hidden_cargo(&words) {
             return Err(refusal);
         }
         let words = match self.replacer.plain(&words)? {
-            Cow::Borrowed(_) => words,
-            Cow::Owned(words) => Cow::Owned(words),
-        };
-        let words = match text::clean_lines(&words) {
             Cow::Borrowed(_) => words,
             Cow::Owned(words) => Cow::Owned(words),
         };
@@ -166,18 +164,18 @@ impl<'m> Rebuilding<'m> {
                 content_type = content_type.attribute("delsp", "yes");
             }
         }
-        self.attached(part, MimePart::new(content_type, BodyPart::Text(words)), "txt")
+        self.attached(part, written(content_type, words), "txt")
+    }
+
+    fn words(&self, part: &'m MessagePart<'m>) -> Result<Cow<'m, str>, RelayRefusal> {
+        charset::words(self.message, part).map(|words| words.text).map_err(|charset::Unreadable| RelayRefusal::UnreadableText)
     }
 
     fn page(&mut self, part: &'m MessagePart<'m>) -> Result<MimePart<'m>, RelayRefusal> {
-        let words = text::words(part, self.message.raw_message())?;
-        let page = html::cleaned(&words, self.replacer, &mut self.album)?;
-        let page = match text::clean_lines(&page) {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(page) => Some(page),
-        }
-        .unwrap_or(page);
-        let built = MimePart::new(ContentType::new("text/html").attribute("charset", "utf-8"), BodyPart::Text(page.into()));
+        let page = html::cleaned(&self.words(part)?, self.replacer, &mut self.album)?;
+        // HTML has no control characters (HTML, 13.2.3.5), and programs read them each in another way.
+        let page = on_lines(on_lines(page.into(), text::without_controls), text::clean_lines);
+        let built = written(ContentType::new("text/html").attribute("charset", "utf-8"), page);
         let built = self.attached(part, built, "html")?;
         let pictures = std::mem::take(&mut self.album.taken_out);
         if pictures.is_empty() {
@@ -215,7 +213,7 @@ impl<'m> Rebuilding<'m> {
         let base = given.rsplit(['/', '\\']).next().unwrap_or_default();
         let clean: String = base.chars().filter(|c| !c.is_control() && !super::escapes::is_unseen(*c)).collect();
         let clean = clean.trim();
-        if clean.is_empty() {
+        if clean.is_empty() || self.replacer.is_named_in(clean) {
             return Ok(Some(format!("file.{ending}")));
         }
         if clean.len() <= LONGEST_NAME {
@@ -225,6 +223,25 @@ impl<'m> Rebuilding<'m> {
         let cut = (0..=LONGEST_NAME - end.len()).rev().find(|&i| clean.is_char_boundary(i)).unwrap_or_default();
         Ok(Some(format!("{}{end}", &clean[..cut])))
     }
+}
+
+/// A text changed where it has to be.
+fn on_lines<'x>(text: Cow<'x, str>, change: fn(&str) -> Cow<'_, str>) -> Cow<'x, str> {
+    match change(&text) {
+        Cow::Borrowed(_) => text,
+        Cow::Owned(changed) => Cow::Owned(changed),
+    }
+}
+
+/// A text part. NUL and other control characters may not stand in a line of mail (RFC 5322 2.2, 4.1); base 64 carries them.
+fn written<'x>(kind: ContentType<'x>, words: Cow<'x, str>) -> MimePart<'x> {
+    if !words.contains(text::is_control) {
+        return MimePart::new(kind, BodyPart::Text(words));
+    }
+    let lines = mail_builder::encoders::Base64Encoder::new().wrap_lines();
+    let mut encoded = Vec::new();
+    lines.encode_into(words.as_bytes(), &mut encoded);
+    MimePart::new(kind, BodyPart::Binary(encoded.into())).transfer_encoding("base64")
 }
 
 fn disposed<'x>(built: MimePart<'x>, how: &'static str, name: Option<String>) -> MimePart<'x> {

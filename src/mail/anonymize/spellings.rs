@@ -14,13 +14,14 @@ impl Gap {
     const BLANK: u8 = 1;
     const LINE: u8 = 2;
     const TAG: u8 = 4;
+    const CONTROL: u8 = 8;
 
     /// Nothing at all stands between.
     pub fn is_none(self) -> bool {
         self.0 == 0
     }
 
-    /// Blanks and nothing else: no line break (with the marks of a quote behind it), no tag of HTML.
+    /// Blanks and nothing else: no line break (with the marks of a quote behind it), no tag of HTML, no control character.
     pub fn is_blank_only(self) -> bool {
         self.0 == Self::BLANK
     }
@@ -258,12 +259,14 @@ impl<'t> Spelled<'t> {
                     at = end;
                 }
                 byte if byte.is_ascii() => {
-                    gap |= Gap::BLANK;
+                    gap |= if matches!(byte, b' ' | b'\t' | 0x0c) { Gap::BLANK } else { Gap::CONTROL };
                     at += 1;
                 }
                 _ => {
                     let (c, size) = first_char(&self.bytes[at..]);
-                    if c.is_whitespace() {
+                    if c.is_control() {
+                        gap |= Gap::CONTROL;
+                    } else if c.is_whitespace() {
                         gap |= Gap::BLANK;
                     } else if !is_unseen(c) {
                         fold_char(c, |c| out.push(c, at, std::mem::take(&mut gap)));

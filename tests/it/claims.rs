@@ -1,0 +1,87 @@
+//! Letters that were kept are worked off one writer's at a time and in order, and those of a process that is gone by another.
+use chrono::{DateTime, TimeDelta, Utc};
+use pairpost::{
+    domain::{
+        address::{EmailAddress, OwnAddress},
+        admission::Admission,
+    },
+    mail::envelope::{Envelope, Verdict},
+    store::{
+        Store,
+        inbox::{self, Arrival},
+        ownership::{self, DEATHS, Owner},
+        recipients::Recipient,
+    },
+};
+use uuid::Uuid;
+
+use crate::database::TestDatabase;
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+async fn arrives(store: &Store, from: &str, words: &str) {
+    let from = EmailAddress::parse(from).unwrap();
+    let envelope = Envelope { peer: [127, 0, 0, 1].into(), helo: "x".into(), reverse_path: Some(from.clone()) };
+    let arrival = Arrival {
+        raw: words.as_bytes(),
+        envelope: &envelope,
+        from: Some(&from),
+        message_id: None,
+        verdict: &Verdict::UNCHECKED,
+        deliveries: &[(Recipient::Service(OwnAddress::Help), Admission::Take)],
+        domain: "pairs.test",
+    };
+    let mut tx = store.begin().await.unwrap();
+    inbox::accept(&mut tx, &arrival, now()).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// What a process gets to work on: the words of each letter, and their rows.
+async fn claim(store: &Store, owner: i64, now: DateTime<Utc>) -> (Vec<String>, Vec<Uuid>) {
+    let mut claimed = inbox::claim(&mut store.connection().await.unwrap(), owner, 20, now).await.unwrap();
+    claimed.sort_by_key(|letter| letter.id);
+    claimed.into_iter().map(|letter| (String::from_utf8(letter.raw).unwrap(), letter.id)).unzip()
+}
+
+#[tokio::test]
+async fn a_writers_letters_wait_for_each_other_and_for_nobody_elses() {
+    let database = TestDatabase::new();
+    let store = database.store().await;
+    for (from, words) in [("ana@example.org", "ana 1"), ("ana@example.org", "ana 2"), ("ben@example.org", "ben 1")] {
+        arrives(&store, from, words).await;
+    }
+    let (first, ids) = claim(&store, 1, now()).await;
+    assert_eq!(first, ["ana 1", "ben 1"]);
+    assert!(claim(&store, 2, now()).await.0.is_empty(), "nothing is claimed twice, and Ana's second waits for her first");
+
+    // A letter that failed and is tried again later still comes before its writer's next.
+    let later = now() + TimeDelta::minutes(1);
+    let mut conn = store.connection().await.unwrap();
+    inbox::fail(&mut conn, ids[0], "no luck", Some(later), now()).await.unwrap();
+    assert!(claim(&store, 2, now()).await.0.is_empty());
+    assert_eq!(claim(&store, 2, later).await.0, ["ana 1"]);
+    inbox::finish(&mut conn, ids[0], "done", later).await.unwrap();
+    assert_eq!(claim(&store, 1, later).await.0, ["ana 2"]);
+}
+
+#[tokio::test]
+async fn letters_of_a_process_that_is_gone_are_free_again_until_one_has_killed_too_many() {
+    let database = TestDatabase::new();
+    let store = database.store().await;
+    arrives(&store, "ana@example.org", "deadly").await;
+    let (alive, _watch) = Owner::take(&store, 7).await.unwrap();
+    let mut conn = store.connection().await.unwrap();
+    assert_eq!(claim(&store, alive.id(), now()).await.0, ["deadly"]);
+    assert_eq!(ownership::release_orphans(&mut conn).await.unwrap(), 0, "its owner lives");
+    sqlx::query("update inbox set owner = null").execute(&mut *conn).await.unwrap();
+
+    for _ in 0..DEATHS {
+        assert_eq!(claim(&store, 8, now()).await.0, ["deadly"], "8 holds no lock: it is dead");
+        assert_eq!(ownership::release_orphans(&mut conn).await.unwrap(), 1);
+    }
+    assert!(claim(&store, alive.id(), now()).await.0.is_empty());
+    let state: String = sqlx::query_scalar("select state || ' ' || attempts || ' ' || deaths from inbox").fetch_one(&mut *conn).await.unwrap();
+    assert_eq!(state, format!("failed {} {DEATHS}", DEATHS + 1));
+}

@@ -1,0 +1,223 @@
+//! Letters between partners, from the row in the inbox to the row in the outbox: who is named, what is hidden, and how much is held at once.
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use pairpost::{
+    app,
+    config::Config,
+    domain::{address::EmailAddress, admission::Admission},
+    inbox::Inbox,
+    mail::{
+        envelope::{Envelope, Verdict},
+        message::Message,
+    },
+    store::{
+        Store,
+        inbox::{self, Arrival},
+        outbox::{self, Allowance, NewLetter, Priority},
+        ownership::Owner,
+        people,
+        recipients::Recipient,
+    },
+};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use crate::database::TestDatabase;
+
+/// Three partners: Ana, Ben and Cleo; Ben has a second mailbox.
+struct Trio {
+    store: Store,
+    inbox: Inbox,
+    partnership: Uuid,
+    people: Vec<Uuid>,
+    now: DateTime<Utc>,
+    _database: TestDatabase,
+    _dir: tempfile::TempDir,
+}
+
+const MAILBOXES: [(&str, &str); 3] = [("Ana", "ana@example.org"), ("Ben", "ben@example.net"), ("Cleo", "cleo@example.com")];
+const ALIASES: [&str; 3] = ["to-ana", "to-ben", "to-cleo"];
+
+impl Trio {
+    async fn new() -> Self {
+        let (database, dir) = (TestDatabase::new(), tempfile::tempdir().expect("a folder"));
+        let store = database.store().await;
+        let settings = [("PAIRPOST_DOMAIN", "pairs.test"), ("PAIRPOST_DATA_DIR", dir.path().to_str().expect("a name"))];
+        let config = Config::load(Some(std::path::Path::new("/dev/null")), settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter());
+        let site = Arc::new(app::site(&config.expect("good settings")).expect("a programme"));
+        let (owner, watch) = Owner::take(&store, 1).await.expect("a lock");
+        tokio::spawn(watch);
+        let inbox = Inbox { store: store.clone(), owner, site, outbox: Arc::new(Notify::new()) };
+        let now = DateTime::from_timestamp(1_800_000_000, 0).expect("a moment");
+        let (partnership, people) = partners(&store, now).await;
+        Self { store, inbox, partnership, people, now, _database: database, _dir: dir }
+    }
+
+    /// A letter of Ana's to the partner of that number comes in.
+    async fn comes(&self, to: usize, head: &str, body: &str) {
+        self.comes_from("ana@example.org", to, &format!("From: ana@example.org\r\n{head}\r\n{body}\r\n")).await;
+    }
+
+    async fn comes_from(&self, from: &str, to: usize, raw: &str) {
+        let from = EmailAddress::parse(from).expect("an address");
+        let envelope = Envelope { peer: std::net::Ipv4Addr::LOCALHOST.into(), helo: "x".into(), reverse_path: Some(from.clone()) };
+        let recipient = Recipient::Alias { alias: ALIASES[to].into(), partnership: self.partnership, reader: self.people[to], over: false };
+        let arrival = Arrival {
+            raw: raw.as_bytes(),
+            envelope: &envelope,
+            from: Some(&from),
+            message_id: None,
+            verdict: &Verdict::UNCHECKED,
+            deliveries: &[(recipient, Admission::Take)],
+            domain: "pairs.test",
+        };
+        let mut tx = self.store.begin().await.expect("a transaction");
+        inbox::accept(&mut tx, &arrival, self.now).await.expect("kept");
+        tx.commit().await.expect("kept");
+    }
+
+    /// Handles what came, and gives what goes out: to whom, and the letter.
+    async fn passed_on(&self) -> Vec<(String, Message)> {
+        while self.inbox.step(self.now).await.expect("the inbox works") > 0 {}
+        let mut conn = self.store.connection().await.expect("a connection");
+        let undone: Vec<String> = sqlx::query_scalar(
+            "select concat_ws(' / ', e.decision, e.outcome, i.last_error) from inbox i join exchange e on e.id = i.exchange_id where e.outcome is distinct from 'relayed'",
+        )
+        .fetch_all(&mut *conn)
+        .await
+        .expect("rows");
+        assert_eq!(undone, [""; 0]);
+        let rows: Vec<(String, Vec<u8>)> =
+            sqlx::query_as("select a.email, o.raw from outbox o join address a on a.id = o.address_id where o.kind = 'relay' order by o.id")
+                .fetch_all(&mut *conn)
+                .await
+                .expect("rows");
+        rows.into_iter().map(|(to, raw)| (to, Message::parse(&raw))).collect()
+    }
+}
+
+async fn partners(store: &Store, now: DateTime<Utc>) -> (Uuid, Vec<Uuid>) {
+    let mut conn = store.connection().await.expect("a connection");
+    let mut people = Vec::new();
+    for (name, email) in MAILBOXES {
+        let address = people::address_id(&mut conn, &EmailAddress::parse(email).expect("an address"), now).await.expect("a row");
+        let person = people::ensure(&mut conn, address, now).await.expect("a row");
+        people::set_name(&mut conn, person.id, name).await.expect("a name");
+        people.push(person.id);
+    }
+    let second = people::address_id(&mut conn, &EmailAddress::parse("benjamin@work.example").expect("an address"), now).await.expect("a row");
+    sqlx::query("update address set person_id = $2 where id = $1").bind(second).bind(people[1]).execute(&mut *conn).await.expect("his too");
+    let (round, partnership) = (Uuid::now_v7(), Uuid::now_v7());
+    sqlx::query(
+        "insert into round (id, name, opens_on, closes_on, match_on, introduce_on, ends_on, seed, created_at)
+         values ($1, 'Spring', '2027-01-01', '2027-01-02', '2027-01-03', '2027-01-04', '2027-06-01', 1, $2)",
+    )
+    .bind(round)
+    .bind(now)
+    .execute(&mut *conn)
+    .await
+    .expect("a round");
+    sqlx::query("insert into partnership (id, round_id, state, score, created_at) values ($1, $2, 'introduced', 1, $3)")
+        .bind(partnership)
+        .bind(round)
+        .bind(now)
+        .execute(&mut *conn)
+        .await
+        .expect("a partnership");
+    for (person, alias) in people.iter().zip(ALIASES) {
+        let row = sqlx::query("insert into partner (partnership_id, person_id, alias, side) values ($1, $2, $3, '{}')");
+        row.bind(partnership).bind(person).bind(alias).execute(&mut *conn).await.expect("a partner");
+    }
+    (partnership, people)
+}
+
+fn texts(addresses: &[EmailAddress]) -> Vec<&str> {
+    addresses.iter().map(EmailAddress::as_str).collect()
+}
+
+#[tokio::test]
+async fn in_a_trio_the_third_is_named_only_where_the_letter_went_to_both() {
+    let trio = Trio::new().await;
+    trio.comes(1, "To: to-ben@pairs.test\r\nSubject: alone\r\n", "Hello Ben").await;
+    for to in [1, 2] {
+        trio.comes(to, "To: Ben <to-ben@pairs.test>\r\nCc: TO-Cleo@pairs.test\r\nSubject: both\r\n", "Hello you two").await;
+    }
+    let out = trio.passed_on().await;
+    let seen: Vec<_> = out.iter().map(|(to, letter)| (to.as_str(), letter.subject.as_str(), texts(&letter.to), texts(&letter.cc))).collect();
+    assert_eq!(
+        seen,
+        [
+            ("ben@example.net", "alone", vec!["ben@example.net"], vec![]),
+            ("ben@example.net", "both", vec!["ben@example.net"], vec!["to-cleo@pairs.test"]),
+            ("cleo@example.com", "both", vec!["cleo@example.com"], vec!["to-ben@pairs.test"]),
+        ]
+    );
+    assert!(out.iter().all(|(_, letter)| letter.from.as_ref().is_some_and(|from| from.as_str() == "to-ana@pairs.test")));
+}
+
+#[tokio::test]
+async fn no_known_address_of_anybody_stands_in_a_quote() {
+    let trio = Trio::new().await;
+    trio.comes(1, "To: to-ben@pairs.test\r\n", "> Ben <ben@example.net>, or benjamin@work.example, and cleo@example.com wrote to ana@example.org").await;
+    let out = trio.passed_on().await;
+    assert_eq!(out[0].1.text(), "> Ben <to-ben@pairs.test>, or to-ben@pairs.test, and to-cleo@pairs.test wrote to to-ana@pairs.test");
+}
+
+#[tokio::test]
+async fn octets_of_text_come_through_as_they_were_written() {
+    let trio = Trio::new().await;
+    let all: String = (0u8..128).filter(|b| !matches!(b, b'\r' | b'\n')).map(char::from).collect();
+    trio.comes(1, "Content-Type: text/plain; charset=us-ascii\r\n", &format!("<{all}>")).await;
+    let out = trio.passed_on().await;
+    let part = out[0].1.part("text/plain").expect("a text");
+    assert_eq!(part.text.as_deref().map(str::trim_end), Some(format!("<{all}>").as_str()));
+}
+
+#[tokio::test]
+async fn large_letters_are_not_claimed_many_at_once() {
+    let trio = Trio::new().await;
+    let large = format!("Subject: large\r\n\r\n{}", "x".repeat(3000));
+    for n in 0..6 {
+        trio.comes_from(&format!("writer{n}@example.org"), 1, &large).await;
+    }
+    let mut conn = trio.store.connection().await.expect("a connection");
+    let owner = trio.inbox.owner.id();
+    for wanted in [2, 2, 2, 0] {
+        let claimed = inbox::claim(&mut conn, owner, 20, 4000, trio.now).await.expect("claimed");
+        assert_eq!(claimed.len(), wanted);
+    }
+}
+
+#[tokio::test]
+async fn large_letters_do_not_leave_many_at_once() {
+    let trio = Trio::new().await;
+    let mut conn = trio.store.connection().await.expect("a connection");
+    let to = EmailAddress::parse("ben@example.net").expect("an address");
+    let address_id = people::address_id(&mut conn, &to, trio.now).await.expect("a row");
+    for n in 0..3 {
+        let letter = NewLetter {
+            id: Uuid::now_v7(),
+            address_id,
+            to: &to,
+            mailbox: "to-ana",
+            kind: "relay",
+            priority: Priority::Relay,
+            occasion: None,
+            reverse_path: "",
+            message_id: &format!("{n}@pairs.test"),
+            raw: &[b'x'; 3000],
+            cause: None,
+            sending: None,
+            not_before: trio.now,
+        };
+        assert!(outbox::enqueue(&mut conn, &letter, trio.now).await.expect("queued"));
+    }
+    for wanted in [2, 1, 0] {
+        let allowance = Allowance { letters: 20, per_domain: 20, octets: 4000, far: false };
+        let mut tx = trio.store.begin().await.expect("a transaction");
+        let claimed = outbox::claim(&mut tx, trio.inbox.owner.id(), allowance, trio.now).await.expect("claimed");
+        tx.commit().await.expect("claimed");
+        assert_eq!(claimed.len(), wanted);
+    }
+}
