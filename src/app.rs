@@ -188,7 +188,11 @@ pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(&
     rooms.spawn(Exit::new(store.clone(), owner, site.clone(), &config).await?.run(queued.clone(), inner.clone()));
     rooms.spawn(calendar(store.clone(), site.clone(), queued, inner.clone()));
     let capture = (config.delivery.mode() == DeliveryMode::Capture).then(|| config.data_dir.join("mail"));
-    rooms.spawn(web::serve(pages, web::Pages { store, site, clock: Arc::new(Utc::now), capture }, inner.clone()));
+    rooms.spawn(web::serve(
+        pages,
+        web::Pages { store, site, clock: Arc::new(Utc::now), capture, review: config.delivery.mode() == DeliveryMode::Review },
+        inner.clone(),
+    ));
     ready(&line);
     smtp::serve(door, listeners, outer).await;
     inner.cancel();
@@ -254,7 +258,11 @@ impl Stepped {
         let capture = (config.delivery.mode() == DeliveryMode::Capture).then(|| config.data_dir.join("mail"));
         let mut doors = tokio::task::JoinSet::new();
         doors.spawn(smtp::serve(door, listeners, stop.clone()));
-        doors.spawn(web::serve(pages, web::Pages { store: store.clone(), site: site.clone(), clock, capture }, stop.clone()));
+        doors.spawn(web::serve(
+            pages,
+            web::Pages { store: store.clone(), site: site.clone(), clock, capture, review: config.delivery.mode() == DeliveryMode::Review },
+            stop.clone(),
+        ));
         let watching = stop.clone();
         doors.spawn(async move {
             tokio::select! { () = watch => {}, () = watching.cancelled() => {} }

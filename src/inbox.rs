@@ -11,7 +11,6 @@ use crate::{
     handlers::{Context, Incoming, Outcome, Site, bounces, help, membership, relay, sign_up, topics, unproven},
     mail::{
         classify::{self, Class},
-        envelope::Envelope,
         message::Message,
         reply,
     },
@@ -81,13 +80,12 @@ impl Inbox {
     /// Transaction 2.
     async fn handle(&self, claimed: &Claimed, now: DateTime<Utc>) -> Result<()> {
         let message = Message::parse(&claimed.raw);
-        let envelope = Envelope { peer: std::net::Ipv4Addr::UNSPECIFIED.into(), helo: String::new(), reverse_path: claimed.reverse_path.clone() };
-        let class = classify::classify(Some(&envelope), &message, &self.site.domain);
+        let class = classify::classify(claimed.reverse_path.is_none(), &message, &self.site.domain);
         let route = route::route(&claimed.recipient, class, claimed.held);
         let words = reply::split(message.text());
 
         let mut tx = self.store.begin().await?;
-        exchanges::decide(&mut tx, claimed.exchange_id, route.kind(), &format!("{class:?}")).await?;
+        exchanges::decide(&mut tx, claimed.exchange_id, route.kind(), class.name()).await?;
         let writer = match claimed.writer_id {
             Some(id) => people::email(&mut tx, id).await?.map(|email| (id, email)),
             None => None,
@@ -134,7 +132,7 @@ impl Inbox {
     }
 
     async fn release_orphans(&self) {
-        let released = async { ownership::release_orphans(&mut *self.store.connection().await?).await };
+        let released = async { ownership::release_orphans(&mut *self.store.connection().await?, Utc::now()).await };
         match released.await {
             Ok(0) => {}
             Ok(rows) => tracing::warn!(rows, "rows of a process that is gone are free again"),

@@ -12,7 +12,7 @@ use crate::domain::command::{Audience, Command};
 use crate::domain::programme::Programme;
 use crate::mail::answers::{FormReading, read_form};
 use crate::mail::bounce::{self, BounceRecipient};
-use crate::mail::classify::{Class, Report, Sign, classify};
+use crate::mail::classify::{Class, Report, Sign, classify, says_null_path};
 use crate::mail::message::Message;
 use crate::mail::reply;
 
@@ -50,7 +50,7 @@ impl Inspect {
     /// How one message is understood, as the JSON that the command prints.
     pub fn understand(&self, raw: &[u8], domain: &str, programme: &Programme) -> Value {
         let message = Message::parse(raw);
-        let class = classify(None, &message, domain);
+        let class = classify(says_null_path(&message), &message, domain);
         let mailbox = self.mailbox(&message, domain);
         let reply = reply::split(message.text());
         let asked = mailbox.as_ref().filter(|_| class == Class::Personal).map(|mailbox| asked(mailbox, &message, &reply.text, programme)).unwrap_or_default();

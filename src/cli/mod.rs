@@ -86,7 +86,18 @@ impl Cli {
             Command::Programme(args) => return programme::run(&args).map(|()| ExitCode::SUCCESS),
             Command::Match(args) => return matching::run(&args).map(|()| ExitCode::SUCCESS),
             Command::RelayPreview(command) => return command.run(),
-            _ => {}
+            Command::Serve
+            | Command::Demo(_)
+            | Command::Round(_)
+            | Command::Topic(_)
+            | Command::Queue(_)
+            | Command::Inbox(_)
+            | Command::Exchange(_)
+            | Command::Tick { .. }
+            | Command::Check(_)
+            | Command::Dns(_)
+            | Command::Seed(_)
+            | Command::Inspect(_) => {}
         }
         let config = Config::load(self.config.as_deref(), std::env::vars())?;
         if let Command::Inspect(command) = self.command {

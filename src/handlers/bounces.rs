@@ -26,7 +26,7 @@ pub async fn returned(ctx: &mut Context<'_>, id: Uuid, message: &Message) -> Res
     let Some(sent) = outbox::sent(ctx.conn, id).await? else { return Ok("about a letter that we no longer know".into()) };
     // People's and programs' answers come here too, for some answer to the return path: they are no failures, whatever words stand in them.
     // (Dovecot says in the form of a receipt that it threw a letter away.)
-    if !matches!(classify::classify(None, message, &ctx.site.domain), Class::Bounce | Class::Receipt) {
+    if !matches!(classify::classify(true, message, &ctx.site.domain), Class::Bounce | Class::Receipt) {
         return Ok("not a report of a failure".into());
     }
     let report = bounce::read(message);

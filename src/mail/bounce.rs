@@ -396,7 +396,7 @@ fn original_message_id(message: &Message) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::mail::classify::{Class, classify};
+    use crate::mail::classify::{Class, classify, says_null_path};
 
     fn report(status: &str, returned: &str) -> Message {
         let raw = format!(
@@ -421,7 +421,7 @@ mod tests {
              Final-Recipient: utf-8; jörg@münchen.example\nAction: relayed\nStatus: 2.0.0\n",
             "Content-Type: text/rfc822-headers\n\nReceived: from a by b\nMessage-ID:\n <our.letter@pairs.test>\nSubject: x\n",
         );
-        assert_eq!(classify(None, &message, "pairs.test"), Class::Bounce);
+        assert_eq!(classify(says_null_path(&message), &message, "pairs.test"), Class::Bounce);
         let bounce = read(&message);
         assert_eq!(
             summary(&bounce),
@@ -517,7 +517,7 @@ mod tests {
                 ("ana@example.org", Action::Delayed, FailureClass::Soft),
             ),
         ] {
-            assert_eq!(classify(None, &message, "pairs.test"), Class::Bounce);
+            assert_eq!(classify(says_null_path(&message), &message, "pairs.test"), Class::Bounce);
             let bounce = read(&message);
             assert_eq!(bounce.recipients.iter().map(|r| (r.address.as_str(), r.action, r.class)).collect::<Vec<_>>(), [expected]);
             assert_eq!(bounce.original_message_id.as_deref(), Some("1@pairs.test"));
@@ -528,7 +528,7 @@ mod tests {
     fn a_person_who_writes_of_a_failure_is_no_bounce() {
         for head in ["Subject: My letter was not delivered", "Subject: Re: Undelivered mail\nIn-Reply-To: <x@y.example>", "Subject: Hello"] {
             let raw = format!("From: Ana <ana@example.org>\n{head}\n\nDear Bo, my letter to cy@example.org could not be delivered. User unknown?\n");
-            assert_eq!(classify(None, &Message::parse(raw.as_bytes()), "pairs.test"), Class::Personal, "{head}");
+            assert_eq!(classify(false, &Message::parse(raw.as_bytes()), "pairs.test"), Class::Personal, "{head}");
         }
     }
 

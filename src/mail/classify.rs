@@ -3,7 +3,6 @@
 use serde::Serialize;
 
 use super::bounce;
-use super::envelope::Envelope;
 use super::message::Message;
 use super::phrases::ABSENCE_SUBJECTS;
 
@@ -24,6 +23,21 @@ pub enum Class {
     Reaction,
     /// A letter of our own that came back, or one that has been on its way in a circle.
     Loop,
+}
+
+impl Class {
+    /// One word for the record.
+    pub fn name(self) -> &'static str {
+        match self {
+            Class::Personal => "personal",
+            Class::AutoReply(_) => "automatic",
+            Class::Bounce => "bounce",
+            Class::Report(_) => "report",
+            Class::Receipt => "receipt",
+            Class::Reaction => "reaction",
+            Class::Loop => "loop",
+        }
+    }
 }
 
 /// What a report is about.
@@ -78,13 +92,14 @@ impl Sign {
 /// More Received fields than any letter on a straight way has (RFC 5321 6.3 lets us count).
 const MAX_HOPS: usize = 30;
 
-/// The kind of a letter. `envelope` is `None` where only the bytes are known; then Return-Path speaks for it. `own_domain` is the mail domain of the
-/// programme: whatever carries it in From or Message-ID is a letter of ours that came back.
-pub fn classify(envelope: Option<&Envelope>, message: &Message, own_domain: &str) -> Class {
-    let null_path = match envelope {
-        Some(envelope) => envelope.reverse_path.is_none(),
-        None => message.field("return-path").is_some_and(|path| path.trim() == "<>"),
-    };
+/// Whether the letter itself says that its reverse-path was null: where only the bytes are known, Return-Path speaks for the envelope.
+pub fn says_null_path(message: &Message) -> bool {
+    message.field("return-path").is_some_and(|path| path.trim() == "<>")
+}
+
+/// The kind of a letter. `null_path`: it came with the null reverse-path. `own_domain` is the mail domain of the programme: whatever carries it in From or
+/// Message-ID is a letter of ours that came back.
+pub fn classify(null_path: bool, message: &Message, own_domain: &str) -> Class {
     if let Some(class) = structured(message) {
         return class;
     }
@@ -227,13 +242,13 @@ fn parameter(value: &str, name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::address::EmailAddress;
 
     const OURS: &str = "pairs.test";
 
     fn class_of(fields: &str, body: &str) -> Class {
         let from = if fields.contains("From:") { "" } else { "From: Ana <ana@example.org>\n" };
-        classify(None, &Message::parse(format!("{from}{fields}\n\n{body}").as_bytes()), OURS)
+        let message = Message::parse(format!("{from}{fields}\n\n{body}").as_bytes());
+        classify(says_null_path(&message), &message, OURS)
     }
 
     #[test]
@@ -286,10 +301,8 @@ mod tests {
     #[test]
     fn the_envelope_speaks_before_the_header() {
         let message = Message::parse(b"Return-Path: <ana@example.org>\nFrom: ana@example.org\nSubject: hi\n\nhi");
-        let mut envelope = Envelope { peer: std::net::Ipv4Addr::LOCALHOST.into(), helo: "x".into(), reverse_path: None };
-        assert_eq!(classify(Some(&envelope), &message, OURS), Class::AutoReply(Sign::NullPath));
-        envelope.reverse_path = EmailAddress::parse("ana@example.org").ok();
-        assert_eq!(classify(Some(&envelope), &message, OURS), Class::Personal);
+        assert_eq!(classify(true, &message, OURS), Class::AutoReply(Sign::NullPath));
+        assert_eq!(classify(false, &message, OURS), Class::Personal);
     }
 
     #[test]

@@ -83,7 +83,7 @@ fn read_all(raw: &[u8]) {
     assert_eq!(message.size, raw.len());
     assert!(!message.subject.contains(['\r', '\n']) && !message.text().contains('\r'));
     assert!(message.message_id.iter().chain(&message.references).all(|id| !id.contains(['\r', '\n', '<', '>', ' '])));
-    let _ = classify(None, &message, "pairs.test");
+    let _ = classify(true, &message, "pairs.test");
     relay(raw);
     let _ = bounce::read(&message);
     let _ = bounce::complained(&message);
@@ -146,7 +146,7 @@ fn anything_said_ten_thousand_times_is_read_in_passing() {
         let header = format!("From: a@b.example\nSubject: {}\n", piece.replace('\n', " ").repeat(20));
         for kind in ["text/plain; format=flowed", "text/html", "multipart/report; report-type=delivery-status; boundary=b"] {
             let message = Message::parse(format!("{header}Content-Type: {kind}\n\n{text}").as_bytes());
-            let _ = classify(None, &message, "pairs.test");
+            let _ = classify(true, &message, "pairs.test");
             let _ = bounce::read(&message);
             let _ = reply::split(message.text());
         }

@@ -54,7 +54,7 @@ pub async fn accept(conn: &mut Connection, arrival: &Arrival<'_>, now: DateTime<
             Admission::Take => "take",
             Admission::Hold => "hold",
         };
-        let fingerprint = arrival.message_id.map(|_| fingerprint(arrival.envelope, &mailbox, sha256.as_ref()));
+        let fingerprint = arrival.message_id.map(|_| fingerprint(arrival.envelope, recipient, sha256.as_ref()));
         if let Some(fingerprint) = &fingerprint
             && let Some(known) = redelivered(conn, fingerprint, now).await?
         {
@@ -95,11 +95,15 @@ async fn insert_letter(conn: &mut Connection, sha256: &[u8], raw: &[u8], size: i
 }
 
 /// Reverse-path, recipient and bytes: what makes two deliveries the same letter. Never the Message-ID alone, which a stranger could take first.
-fn fingerprint(envelope: &Envelope, mailbox: &str, sha256: &[u8]) -> Vec<u8> {
+fn fingerprint(envelope: &Envelope, recipient: &Recipient, sha256: &[u8]) -> Vec<u8> {
     let mut context = digest::Context::new(&digest::SHA256);
     context.update(envelope.reverse_path.as_ref().map(EmailAddress::key).unwrap_or_default().as_bytes());
     context.update(b"\n");
-    context.update(mailbox.as_bytes());
+    context.update(recipient.mailbox().as_bytes());
+    // All return paths are one mailbox in the record, but each is another recipient.
+    if let Recipient::Bounce { outbox } = recipient {
+        context.update(outbox.as_bytes());
+    }
     context.update(b"\n");
     context.update(sha256);
     context.finish().as_ref().to_vec()
@@ -165,24 +169,29 @@ pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, n
         now,
         octets
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    rows.into_iter()
-        .map(|row| {
-            Ok(Claimed {
-                id: row.id,
-                exchange_id: row.exchange_id,
-                recipient: serde_json::from_value(row.recipient).context("a recipient of another version")?,
-                writer_id: row.writer_id,
-                reverse_path: row.reverse_path.and_then(|path| EmailAddress::parse(&path).ok()),
-                verdict: serde_json::from_value(row.verdict).context("a verdict of another version")?,
-                held: row.admission == "hold",
-                attempts: row.attempts,
-                raw: row.raw.unwrap_or_default(),
-                received_at: row.received_at,
-            })
-        })
-        .collect()
+    let mut claimed = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (Ok(recipient), Ok(verdict)) = (serde_json::from_value(row.recipient), serde_json::from_value(row.verdict)) else {
+            // A row that this version can't read is set aside by itself: the others are not to wait for it.
+            fail(conn, row.id, "its recipient or verdict was written by another version", None, now).await?;
+            continue;
+        };
+        claimed.push(Claimed {
+            id: row.id,
+            exchange_id: row.exchange_id,
+            recipient,
+            writer_id: row.writer_id,
+            reverse_path: row.reverse_path.and_then(|path| EmailAddress::parse(&path).ok()),
+            verdict,
+            held: row.admission == "hold",
+            attempts: row.attempts,
+            raw: row.raw.unwrap_or_default(),
+            received_at: row.received_at,
+        });
+    }
+    Ok(claimed)
 }
 
 /// The letter is handled: `outcome` goes into the record.

@@ -6,6 +6,7 @@ use std::sync::{
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
 use sqlx::Connection as _;
 
 use super::{Connection, Store};
@@ -66,31 +67,28 @@ async fn lock(store: &Store, id: i32) -> Result<Connection> {
     Ok(session)
 }
 
-/// Frees the rows of owners that are gone, and counts the death; a row that saw [`DEATHS`] is `failed`, and never tried again by itself.
-/// Gives how many were freed.
-pub async fn release_orphans(conn: &mut Connection) -> Result<u64> {
-    let inbox = sqlx::query!(
-        "update inbox set owner = null, deaths = deaths + 1,
-             state = case when deaths + 1 >= $2 then 'failed' else state end,
-             last_error = 'the process ended while it worked on this letter'
-         where owner is not null and owner not in (
-             select l.objid::bigint from pg_locks l
+/// Frees the rows of owners that are gone, and counts the death; a letter that saw [`DEATHS`] is `failed`, in the record as well, and never tried again by
+/// itself. Gives how many rows were freed.
+pub async fn release_orphans(conn: &mut Connection, now: DateTime<Utc>) -> Result<i64> {
+    Ok(sqlx::query_scalar!(
+        "with living as (
+             select l.objid::bigint as owner from pg_locks l
              where l.locktype = 'advisory' and l.classid::bigint = $1 and l.objsubid = 2 and l.granted
-               and l.database = (select oid from pg_database where datname = current_database()))",
+               and l.database = (select oid from pg_database where datname = current_database())),
+         letters as (
+             update inbox set owner = null, deaths = deaths + 1,
+                 state = case when deaths + 1 >= $2 then 'failed' else state end,
+                 last_error = 'the process ended while it worked on this letter'
+             where owner is not null and owner not in (select owner from living) returning exchange_id, state),
+         told as (
+             update exchange e set outcome = 'failed', ended_at = $3 from letters where e.id = letters.exchange_id and letters.state = 'failed'),
+         ours as (
+             update outbox set owner = null where owner is not null and owner not in (select owner from living) returning 1)
+         select (select count(*) from letters) + (select count(*) from ours) as \"freed!\"",
         i64::from(LOCK_CLASS),
-        DEATHS
+        DEATHS,
+        now
     )
-    .execute(&mut *conn)
-    .await?;
-    let outbox = sqlx::query!(
-        "update outbox set owner = null
-         where owner is not null and owner not in (
-             select l.objid::bigint from pg_locks l
-             where l.locktype = 'advisory' and l.classid::bigint = $1 and l.objsubid = 2 and l.granted
-               and l.database = (select oid from pg_database where datname = current_database()))",
-        i64::from(LOCK_CLASS)
-    )
-    .execute(conn)
-    .await?;
-    Ok(inbox.rows_affected() + outbox.rows_affected())
+    .fetch_one(conn)
+    .await?)
 }

@@ -4,14 +4,16 @@ use std::path::{Path as FilePath, PathBuf};
 use anyhow::Context as _;
 use axum::{
     extract::{Path, State},
-    http::{StatusCode, header},
+    http::StatusCode,
     response::{IntoResponse, Response},
 };
-use mail_builder::encoders::base64::Base64Encoder;
-use mail_parser::{MessageParser, MessagePart, MimeHeaders as _};
 use serde::Serialize;
 
-use super::{Fault, Pages, page};
+use super::{
+    Fault, Pages,
+    letter::{self, Link, Moment, Place, date, sender},
+    page,
+};
 use crate::mail::message::Message;
 
 #[derive(Serialize)]
@@ -37,40 +39,6 @@ struct Line {
 struct Letters {
     name: String,
     letters: Vec<Line>,
-}
-
-#[derive(Serialize)]
-struct Letter {
-    mailbox: String,
-    file: String,
-    from: String,
-    to: String,
-    subject: String,
-    date: Moment,
-    text: String,
-    html: bool,
-    files: Vec<Enclosed>,
-    source: String,
-    /// The files of the letters beside it.
-    older: Option<String>,
-    newer: Option<String>,
-}
-
-/// A file that came with a letter.
-#[derive(Serialize)]
-struct Enclosed {
-    name: String,
-    kind: String,
-    octets: usize,
-    /// A picture, as a link that holds it.
-    picture: Option<String>,
-}
-
-/// For people, and for their programs.
-#[derive(Serialize)]
-struct Moment {
-    words: String,
-    stamp: String,
 }
 
 /// Everybody who got a letter.
@@ -102,31 +70,20 @@ pub async fn letter(State(pages): State<Pages>, Path((mailbox, file)): Path<(Str
     let Some(path) = find(&pages, &mailbox, &file)? else { return Ok(nothing()) };
     let all: Vec<String> = files(&root(&pages)?.join(&mailbox))?.iter().filter_map(|path| file_name(path)).collect();
     let here = all.iter().position(|other| *other == file);
-    let raw = read(&path)?;
-    let message = Message::parse(&raw);
-    let letter = Letter {
-        from: sender(&message),
-        to: message.to.iter().map(|address| address.as_str()).collect::<Vec<_>>().join(", "),
-        subject: message.subject.clone(),
-        date: date(&message),
-        text: message.part("text/plain").and_then(|part| part.text.clone()).unwrap_or_else(|| message.text().to_owned()),
-        html: message.part("text/html").is_some(),
-        files: if message.parts.is_empty() { Vec::new() } else { enclosed(&raw) },
-        source: String::from_utf8_lossy(&raw).into_owned(),
-        older: here.and_then(|here| all.get(here.checked_sub(1)?)).cloned(),
-        newer: here.and_then(|here| all.get(here + 1)).cloned(),
-        mailbox,
-        file,
+    let (older, newer) = (here.and_then(|here| all.get(here.checked_sub(1)?)), here.and_then(|here| all.get(here + 1)));
+    let place = Place {
+        up: vec![Link::new("Mailboxes", "/mailboxes"), Link::below(&mailbox, "/mailboxes", &[&mailbox])],
+        frame: Link::below("", "/mailboxes", &[&mailbox, &file, "html"]).href,
+        older: older.map(|file| Link::below("The letter before", "/mailboxes", &[&mailbox, file])),
+        newer: newer.map(|file| Link::below("The next letter", "/mailboxes", &[&mailbox, file])),
     };
-    page(&pages, "letter", &letter)
+    letter::show(&pages, &read(&path)?, place)
 }
 
-/// The HTML part by itself, for a frame: no scripts, nothing fetched, whatever it says.
+/// The HTML part by itself, for a frame.
 pub async fn html(State(pages): State<Pages>, Path((mailbox, file)): Path<(String, String)>) -> Result<Response, Fault> {
     let Some(path) = find(&pages, &mailbox, &file)? else { return Ok(nothing()) };
-    let html = Message::parse(&read(&path)?).part("text/html").and_then(|part| part.text.clone()).unwrap_or_default();
-    let policy = "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src data:";
-    Ok(([(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)], html).into_response())
+    Ok(letter::html(&read(&path)?))
 }
 
 fn root(pages: &Pages) -> anyhow::Result<&FilePath> {
@@ -141,23 +98,6 @@ fn below(dir: &FilePath, name: &str) -> Option<PathBuf> {
 fn find(pages: &Pages, mailbox: &str, file: &str) -> anyhow::Result<Option<PathBuf>> {
     let Some(dir) = below(root(pages)?, mailbox) else { return Ok(None) };
     Ok(["new", "cur"].iter().filter_map(|part| below(&dir.join(part), file)).find(|path| path.is_file()))
-}
-
-/// Whatever stands in no part that is text: its name, its kind, and a picture itself, so that nothing else need be fetched.
-fn enclosed(raw: &[u8]) -> Vec<Enclosed> {
-    let Some(message) = MessageParser::default().parse(raw) else { return Vec::new() };
-    let file = |part: &MessagePart<'_>| {
-        let kind = part.content_type().map(|kind| format!("{}/{}", kind.ctype(), kind.subtype().unwrap_or_default()).to_lowercase()).unwrap_or_default();
-        let shown = ["image/jpeg", "image/png", "image/gif", "image/webp"].contains(&kind.as_str());
-        let picture = shown.then(|| Base64Encoder::new().encode(part.contents()).ok()).flatten().and_then(|text| String::from_utf8(text).ok());
-        Enclosed {
-            name: part.attachment_name().unwrap_or("without a name").to_owned(),
-            octets: part.contents().len(),
-            picture: picture.map(|text| format!("data:{kind};base64,{text}")),
-            kind,
-        }
-    };
-    message.attachments().filter(|part| !part.is_text()).map(file).collect()
 }
 
 /// In the order of their names, which begin with the time of delivery, whether they were read or not.
@@ -186,19 +126,6 @@ fn entries(dir: &FilePath) -> anyhow::Result<Vec<PathBuf>> {
 
 fn read(path: &FilePath) -> anyhow::Result<Vec<u8>> {
     std::fs::read(path).context("reading a captured letter")
-}
-
-fn sender(message: &Message) -> String {
-    let address = message.from.as_ref().map(|from| from.as_str()).unwrap_or_default();
-    match &message.from_name {
-        Some(name) => format!("{name} <{address}>"),
-        None => address.to_owned(),
-    }
-}
-
-fn date(message: &Message) -> Moment {
-    let written = |format: &str| message.date.map(|date| date.format(format).to_string()).unwrap_or_default();
-    Moment { words: written("%-d %B %Y, %H:%M"), stamp: written("%Y-%m-%dT%H:%M:%SZ") }
 }
 
 fn nothing() -> Response {

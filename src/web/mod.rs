@@ -20,7 +20,9 @@ use crate::{
 };
 
 mod figures;
+mod held;
 mod leave;
+mod letter;
 mod mailboxes;
 
 /// What every page works with.
@@ -34,6 +36,8 @@ pub struct Pages {
     pub clock: Clock,
     /// Where captured mail lies, while it is captured: only then are there mailboxes to look at.
     pub capture: Option<PathBuf>,
+    /// Letters are held until they were read, and can be read here.
+    pub review: bool,
 }
 
 /// Binds `http.listen`; port 0 takes a free one.
@@ -45,7 +49,7 @@ pub async fn bind(config: &Config) -> Result<TcpListener> {
 pub async fn serve(listener: TcpListener, pages: Pages, stop: CancellationToken) {
     let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     // Other people's letters: on this machine alone, and only while no letter leaves it.
-    let pages = Pages { capture: pages.capture.filter(|_| loopback), ..pages };
+    let pages = Pages { capture: pages.capture.filter(|_| loopback), review: pages.review && loopback, ..pages };
     let served = axum::serve(listener, router(pages)).with_graceful_shutdown(stop.cancelled_owned());
     if let Err(error) = served.await {
         tracing::error!(%error, "the pages can't be shown any more");
@@ -59,6 +63,15 @@ fn router(pages: Pages) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(figures::ready))
         .route("/metrics", get(figures::metrics));
+    if pages.review {
+        router = router.merge(
+            Router::new()
+                .route("/held", get(held::list))
+                .route("/held/{id}", get(held::show))
+                .route("/held/{id}/html", get(held::html))
+                .route_layer(middleware::from_fn(asked_for_here)),
+        );
+    }
     if pages.capture.is_some() {
         router = router
             .route("/mailboxes", get(mailboxes::list))

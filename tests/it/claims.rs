@@ -74,14 +74,16 @@ async fn letters_of_a_process_that_is_gone_are_free_again_until_one_has_killed_t
     let (alive, _watch) = Owner::take(&store, 7).await.unwrap();
     let mut conn = store.connection().await.unwrap();
     assert_eq!(claim(&store, alive.id(), now()).await.0, ["deadly"]);
-    assert_eq!(ownership::release_orphans(&mut conn).await.unwrap(), 0, "its owner lives");
+    assert_eq!(ownership::release_orphans(&mut conn, now()).await.unwrap(), 0, "its owner lives");
     sqlx::query("update inbox set owner = null").execute(&mut *conn).await.unwrap();
 
     for _ in 0..DEATHS {
         assert_eq!(claim(&store, 8, now()).await.0, ["deadly"], "8 holds no lock: it is dead");
-        assert_eq!(ownership::release_orphans(&mut conn).await.unwrap(), 1);
+        assert_eq!(ownership::release_orphans(&mut conn, now()).await.unwrap(), 1);
     }
     assert!(claim(&store, alive.id(), now()).await.0.is_empty());
     let state: String = sqlx::query_scalar("select state || ' ' || attempts || ' ' || deaths from inbox").fetch_one(&mut *conn).await.unwrap();
     assert_eq!(state, format!("failed {} {DEATHS}", DEATHS + 1));
+    let told: Option<String> = sqlx::query_scalar("select outcome from exchange").fetch_one(&mut *conn).await.unwrap();
+    assert_eq!(told.as_deref(), Some("failed"), "the record knows it too");
 }
