@@ -67,12 +67,16 @@ pub async fn answered(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mailbox: U
         Some(letter) => inbox::vouch(ctx.conn, letter, mailbox, own, ctx.now).await?,
         None => false,
     };
-    ask_about_the_next(ctx, incoming, mailbox).await?;
-    if own && known {
-        return Ok("vouched for the letter".into());
+    if !(own && known) {
+        ctx.write_to(mailbox, incoming.writer, "", "en", &NothingHeld { dropped: !own }, Sending::answering(incoming)).await?;
     }
-    ctx.write_to(mailbox, incoming.writer, "", "en", &NothingHeld { dropped: !own }, Sending::answering(incoming)).await?;
-    Ok(if known { "the letter was dropped at their word" } else { "nothing was held any more" }.into())
+    ask_about_the_next(ctx, incoming, mailbox).await?;
+    Ok(match (known, own) {
+        (true, true) => "vouched for the letter",
+        (true, false) => "the letter was dropped at their word",
+        (false, _) => "nothing was held any more",
+    }
+    .into())
 }
 
 /// Asks about the oldest letter that still waits for this mailbox's word, if there is one.

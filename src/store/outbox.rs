@@ -162,7 +162,7 @@ pub struct Allowance {
 pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
     sqlx::query!("select pg_advisory_xact_lock(7725, -1)").execute(&mut *tx).await?;
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
-    let rows = sqlx::query!(
+    let mut rows = sqlx::query!(
         "with busy as (select domain, count(*) as n from outbox where owner is not null group by domain),
          near as (
              select c.id, c.domain, c.priority, c.next_at
@@ -192,6 +192,8 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
     )
     .fetch_all(tx)
     .await?;
+    // An update gives its rows in any order; letters of one moment leave as they were written.
+    rows.sort_by_key(|row| row.id);
     Ok(rows
         .into_iter()
         .map(|row| Claimed {

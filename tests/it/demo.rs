@@ -162,7 +162,7 @@ fn kept_it_shows_everybodys_letters_until_ctrl_c() {
     let server = told("Everybody's mailbox as a page").trim_start_matches("http://").trim_end_matches("/mailboxes").to_owned();
     let ask = |path: &str| -> String {
         let mut stream = TcpStream::connect(&server).expect("a page is there");
-        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").as_bytes()).expect("asked");
+        stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: {server}\r\nConnection: close\r\n\r\n").as_bytes()).expect("asked");
         let mut answer = String::new();
         stream.read_to_string(&mut answer).expect("text");
         answer
