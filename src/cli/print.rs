@@ -1,5 +1,9 @@
 //! Results on standard output: JSON, or columns that line up.
-use std::{fmt::Display, io::Write as _};
+use std::{
+    fmt::Display,
+    io::Write as _,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use anyhow::Result;
 use serde::Serialize;
@@ -38,10 +42,19 @@ pub fn letter<R: Serialize, const N: usize>(row: &R, line_of: fn(&R) -> [String;
     Ok(())
 }
 
+/// Whether the program has more to do than to print, and clears up behind itself, whoever reads.
+static GOES_ON: AtomicBool = AtomicBool::new(false);
+
+/// From now on a reader that has gone does not end the program.
+pub fn go_on_without_a_reader() {
+    GOES_ON.store(true, Ordering::Relaxed);
+}
+
 /// One line, or several; what others wrote in them can't play with the terminal. A reader that has gone (`… | head`) ends the program quietly, as it does every tool of the shell.
 pub fn line(words: impl Display) {
     if let Err(error) = writeln!(std::io::stdout().lock(), "{}", tame(&words.to_string()))
         && error.kind() == std::io::ErrorKind::BrokenPipe
+        && !GOES_ON.load(Ordering::Relaxed)
     {
         std::process::exit(0);
     }

@@ -64,7 +64,7 @@ enum Command {
     },
     /// Keeps a letter back, or everything
     Hold(OneOrAll),
-    /// Lets a held letter go, or everything
+    /// Lets a held letter go; with --all ends `hold --all`, or, where nothing is stopped, lets every held letter go
     Release(OneOrAll),
     /// Never sends a letter
     Drop {
@@ -146,15 +146,19 @@ async fn hold_all(store: &Store, as_json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Lifts the stop, and lets go what was held letter by letter, as all of it is under review.
+/// Lifts the stop; what was held letter by letter stays held. Where nothing is stopped, every held letter goes, as after a review.
 async fn release_all(store: &Store, now: DateTime<Utc>, as_json: bool) -> Result<()> {
     let mut tx = store.begin().await?;
-    outbox::hold_all(&mut tx, false).await?;
-    let released = outbox::release_held(&mut tx, now).await?;
+    let released = if outbox::is_all_held(&mut tx).await? {
+        outbox::hold_all(&mut tx, false).await?;
+        0
+    } else {
+        outbox::release_held(&mut tx, now).await?
+    };
     tx.commit().await?;
     if as_json {
         return print::json(&json!({"all_held": false, "released": released}));
     }
-    print::line(format_args!("letters leave again; {released} that were held go out"));
+    print::line(format_args!("letters leave again; {released} held ones go out"));
     Ok(())
 }

@@ -28,13 +28,11 @@ pub trait Letter: Serialize {
         Self: Sized;
 }
 
-/// What every letter may name: the programme and our mailboxes.
+/// What every letter and page may name: the programme and our mailboxes. Letters have a `signature` besides.
 #[derive(Debug, Clone, Serialize)]
 pub struct Common {
     /// The programme's name.
     pub programme: String,
-    /// The same as it is, not escaped for Markdown: for pages, where it is called `programme` too.
-    pub name: String,
     /// Our domain.
     pub domain: String,
     /// `join@…`
@@ -45,8 +43,6 @@ pub struct Common {
     pub postmaster: String,
     /// `topics-join@…`
     pub topics_join: String,
-    /// The last lines of a letter.
-    pub signature: String,
 }
 
 impl Common {
@@ -54,14 +50,12 @@ impl Common {
     pub fn new(programme: &str, domain: &str) -> Self {
         let at = |local: &str| format!("{local}@{domain}");
         Self {
-            programme: markdown::escape(programme),
-            name: programme.to_owned(),
+            programme: programme.to_owned(),
             domain: domain.to_owned(),
             join: at("join"),
             help: at("help"),
             postmaster: at("postmaster"),
             topics_join: at("topics-join"),
-            signature: format!("Warm regards,  \nthe people of {}", markdown::escape(programme)),
         }
     }
 }
@@ -108,9 +102,10 @@ impl Templates {
     pub fn letter<L: Letter>(&self, letter: &L, called: &str, language: &str) -> Result<Rendered> {
         let names = [language, "en"].map(|language| format!("mail/{language}/{}.md.j2", L::NAME));
         let template = names.iter().find_map(|name| self.environment.get_template(name).ok()).with_context(|| format!("no template {}", names[1]))?;
-        let called = markdown::escape(called);
+        let (called, programme) = (markdown::escape(called), markdown::escape(&self.common.programme));
+        let signature = format!("Warm regards,  \nthe people of {programme}");
         let source = template
-            .render(merge_maps([Value::from(Serde(&self.common)), Value::from(Serde(letter)), context! { called }]))
+            .render(merge_maps([Value::from(Serde(&self.common)), Value::from(Serde(letter)), context! { called, programme, signature }]))
             .with_context(|| format!("the letter {} cannot be written", L::NAME))?;
         let (subject, body) = source.trim_start().split_once('\n').unwrap_or((source.trim(), ""));
         ensure!(!subject.trim().is_empty(), "the letter {} has no subject", L::NAME);
@@ -123,10 +118,7 @@ impl Templates {
     /// Renders a page of `templates/web`, everything in it escaped for HTML.
     pub fn page<P: Serialize>(&self, name: &str, page: &P) -> Result<String> {
         let template = self.environment.get_template(&format!("web/{name}.html.j2"))?;
-        let plain = context! { programme => &self.common.name };
-        template
-            .render(merge_maps([Value::from(Serde(&self.common)), plain, Value::from(Serde(page))]))
-            .with_context(|| format!("the page {name} cannot be written"))
+        template.render(merge_maps([Value::from(Serde(&self.common)), Value::from(Serde(page))])).with_context(|| format!("the page {name} cannot be written"))
     }
 }
 
@@ -142,13 +134,19 @@ mod tests {
         assert!(letter.text.contains("Dear <b>Ana</b> [x](http://y),"), "{}", letter.text);
         assert!(!letter.html.contains("<b>Ana") && !letter.html.contains("href=\"http://y"), "{}", letter.html);
         assert!(letter.text.contains("the people of Pairs & <Friends>"), "{}", letter.text);
+        let help = templates.letter(&letters::Help::sample(), "Ana", "en").expect("renders");
+        assert_eq!(help.subject, "How Pairs & <Friends> works by mail");
     }
 
     #[test]
-    fn a_page_shows_the_programmes_name_as_it_is() {
-        let templates = Templates::new(Common::new("Pairs_of <Friends>", "pairs.example"), None).expect("templates parse");
-        let page = templates.page("home", &serde_json::json!({"mailboxes": false})).expect("renders");
-        assert!(page.contains("<h1>Pairs_of &lt;Friends&gt;</h1>"), "{page}");
+    fn a_page_is_escaped_for_html_and_not_for_markdown() {
+        #[derive(Serialize)]
+        struct Home {
+            mailboxes: bool,
+        }
+        let templates = Templates::new(Common::new("Ana's <Friends>", "pairs.example"), None).expect("templates parse");
+        let page = templates.page("home", &Home { mailboxes: true }).expect("renders");
+        assert!(page.contains("Ana&#x27;s &lt;Friends&gt;") && !page.contains('\\'), "{page}");
     }
 
     #[test]

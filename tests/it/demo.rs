@@ -143,6 +143,16 @@ fn stopped_in_the_middle_it_says_so_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_reader_that_goes_makes_no_difference() {
+    let place = place();
+    let mut running = Running(demo(place.path()).spawn().expect("runs"));
+    hear(running.0.stderr.take().expect("piped"), "1. ");
+    drop(running.0.stdout.take());
+    assert_eq!(running.exit_code(), Some(0));
+    nothing_is_left(place.path());
+}
+
+#[test]
 fn kept_it_shows_everybodys_letters_until_ctrl_c() {
     let place = place();
     let mut running = Running(demo(place.path()).arg("--keep").stderr(Stdio::null()).spawn().expect("runs"));

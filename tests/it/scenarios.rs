@@ -51,13 +51,19 @@ use script::{Happening, happenings, matched, moment, paragraphs, setting, split_
 /// Ours.
 const DOMAIN: &str = "pairs.test";
 
-/// `example.*` speak for letters from loopback, `bare.test` publishes nothing, `strict.test` disowns everything.
+/// `example.*` speak for letters from loopback, `bare.test` publishes nothing; `strict.test`, `careful.test` and `lax.test` disown everything and ask for it
+/// to be refused, set aside, or taken all the same; `away.test` can't be asked.
 const ZONE: &str = "
     example.org TXT v=spf1 ip4:127.0.0.1 -all
     example.net TXT v=spf1 ip4:127.0.0.1 -all
     example.com TXT v=spf1 ip4:127.0.0.1 -all
     strict.test TXT v=spf1 -all
     _dmarc.strict.test TXT v=DMARC1; p=reject
+    careful.test TXT v=spf1 -all
+    _dmarc.careful.test TXT v=DMARC1; p=quarantine
+    lax.test TXT v=spf1 -all
+    _dmarc.lax.test TXT v=DMARC1; p=none
+    away.test SERVFAIL
 ";
 
 /// Stories played at once.

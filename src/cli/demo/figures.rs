@@ -6,6 +6,7 @@ use super::{
     leaks::{self, Readings},
     play::Play,
 };
+use crate::cli::print;
 use crate::store::{
     exchanges,
     record::{self, Filter},
@@ -81,13 +82,15 @@ impl Figures {
     /// Prints them on standard output.
     pub fn print(&self) {
         let Self { letters_in, letters_out, refused, failed, looked_for, written, leaks } = self;
-        println!("Letters in    {letters_in}");
-        println!("Letters out   {letters_out}");
-        println!("Refused       {refused}");
-        println!("Failed        {failed}");
-        println!("Leaks found   {leaks}");
-        println!();
-        println!("Leaks: {looked_for} addresses, host names and IP addresses were looked for in every letter delivered to anybody else, decoded.");
-        println!("In what people wrote to their partners the same look finds them {written} times.");
+        print::line(format_args!("Letters in    {letters_in}"));
+        print::line(format_args!("Letters out   {letters_out}"));
+        print::line(format_args!("Refused       {refused}"));
+        print::line(format_args!("Failed        {failed}"));
+        print::line(format_args!("Leaks found   {leaks}"));
+        print::line("");
+        print::line(format_args!(
+            "Leaks: {looked_for} addresses, host names and IP addresses were looked for in every letter delivered to anybody else, decoded."
+        ));
+        print::line(format_args!("In what people wrote to their partners the same look finds them {written} times."));
     }
 }

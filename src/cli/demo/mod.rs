@@ -11,6 +11,7 @@ use tempfile::TempDir;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{play::Play, post::Post, terminal::Terminal};
+use super::print;
 use crate::{
     app::Stepped,
     config::{Config, DeliveryMode, Verify},
@@ -53,6 +54,7 @@ impl Demo {
     /// # Errors
     /// One line that names the station that failed; also when stopped before its end.
     pub async fn run(self, config: &Config) -> Result<()> {
+        print::go_on_without_a_reader();
         let stopped = stopped()?;
         tokio::pin!(stopped);
         let began = Instant::now();
@@ -79,10 +81,10 @@ impl Demo {
         let mut play = Play::new(&stage.house, Post::new(stage.house.smtp, stage.maildirs()), say);
         play.everything().await?;
         let figures = play.figures().await.context("the demonstration came to its end, but its figures are not right")?;
-        println!("\nA whole round in {:.1} seconds.\n", began.elapsed().as_secs_f64());
+        print::line(format_args!("\nA whole round in {:.1} seconds.\n", began.elapsed().as_secs_f64()));
         figures.print();
         if !self.keep {
-            println!("\nTo read everybody's letters, on a page or with a mail program: pairpost demo --keep");
+            print::line("\nTo read everybody's letters, on a page or with a mail program: pairpost demo --keep");
         }
         Ok(())
     }
@@ -153,11 +155,15 @@ impl Stage {
     /// Says where everything is to be looked at.
     fn show(&self) {
         let (http, smtp) = (self.house.http, self.house.smtp);
-        println!("\nEverybody's mailbox as a page    http://{http}/mailboxes");
-        println!("The same as Maildirs             {}", self.maildirs().display());
-        println!("To write a letter of your own    to join@{}, by SMTP at {smtp}", self.house.site.domain);
-        println!("For commands at a shell          {} PAIRPOST_DATA_DIR={} pairpost exchange list", self.database, self.folder.path().display());
-        println!("\nThe clock goes on from the end of the story. Ctrl-C ends it all, and takes it away.");
+        print::line(format_args!("\nEverybody's mailbox as a page    http://{http}/mailboxes"));
+        print::line(format_args!("The same as Maildirs             {}", self.maildirs().display()));
+        print::line(format_args!("To write a letter of your own    to join@{}, by SMTP at {smtp}", self.house.site.domain));
+        print::line(format_args!(
+            "For commands at a shell          {} PAIRPOST_DATA_DIR={} pairpost exchange list",
+            self.database,
+            self.folder.path().display()
+        ));
+        print::line("\nThe clock goes on from the end of the story. Ctrl-C ends it all, and takes it away.");
     }
 
     fn maildirs(&self) -> PathBuf {

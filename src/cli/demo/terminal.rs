@@ -1,5 +1,5 @@
 //! What the demonstration says while it runs: plain lines, one thing each; colour for eyes on a terminal only.
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 
 /// Says on standard error how far it is.
 #[derive(Debug)]
@@ -20,17 +20,18 @@ impl Terminal {
     pub fn station(&mut self, name: &str) {
         self.station += 1;
         let heading = format!("{}. {name}", self.station);
-        if self.colour {
-            eprintln!("\n\x1b[1;36m{heading}\x1b[0m");
-        } else {
-            eprintln!("\n{heading}");
-        }
+        say(&if self.colour { format!("\n\x1b[1;36m{heading}\x1b[0m") } else { format!("\n{heading}") });
     }
 
     /// Something that happened there.
     pub fn line(&self, words: &str) {
-        eprintln!("   {}", plain(words));
+        say(&format!("   {}", plain(words)));
     }
+}
+
+/// Where nobody reads any more, the demonstration goes on to its end all the same, so that it can clear up.
+fn say(line: &str) {
+    let _nobody_reads = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Without control characters, which could rearrange a terminal.

@@ -21,6 +21,8 @@ const BEFORE: usize = 256;
 const BEHIND: usize = 4096;
 /// In longer texts nobody spells an address in the ways of programs.
 const RARER_UP_TO: usize = 2 << 20;
+/// Whether base 64 stands for a text is seen from so many octets of it.
+const SAMPLE: usize = 4096;
 /// Base 64 shorter than this holds no address.
 const BASE64_AT_LEAST: usize = 16;
 /// A full stop and one of these behind an address ends a file's name and doesn't belong to the domain.
@@ -198,9 +200,11 @@ impl Replacer {
 
     /// The run with the address in it replaced, if one is there when `skip` characters are left out.
     fn base64_instead(&self, run: &[u8], skip: usize) -> Option<Vec<u8>> {
-        let data = unbase64(&run[skip..])?;
-        let data: Vec<u8> = data.into_iter().filter(|b| *b != 0).collect();
-        if !is_text(&data) && !self.domains.keys().any(|domain| data.windows(domain.len()).any(|w| w.eq_ignore_ascii_case(domain.as_bytes()))) {
+        let mut data = unbase64(&run[skip..])?;
+        if data.contains(&0) {
+            data.retain(|b| *b != 0);
+        }
+        if !is_text(&data[..data.len().min(SAMPLE)]) && !self.domains.keys().any(|domain| holds(&data, domain)) {
             return None;
         }
         let mut edits = Vec::new();
@@ -251,6 +255,12 @@ fn base64_run(bytes: &[u8], at: usize) -> (Cow<'_, [u8]>, usize) {
         run.to_mut().extend_from_slice(&bytes[start..end]);
     }
     (run, end)
+}
+
+/// Whether bytes hold a domain, in any case. Most hold not even its first letter, which is seen at once.
+fn holds(data: &[u8], domain: &str) -> bool {
+    let Some(&first) = domain.as_bytes().first() else { return false };
+    (data.contains(&first) || data.contains(&first.to_ascii_uppercase())) && data.windows(domain.len()).any(|w| w.eq_ignore_ascii_case(domain.as_bytes()))
 }
 
 /// Whether bytes are likely to be words; what is not base 64 at all decodes to anything.

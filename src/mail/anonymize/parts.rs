@@ -235,7 +235,7 @@ fn on_lines<'x>(text: Cow<'x, str>, change: fn(&str) -> Cow<'_, str>) -> Cow<'x,
 
 /// A text part. NUL and other control characters may not stand in a line of mail (RFC 5322 2.2, 4.1); base 64 carries them.
 fn written<'x>(kind: ContentType<'x>, words: Cow<'x, str>) -> MimePart<'x> {
-    if !words.contains(text::is_control) {
+    if !words.bytes().any(|byte| text::is_control(byte.into())) {
         return MimePart::new(kind, BodyPart::Text(words));
     }
     let lines = mail_builder::encoders::Base64Encoder::new().wrap_lines();
