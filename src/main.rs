@@ -7,7 +7,7 @@ fn main() -> ExitCode {
     match pairpost::cli::Cli::parse().run() {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("pairpost: {error:#}");
+            pairpost::cli::print::note(format_args!("pairpost: {error:#}"));
             ExitCode::from(1)
         }
     }

@@ -65,6 +65,11 @@ fn tame(words: &str) -> String {
     words.replace("\r\n", "\n").chars().map(|c| if c.is_control() && !matches!(c, '\n' | '\t') { '\u{fffd}' } else { c }).collect()
 }
 
+/// One line on standard error, for people and for whoever waits for `ready`. A service goes on though nobody listens any more.
+pub fn note(words: impl Display) {
+    let _nobody_may_listen = writeln!(std::io::stderr().lock(), "{words}");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

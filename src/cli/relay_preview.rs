@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, anyhow, bail};
 
+use super::print;
 use crate::domain::address::EmailAddress;
 use crate::mail::anonymize::{self, MentionedIds, Parties, Threading};
 
@@ -64,7 +65,7 @@ impl RelayPreview {
                 Ok(ExitCode::SUCCESS)
             }
             Err(refusal) => {
-                eprintln!("{refusal}");
+                print::note(refusal);
                 Ok(ExitCode::from(1))
             }
         }

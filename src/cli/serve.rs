@@ -14,10 +14,10 @@ pub async fn run(config: Config) -> Result<()> {
     let asked = stop.clone();
     tokio::spawn(async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-        eprintln!("stopping: finishing what was accepted");
         asked.cancel();
+        print::note("stopping: finishing what was accepted");
     });
-    app::serve(config, stop, |line| eprintln!("{line}")).await
+    app::serve(config, stop, |line| print::note(line)).await
 }
 
 /// Does whatever the calendar would do at `at`, until nothing is left to do.

@@ -40,7 +40,7 @@ pub struct PrivatePostgres {
     held: Arc<Mutex<Held>>,
     users: File,
     supervisor: Option<(mpsc::Sender<()>, JoinHandle<()>)>,
-    _serving: Option<File>,
+    serving: Option<File>,
 }
 
 impl PrivatePostgres {
@@ -127,7 +127,7 @@ impl PrivatePostgres {
         let server = home.server(&hold)?;
         let (home, held) = (Arc::new(home), Arc::new(Mutex::new(Held { server, hold, keeper })));
         let supervisor = Some(supervise(home.clone(), held.clone())?);
-        Ok(Self { home, held, users, supervisor, _serving: serving })
+        Ok(Self { home, held, users, supervisor, serving })
     }
 
     fn leave(&mut self) -> Result<()> {
@@ -136,6 +136,10 @@ impl PrivatePostgres {
         let _ended = thread.join();
         let _starting = locked(&self.home.dir, "starting.lock")?;
         self.users.unlock()?;
+        if let Some(serving) = &self.serving {
+            // Said, not left to closing: a child that another thread is just starting holds a copy for a moment.
+            serving.unlock()?;
+        }
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         held.hold = File::open("/dev/null")?; // closes ours
         if self.users.try_lock().is_err() {

@@ -1,0 +1,58 @@
+//! A letter to many goes on where it stopped, and reaches everybody once.
+use chrono::{DateTime, Utc};
+use pairpost::{
+    app,
+    domain::topic::NewTopic,
+    handlers::{Context, Site, topics as sending},
+    schedule,
+    store::{Store, seeds, topics},
+};
+
+use crate::database::TestDatabase;
+
+/// More than two batches of a sending.
+const SUBSCRIBERS: u32 = 450;
+
+fn now() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_800_000_000, 0).unwrap()
+}
+
+async fn started(store: &Store) {
+    let mut tx = store.begin().await.unwrap();
+    seeds::list(&mut tx, SUBSCRIBERS, now()).await.unwrap();
+    let topic = NewTopic::parse("Title: A day at the desk\n\nWhich question do you hear most?").unwrap();
+    let topic = topics::insert(&mut tx, &topic, now()).await.unwrap().unwrap();
+    assert!(topics::start(&mut tx, topic, now()).await.unwrap());
+    tx.commit().await.unwrap();
+}
+
+async fn one(store: &Store, query: &'static str) -> i64 {
+    sqlx::query_scalar(query).fetch_one(&mut *store.connection().await.unwrap()).await.unwrap()
+}
+
+fn site(data_dir: &std::path::Path) -> Site {
+    let set = [("PAIRPOST_DATA_DIR".to_owned(), data_dir.display().to_string())];
+    app::site(&pairpost::config::Config::load(Some(std::path::Path::new("/dev/null")), set.into_iter()).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn a_sending_that_was_cut_off_goes_on_where_it_stopped_and_reaches_everybody_once() {
+    let (database, data) = (TestDatabase::new(), tempfile::tempdir().unwrap());
+    let (store, site) = (database.store().await, site(data.path()));
+    started(&store).await;
+    assert_eq!(schedule::send_on(&store, &site, now()).await.unwrap(), Some(200));
+
+    // A process that dies in the middle of a batch leaves nothing of it.
+    let mut tx = store.begin().await.unwrap();
+    let cut_off = sending::send_on(&mut Context { conn: &mut tx, now: now(), site: &site, cause: None }).await.unwrap();
+    assert_eq!(cut_off, Some(200));
+    // While it is at work, another one finds nothing to do and does not wait.
+    assert_eq!(schedule::send_on(&store, &site, now()).await.unwrap(), None);
+    tx.rollback().await.unwrap();
+    assert_eq!(one(&store, "select count(*) from outbox").await, 200);
+
+    while schedule::send_on(&store, &site, now()).await.unwrap().is_some() {}
+    assert_eq!(one(&store, "select count(*) from outbox").await, i64::from(SUBSCRIBERS));
+    assert_eq!(one(&store, "select count(distinct address_id) from outbox where kind = 'topic'").await, i64::from(SUBSCRIBERS));
+    assert_eq!(one(&store, "select enqueued::bigint from sending where finished_at is not null").await, i64::from(SUBSCRIBERS));
+}
