@@ -159,6 +159,6 @@ async fn release_all(store: &Store, now: DateTime<Utc>, as_json: bool) -> Result
     if as_json {
         return print::json(&json!({"all_held": false, "released": released}));
     }
-    print::line(format_args!("letters leave again; {released} held ones go out"));
+    print::line(format_args!("letters leave again; of the held ones {released} go out"));
     Ok(())
 }
