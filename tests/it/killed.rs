@@ -22,6 +22,14 @@ struct Served {
     smtp: String,
 }
 
+/// A test that fails leaves no program behind.
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _it_may_be_gone = self.program.kill();
+        let _reaped = self.program.wait();
+    }
+}
+
 fn serve(database: &TestDatabase, data: &std::path::Path) -> Served {
     let mut program = Command::new(env!("CARGO_BIN_EXE_pairpost"))
         .arg("serve")
