@@ -24,7 +24,7 @@ use crate::{
     inbox::Inbox,
     outbox::Exit,
     schedule, smtp,
-    store::{ConnectOptions, Store, keys, ownership::Owner, private_postgres::PrivatePostgres, wakes},
+    store::{ConnectOptions, Store, ownership::Owner, private_postgres::PrivatePostgres, wakes},
     templates::{Common, Templates},
     web,
 };
@@ -146,8 +146,7 @@ fn secret(config: &Config) -> Result<Secret> {
 pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(&str) + Send) -> Result<()> {
     let opened = Opened::serve(&config).await?;
     let (store, site) = (opened.store.clone(), opened.site.clone());
-    let (owner, watch) = Owner::take(&store, i32::from_be_bytes(handlers::random::<4>()?) & i32::MAX).await?;
-    keys::ensure(&store, &site.secret, &site.domain, Utc::now()).await?;
+    let (owner, watch) = Owner::take(&store, lock_number()?).await?;
     let (arrived, queued, came) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
     let listeners = smtp::bind(&config).await?;
     let door = smtp::Door::new(&config, store.clone(), site.secret.clone(), Arc::new(Utc::now), came.clone())?;
@@ -187,18 +186,25 @@ pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(&
     }
     rooms.spawn(Exit::new(store.clone(), owner, site.clone(), &config).await?.run(queued.clone(), inner.clone()));
     rooms.spawn(calendar(store.clone(), site.clone(), queued, inner.clone()));
-    let capture = (config.delivery.mode() == DeliveryMode::Capture).then(|| config.data_dir.join("mail"));
-    rooms.spawn(web::serve(
-        pages,
-        web::Pages { store, site, clock: Arc::new(Utc::now), capture, review: config.delivery.mode() == DeliveryMode::Review },
-        inner.clone(),
-    ));
+    rooms.spawn(web::serve(pages, pages_of(&config, store, site, Arc::new(Utc::now)), inner.clone()));
     ready(&line);
     smtp::serve(door, listeners, outer).await;
     inner.cancel();
     while rooms.join_next().await.is_some() {}
     aside.iter().for_each(tokio::task::JoinHandle::abort);
     opened.close().await
+}
+
+/// A number that no other process has chosen for its lock, but once in two thousand million.
+fn lock_number() -> Result<i32> {
+    Ok(i32::from_be_bytes(handlers::random()?) & i32::MAX)
+}
+
+/// What the pages show, as the configuration says.
+fn pages_of(config: &Config, store: Store, site: Arc<Site>, clock: Clock) -> web::Pages {
+    let mode = config.delivery.mode();
+    let capture = (mode == DeliveryMode::Capture).then(|| config.data_dir.join("mail"));
+    web::Pages { store, site, clock, capture, review: mode == DeliveryMode::Review }
 }
 
 async fn calendar(store: Store, site: Arc<Site>, queued: Arc<Notify>, stop: CancellationToken) {
@@ -244,7 +250,7 @@ impl Stepped {
             site.url = format!("http://{http}");
         }
         let site = Arc::new(site);
-        let (owner, watch) = Owner::take(&store, i32::from_be_bytes(handlers::random::<4>()?) & i32::MAX).await?;
+        let (owner, watch) = Owner::take(&store, lock_number()?).await?;
         let moment = Arc::new(AtomicI64::new(now.timestamp_micros()));
         let clock: Clock = {
             let moment = moment.clone();
@@ -255,14 +261,9 @@ impl Stepped {
         let listeners = smtp::bind(config).await?;
         let smtp_address = listeners.first().context("smtp.listen names no address")?.local_addr()?;
         let door = smtp::Door::new(config, store.clone(), site.secret.clone(), clock.clone(), Arc::new(Notify::new()))?;
-        let capture = (config.delivery.mode() == DeliveryMode::Capture).then(|| config.data_dir.join("mail"));
         let mut doors = tokio::task::JoinSet::new();
         doors.spawn(smtp::serve(door, listeners, stop.clone()));
-        doors.spawn(web::serve(
-            pages,
-            web::Pages { store: store.clone(), site: site.clone(), clock, capture, review: config.delivery.mode() == DeliveryMode::Review },
-            stop.clone(),
-        ));
+        doors.spawn(web::serve(pages, pages_of(config, store.clone(), site.clone(), clock), stop.clone()));
         let watching = stop.clone();
         doors.spawn(async move {
             tokio::select! { () = watch => {}, () = watching.cancelled() => {} }

@@ -90,7 +90,7 @@ impl Inbox {
             Some(id) => people::email(&mut tx, id).await?.map(|email| (id, email)),
             None => None,
         };
-        let proven = claimed.verdict.is_aligned() || matches!(claimed.recipient, Recipient::Reply { .. });
+        let proven = claimed.verdict.is_aligned() || claimed.recipient.proves_mailbox();
         if let (Some((id, _)), Class::Personal, false, true) = (&writer, class, claimed.held, proven) {
             // Whoever writes from a mailbox can be written to: a bounce of last month no longer counts.
             people::unsuppress(&mut tx, *id).await?;

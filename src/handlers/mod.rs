@@ -23,7 +23,6 @@ use crate::{
         inbox::Claimed,
         outbox::{self, NewLetter, Priority},
         people::Person,
-        recipients::Recipient,
         tokens::{self, Purpose},
     },
     templates::{Letter, Templates},
@@ -99,16 +98,6 @@ pub struct Incoming<'a> {
     pub writer: &'a EmailAddress,
     /// The address row of that.
     pub writer_id: Uuid,
-}
-
-impl Incoming<'_> {
-    /// It answers a letter of ours, under a token that only the writer's mailbox was sent. SPF and DKIM prove a domain; this proves the mailbox.
-    pub fn proves_mailbox(&self) -> bool {
-        match &self.claimed.recipient {
-            Recipient::Reply { .. } => true,
-            Recipient::Service(_) | Recipient::Alias { .. } | Recipient::Bounce { .. } => false,
-        }
-    }
 }
 
 /// What became of a letter that a handler took: a few words for the record.

@@ -43,7 +43,7 @@ pub async fn replied(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<O
     let reading = if says_yes { own } else { read(ctx, incoming, &application.answers) };
     match (says_yes, says_nothing(&reading)) {
         // Whoever can write in the name of a domain could say yes for anybody there: the letter that asks goes to the mailbox itself.
-        (true, true) if !incoming.proves_mailbox() && application.state != State::Confirmed => {
+        (true, true) if !incoming.claimed.recipient.proves_mailbox() && application.state != State::Confirmed => {
             understood(ctx, incoming, &person, application, reading).await.map(Some)
         }
         (true, true) => confirmed(ctx, incoming, &person, application).await.map(Some),

@@ -60,6 +60,14 @@ impl Recipient {
         }
     }
 
+    /// The letter answers one of ours, under a token that only the writer's mailbox was sent. SPF and DKIM prove a domain; this proves the mailbox.
+    pub fn proves_mailbox(&self) -> bool {
+        match self {
+            Self::Reply { .. } => true,
+            Self::Service(_) | Self::Alias { .. } | Self::Bounce { .. } => false,
+        }
+    }
+
     /// A word for the record, until the handler knows better.
     pub fn kind(&self) -> &'static str {
         match self {
