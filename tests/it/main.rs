@@ -17,3 +17,4 @@ mod shell;
 mod templates;
 mod tidy;
 mod verification;
+mod wakes;

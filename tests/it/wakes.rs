@@ -1,0 +1,28 @@
+//! A process that has work for others wakes them, and need not wait for their next look.
+use std::{sync::Arc, time::Duration};
+
+use pairpost::store::wakes;
+use tokio::sync::Notify;
+
+use crate::database::TestDatabase;
+
+#[tokio::test]
+async fn what_happens_in_one_process_wakes_another() {
+    let database = TestDatabase::new();
+    let (ours, theirs) = (database.store().await, database.store().await);
+    let (happened, woken) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let telling = tokio::spawn(wakes::tell_when(ours, happened.clone()));
+    let listening = tokio::spawn(wakes::listen(theirs, {
+        let woken = woken.clone();
+        move || woken.notify_one()
+    }));
+    let heard = async {
+        // The other one may not listen yet: what happens next reaches it.
+        while tokio::time::timeout(Duration::from_millis(300), woken.notified()).await.is_err() {
+            happened.notify_one();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(15), heard).await.expect("it is woken");
+    telling.abort();
+    listening.abort();
+}
