@@ -5,6 +5,7 @@ use super::{Context, Incoming, Outcome, Sending, membership};
 use crate::{
     domain::{
         address::OwnAddress,
+        breaker::Stream,
         command::{Audience, Command},
     },
     mail::markdown,
@@ -48,7 +49,7 @@ pub async fn for_operator(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mailbo
         inbox: incoming.claimed.id.to_string(),
     };
     let address = people::address_id(ctx.conn, &operator, ctx.now).await?;
-    let sending = Sending { reply_to: Some(incoming.writer.clone()), ..Sending::about(incoming.claimed.id.to_string()) };
+    let sending = Sending { reply_to: Some(incoming.writer.clone()), ..Sending::about(incoming.claimed.id.to_string()).within(Stream::Answers) };
     ctx.write_to(address, &operator, "operator", "en", &letter, sending).await?;
     Ok("passed on to the operator".into())
 }

@@ -8,6 +8,7 @@ use crate::{
     domain::{
         address::OwnAddress,
         answers::Answers,
+        breaker::Stream,
         matching::Side,
         round::{self, Action, Round},
     },
@@ -50,7 +51,7 @@ pub async fn step(ctx: &mut Context<'_>, id: Uuid) -> Result<Option<usize>> {
         sent += people.len();
         for reader in &people {
             let letter = introduction(ctx, &round, &partnership, &people, reader)?;
-            let sending = Sending { not_before: Some((first + day).max(ctx.now)), ..Sending::about(partnership.id.to_string()) };
+            let sending = Sending { not_before: Some((first + day).max(ctx.now)), ..Sending::about(partnership.id.to_string()).within(Stream::Introductions) };
             letters += usize::from(ctx.write(&reader.person, &letter, sending).await?);
         }
     }
@@ -132,7 +133,7 @@ async fn finish(ctx: &mut Context<'_>, round: &Round) -> Result<usize> {
         let Some(reader) = people::find(ctx.conn, person).await? else { continue };
         let why = unmatched.iter().find(|left| left.person_id == person).map_or("you joined us after the match had been made", |left| &left.why);
         let letter = LeftOver { name: markdown::escape(&round.name), why: markdown::escape(why), round: where_rounds_stand.clone() };
-        letters += usize::from(ctx.write(&reader, &letter, Sending::about(round.id.to_string())).await?);
+        letters += usize::from(ctx.write(&reader, &letter, Sending::about(round.id.to_string()).within(Stream::Introductions)).await?);
     }
     Ok(letters)
 }

@@ -5,14 +5,17 @@ use uuid::Uuid;
 
 use super::{Context, Incoming, Outcome, Sending};
 use crate::{
-    domain::address::{EmailAddress, OwnAddress},
+    domain::{
+        address::{EmailAddress, OwnAddress},
+        breaker::Stream,
+    },
     mail::{
         anonymize::{self, Parties, RelayRefusal, Threading},
         markdown,
         message::Message,
     },
     store::{
-        outbox::{self, NewLetter, Priority},
+        outbox::{self, NewLetter},
         people::{self, Person},
         relays,
     },
@@ -147,15 +150,15 @@ struct Passed<'a> {
 }
 
 async fn pass_on(ctx: &mut Context<'_>, incoming: &Incoming<'_>, passed: Passed<'_>) -> Result<Outcome> {
-    let id = Uuid::now_v7();
+    let (id, occasion) = (Uuid::now_v7(), format!("relay:{}:{}", incoming.claimed.id, passed.reader.id));
     let letter = NewLetter {
         id,
         address_id: passed.reader.address_id,
         to: passed.to,
         mailbox: passed.from.local(),
         kind: "relay",
-        priority: Priority::Relay,
-        occasion: Some(&format!("relay:{}:{}", incoming.claimed.id, passed.reader.id)),
+        stream: Stream::Relay,
+        occasion: &occasion,
         reverse_path: &ctx.reverse_path(id),
         message_id: passed.message_id,
         raw: passed.raw,
@@ -163,7 +166,8 @@ async fn pass_on(ctx: &mut Context<'_>, incoming: &Incoming<'_>, passed: Passed<
         sending: None,
         not_before: ctx.now,
     };
-    if outbox::enqueue(ctx.conn, &letter, ctx.now).await? {
+    // One that was passed on before is passed on: only a dead mailbox is a reason to tell the writer.
+    if outbox::enqueue(ctx.conn, &letter, ctx.now).await? || outbox::is_known(ctx.conn, &occasion).await? {
         return Ok(relays::RELAYED.into());
     }
     let why = "letters to your partner's mailbox have come back as undeliverable";

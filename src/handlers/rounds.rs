@@ -10,6 +10,7 @@ use crate::{
         acquaintance::{self, Fit},
         address::base32,
         answers::{Answer, Answers},
+        breaker::Stream,
         fold::fold,
         matching::{self, Applicant, Matching, Past, Side},
         programme::Programme,
@@ -124,7 +125,9 @@ async fn tell(ctx: &mut Context<'_>, round: &Round, waiting: &Waiting, confirmed
             .collect(),
     };
     let occasion = format!("{}:{}", round.id, if has_place { "in" } else { "full" });
-    ctx.write(&person, &letter, Sending::about(occasion).asking(Purpose::SignUp, Some(waiting.application_id))).await
+    // To somebody who did not confirm yet it is no news but a reminder.
+    let stream = if confirmed { Stream::Notices } else { Stream::Reminders };
+    ctx.write(&person, &letter, Sending::about(occasion).within(stream).asking(Purpose::SignUp, Some(waiting.application_id))).await
 }
 
 /// Closes a round: whoever applies from now on waits for the next, as do those who did not confirm in time.

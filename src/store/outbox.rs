@@ -4,20 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
 
 use super::Connection;
-use crate::domain::address::EmailAddress;
-
-/// What goes first when there is more than can go at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Priority {
-    /// A partner's letter.
-    Relay,
-    /// An answer to somebody who wrote.
-    Answer,
-    /// A letter that starts something: introductions, news of a round.
-    Notice,
-    /// To many.
-    Topic,
-}
+use crate::domain::{address::EmailAddress, breaker::Stream};
 
 /// A letter ready to go, all but signed.
 #[derive(Debug)]
@@ -32,10 +19,10 @@ pub struct NewLetter<'a> {
     pub mailbox: &'a str,
     /// What kind of letter: the template's name, or `relay`.
     pub kind: &'a str,
-    /// See [`Priority`].
-    pub priority: Priority,
-    /// Kind, person and occasion: a second letter under the same key is not written. `None` for a partner's letter, which its inbox row makes unique.
-    pub occasion: Option<&'a str>,
+    /// What it is written for: decides what goes first.
+    pub stream: Stream,
+    /// What makes it the only one: a second letter under the same key is not written.
+    pub occasion: &'a str,
     /// The envelope's sender.
     pub reverse_path: &'a str,
     /// Its Message-ID, without brackets.
@@ -53,9 +40,7 @@ pub struct NewLetter<'a> {
 /// Queues a letter and records it; false, and nothing written, when one was written under the same occasion already,
 /// or when its mailbox is known to be dead.
 pub async fn enqueue(conn: &mut Connection, letter: &NewLetter<'_>, now: DateTime<Utc>) -> Result<bool> {
-    if let Some(occasion) = letter.occasion
-        && sqlx::query_scalar!("select exists (select 1 from outbox where occasion = $1) as \"known!\"", occasion).fetch_one(&mut *conn).await?
-    {
+    if is_known(conn, letter.occasion).await? {
         return Ok(false);
     }
     if sqlx::query_scalar!("select suppressed_at is not null as \"dead!\" from address where id = $1", letter.address_id).fetch_one(&mut *conn).await? {
@@ -78,14 +63,15 @@ pub async fn enqueue(conn: &mut Connection, letter: &NewLetter<'_>, now: DateTim
     .await?;
     // Two transactions that write under one occasion meet at the unique key: the second fails, is rolled back and, tried again, writes nothing.
     sqlx::query!(
-        "insert into outbox (id, exchange_id, address_id, domain, kind, priority, occasion, sending_id, reverse_path, raw, size, next_at, expires_at, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
+        "insert into outbox
+             (id, exchange_id, address_id, domain, kind, priority, occasion, sending_id, reverse_path, raw, size, next_at, expires_at, created_at, stream)
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
         letter.id,
         exchange,
         letter.address_id,
         letter.to.domain(),
         letter.kind,
-        letter.priority as i16,
+        letter.stream.priority(),
         letter.occasion,
         letter.sending,
         letter.reverse_path,
@@ -93,11 +79,17 @@ pub async fn enqueue(conn: &mut Connection, letter: &NewLetter<'_>, now: DateTim
         size,
         letter.not_before,
         letter.not_before.max(now) + TimeDelta::days(5),
-        now
+        now,
+        letter.stream.name()
     )
     .execute(conn)
     .await?;
     Ok(true)
+}
+
+/// Whether a letter was written under this occasion.
+pub async fn is_known(conn: &mut Connection, occasion: &str) -> Result<bool> {
+    Ok(sqlx::query_scalar!("select exists (select 1 from outbox where occasion = $1) as \"known!\"", occasion).fetch_one(conn).await?)
 }
 
 /// Letters of a kind queued since `since`, over the whole service.
@@ -141,6 +133,10 @@ pub struct Claimed {
     pub attempts: i16,
     /// When we give up.
     pub expires_at: DateTime<Utc>,
+    /// What it was written for.
+    pub stream: Stream,
+    /// A person looked at it and let it go.
+    pub released: bool,
 }
 
 /// How much a claim may take.
@@ -157,7 +153,7 @@ pub struct Allowance {
     pub far: bool,
 }
 
-/// Claims due letters for `owner`, the most urgent first; none while everything is held. The caller commits at once. Concurrent claims go one
+/// Claims due letters for `owner`, the most urgent first; none but alarms while everything is held. The caller commits at once. Concurrent claims go one
 /// after the other, for only so does the limit per domain hold.
 pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
     sqlx::query!("select pg_advisory_xact_lock(7725, -1)").execute(&mut *tx).await?;
@@ -166,12 +162,12 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
         "with busy as (select domain, count(*) as n from outbox where owner is not null group by domain),
          near as (
              select c.id, c.domain, c.priority, c.next_at
-             from unnest(array[0, 1, 2, 3]::smallint[]) as p (priority) cross join lateral (
+             from unnest(array[-1, 0, 1, 2, 3]::smallint[]) as p (priority) cross join lateral (
                  select o.id, o.domain, o.priority, o.next_at from outbox o
                  where o.state = 'queued' and o.owner is null and o.priority = p.priority and o.next_at <= $4
                      and (not $5 or o.domain <> all (array(select domain from busy where n >= $3)))
                  order by o.next_at, o.id limit 200) c
-             where not (select hold_all from installation)),
+             where p.priority < 0 or not (select hold_all from installation)),
          ranked as (
              select near.*, row_number() over (partition by near.domain order by near.priority, near.next_at, near.id) + coalesce(busy.n, 0) as place
              from near left join busy using (domain)),
@@ -182,7 +178,7 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
          due as (select id from counted where ahead < $6)
          update outbox o set owner = $1, attempts = attempts + 1 from due, address a
          where o.id = due.id and a.id = o.address_id and o.state = 'queued' and o.owner is null
-         returning o.id, a.email, o.reverse_path, o.raw, o.attempts, o.expires_at",
+         returning o.id, a.email, o.reverse_path, o.raw, o.attempts, o.expires_at, o.stream, o.released_at is not null as \"released!\"",
         owner,
         count(allowance.letters),
         count(allowance.per_domain),
@@ -203,6 +199,9 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
             raw: row.raw.unwrap_or_default(),
             attempts: row.attempts,
             expires_at: row.expires_at,
+            // A stream of another version is watched by that version.
+            stream: Stream::read(&row.stream).unwrap_or_default(),
+            released: row.released,
         })
         .collect())
 }

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use pairpost::{
     app,
     config::Config,
-    domain::{address::EmailAddress, admission::Admission},
+    domain::{address::EmailAddress, admission::Admission, breaker::Stream},
     inbox::Inbox,
     mail::{
         envelope::{Envelope, Verdict},
@@ -14,7 +14,7 @@ use pairpost::{
     store::{
         Store,
         inbox::{self, Arrival},
-        outbox::{self, Allowance, NewLetter, Priority},
+        outbox::{self, Allowance, NewLetter},
         ownership::Owner,
         people,
         recipients::Recipient,
@@ -202,8 +202,8 @@ async fn large_letters_do_not_leave_many_at_once() {
             to: &to,
             mailbox: "to-ana",
             kind: "relay",
-            priority: Priority::Relay,
-            occasion: None,
+            stream: Stream::Relay,
+            occasion: &format!("relay:{n}"),
             reverse_path: "",
             message_id: &format!("{n}@pairs.test"),
             raw: &[b'x'; 3000],
