@@ -50,6 +50,7 @@ create index inbox_due on inbox (priority, next_at, id) where state = 'pending';
 -- Letters over which a process died are worked alone, and those that failed are told to the operator: both are few.
 create index inbox_suspects on inbox (next_at, id) where state = 'pending' and deaths > 0;
 create index inbox_failed on inbox (id) where state = 'failed';
+alter table inbox add column told_at timestamptz;  -- the operator was written to about it
 
 -- A coordinator's answer to our question whether everything is to stop, or to go again.
 alter table token drop constraint token_purpose_check;

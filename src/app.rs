@@ -101,6 +101,7 @@ pub fn site(config: &Config) -> Result<Site> {
         programme,
         templates,
         operator: config.operator.clone(),
+        coordinators: config.coordinators.clone(),
         asks_per_hour: config.auth.asks_per_hour.into(),
         letters_per_day: (config.relay.limits == Switch::On).then_some(config.relay.letters_per_day.into()),
         keep_words_days: config.keep_words_days,

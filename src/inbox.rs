@@ -1,14 +1,18 @@
 //! The entrance behind the entrance: claims letters that were kept, reads, routes and handles each in one transaction, and commits all that it caused.
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     domain::command::Command,
-    handlers::{Context, Incoming, Outcome, Site, bounces, help, membership, relay, sign_up, topics, unproven},
+    handlers::{Context, Incoming, Outcome, Site, bounces, brake, help, membership, relay, sign_up, topics, unproven},
     mail::{
         classify::{self, Class},
         message::Message,
@@ -52,9 +56,21 @@ impl Inbox {
             let mut conn = self.store.connection().await?;
             inbox::claim(&mut conn, self.owner.id(), BATCH, OCTETS, now).await?
         };
+        // Where there is nothing else to do is time for those that are worked alone.
+        if claimed.is_empty() { self.suspect(now).await } else { self.work_off(claimed, now).await }
+    }
+
+    /// Works one letter over which a process died, if there is one, and no other such letter beside it; gives how many letters that were.
+    async fn suspect(&self, now: DateTime<Utc>) -> Result<usize> {
+        let claimed = inbox::claim_suspect(&mut *self.store.connection().await?, self.owner.id(), now).await?;
+        self.work_off(claimed, now).await
+    }
+
+    async fn work_off(&self, claimed: Vec<Claimed>, now: DateTime<Utc>) -> Result<usize> {
         let count = claimed.len();
         for letter in claimed {
-            self.work(letter, now).await?;
+            let (id, attempts, this) = (letter.id, letter.attempts, self.clone());
+            self.attempt(id, attempts, async move { this.handle(&letter, now).await }, now).await?;
         }
         if count > 0 {
             self.outbox.notify_one();
@@ -62,10 +78,10 @@ impl Inbox {
         Ok(count)
     }
 
-    /// Handles one letter. What it causes is committed with it, or not at all; an error or a panic is noted, and the letter tried again later.
-    async fn work(&self, letter: Claimed, now: DateTime<Utc>) -> Result<()> {
-        let (id, attempts, this) = (letter.id, letter.attempts, self.clone());
-        let error = match tokio::spawn(async move { this.handle(&letter, now).await }).await {
+    /// One attempt to handle the claimed letter `id`, its `attempts`-th. What it causes is committed by `handling`, or not at all; an error or a panic is
+    /// noted, and the letter tried again later, or after the last attempt never again by itself.
+    pub async fn attempt(&self, id: Uuid, attempts: i16, handling: impl Future<Output = Result<()>> + Send + 'static, now: DateTime<Utc>) -> Result<()> {
+        let error = match tokio::spawn(handling).await {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(error)) => format!("{error:#}"),
             Err(died) => format!("the handler panicked: {died}"),
@@ -85,6 +101,13 @@ impl Inbox {
         let words = reply::split(message.text());
 
         let mut tx = self.store.begin().await?;
+        // What the record says is done is not done again, whatever became of the row.
+        if claimed.attempts > 1
+            && let Some(outcome) = inbox::done_before(&mut tx, claimed.exchange_id).await?
+        {
+            inbox::finish(&mut tx, claimed.id, &outcome, now).await?;
+            return tx.commit().await.context("cannot commit that a letter is done");
+        }
         exchanges::decide(&mut tx, claimed.exchange_id, route.kind(), class.name()).await?;
         let writer = match claimed.writer_id {
             Some(id) => people::email(&mut tx, id).await?.map(|email| (id, email)),
@@ -112,8 +135,17 @@ impl Inbox {
 
     /// Works until stopped: woken in this process, by a timer where another process or a retry is the reason.
     pub async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
+        let mut looked = Instant::now();
         while !stop.is_cancelled() {
-            let worked = if self.owner.is_held() { self.step(Utc::now()).await } else { Ok(0) };
+            // A service that is never idle looks for letters over which a process died all the same.
+            let worked = match self.owner.is_held() {
+                true if looked.elapsed() >= POLL => {
+                    looked = Instant::now();
+                    self.suspect(Utc::now()).await
+                }
+                true => self.step(Utc::now()).await,
+                false => Ok(0),
+            };
             match worked {
                 Ok(0) => {
                     tokio::select! {
@@ -157,6 +189,7 @@ async fn handle(ctx: &mut Context<'_>, route: &Route, incoming: &Incoming<'_>) -
             None => membership::told(ctx, incoming).await,
         },
         Route::TopicsReply => topics::answered(ctx, incoming).await,
+        Route::Brake { hold } => brake::answered(ctx, incoming, *hold).await,
         Route::Reply | Route::Help => membership::told(ctx, incoming).await,
         Route::SignUp => match ctx.command(incoming) {
             Some(command) if !matches!(command, Command::Join | Command::Confirm | Command::Change) => membership::obey(ctx, incoming, command).await,
@@ -177,6 +210,7 @@ async fn handle_unsigned(ctx: &mut Context<'_>, route: &Route, claimed: &Claimed
         | Route::Vouch { .. }
         | Route::SignUpReply
         | Route::TopicsReply
+        | Route::Brake { .. }
         | Route::Reply
         | Route::SignUp
         | Route::Topics(_)

@@ -8,41 +8,73 @@ use crate::{
         matching::Matching,
         round::{self, Action, Round, State},
     },
-    handlers::{Context, Sending, Site, introductions, rounds, topics},
-    store::{Connection, Store, inbox, outbox, people, rounds as round_rows},
+    handlers::{Context, Sending, Site, alarms, introductions, rounds, topics},
+    store::{Connection, Store, breaker, inbox, outbox, people, rounds as round_rows},
     templates::letters::Resumed,
 };
 
 /// Matches that are tried in a row when people come and go meanwhile.
 const TRIES: usize = 5;
 
+/// The parts of the calendar. Each may be worked twice, and by several processes at once, and does nothing the second time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Pauses whose day has come end.
+    Pauses,
+    /// Letters on hold for which nobody vouched are dropped.
+    LettersOnHold,
+    /// Rounds take their steps.
+    Rounds,
+    /// Topics whose day has come begin to go out.
+    TopicsDue,
+    /// The letters of those are queued, batch by batch.
+    TopicLetters,
+    /// Words past their days are forgotten.
+    Words,
+    /// The operator is told what nobody would see by night.
+    Alarms,
+}
+
+impl Part {
+    /// All of them, in the order in which they are worked.
+    pub const ALL: [Self; 7] = [Self::Pauses, Self::LettersOnHold, Self::Rounds, Self::TopicsDue, Self::TopicLetters, Self::Words, Self::Alarms];
+
+    async fn work(self, store: &Store, site: &Site, now: DateTime<Utc>, done: &mut Done) {
+        match self {
+            Self::Pauses => done.note("pauses", end_pauses(store, site, now).await),
+            Self::LettersOnHold => done.note("letters on hold", expire_held(store, now).await),
+            Self::Rounds => match round_list(store).await {
+                Ok(list) => {
+                    for round in list {
+                        done.note("a round", advance(store, site, round.id, now).await);
+                    }
+                }
+                Err(error) => done.note("rounds", Err(error)),
+            },
+            Self::TopicsDue => done.note("topics", start_topics(store, site, now).await),
+            Self::TopicLetters => loop {
+                match send_on(store, site, now).await {
+                    Ok(Some(letters)) => done.note("a topic", Ok(letters.max(1))),
+                    Ok(None) => break,
+                    Err(error) => {
+                        done.note("a topic", Err(error));
+                        break;
+                    }
+                }
+            },
+            Self::Words => done.note("words past their days", forget_words(store, site, now).await),
+            Self::Alarms => done.note("alarms", tell_operator(store, site, now).await),
+        }
+    }
+}
+
 /// Does whatever the calendar would do at `now`; gives how many things that were, 0 when nothing was due. One thing that fails stops no other: it is logged,
 /// and the first such error is given once all else is done.
 pub async fn step(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
     let mut done = Done::default();
-    done.note("pauses", end_pauses(store, site, now).await);
-    done.note("letters on hold", expire_held(store, now).await);
-    match round_list(store).await {
-        Ok(list) => {
-            for round in list {
-                done.note("a round", advance(store, site, round.id, now).await);
-            }
-        }
-        Err(error) => done.note("rounds", Err(error)),
+    for part in Part::ALL {
+        part.work(store, site, now, &mut done).await;
     }
-    // Topics: start those whose day has come, then queue their letters batch by batch.
-    done.note("topics", start_topics(store, site, now).await);
-    loop {
-        match send_on(store, site, now).await {
-            Ok(Some(letters)) => done.note("a topic", Ok(letters.max(1))),
-            Ok(None) => break,
-            Err(error) => {
-                done.note("a topic", Err(error));
-                break;
-            }
-        }
-    }
-    done.note("words past their days", forget_words(store, site, now).await);
     done.result()
 }
 
@@ -183,9 +215,17 @@ async fn expire_held(store: &Store, now: DateTime<Utc>) -> Result<usize> {
 /// The words of letters are kept only as long as delivery and the configured days need them.
 async fn forget_words(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
     let mut tx = store.begin().await?;
-    let forgotten = outbox::drop_words(&mut tx, now - TimeDelta::days(site.keep_words_days.into())).await?;
+    let forgotten = outbox::drop_words(&mut tx, now - TimeDelta::days(site.keep_words_days.into())).await? + breaker::forget_passages(&mut tx, now).await?;
     tx.commit().await.context("cannot commit the forgetting of words")?;
     Ok(usize::try_from(forgotten)?)
+}
+
+/// What failed, and what is held because there was too much of it.
+async fn tell_operator(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
+    let mut tx = store.begin().await?;
+    let told = alarms::tell(&mut context(&mut tx, site, now)).await?;
+    tx.commit().await.context("cannot commit letters to the operator")?;
+    Ok(told)
 }
 
 async fn start_topics(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {

@@ -27,7 +27,7 @@ pub const FLOOR: u64 = 100;
 /// A stream is held when it brings several times what is expected.
 pub const SEVERAL: u64 = 4;
 /// Letters in a day to the people who run the installation. More would tell them nothing new.
-pub const ALARMS: u64 = 20;
+pub const ALARMS: u64 = 50;
 
 impl Stream {
     /// All of them.
@@ -49,6 +49,19 @@ impl Stream {
     /// The stream of that name.
     pub fn read(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|stream| stream.name() == name)
+    }
+
+    /// What letters these are, for people.
+    pub fn what(self) -> &'static str {
+        match self {
+            Self::Relay => "letters of partners",
+            Self::Answers => "answers to letters",
+            Self::Introductions => "introductions of partners",
+            Self::Reminders => "reminders of what people have not done",
+            Self::Topics => "topics, to everybody who gets them",
+            Self::Notices => "news of the programme",
+            Self::Alarms => "words to the people who run the installation",
+        }
     }
 
     /// What goes first when there is more than can go at once: the smallest number.
@@ -119,7 +132,7 @@ mod tests {
                 ("reminders", Some(100), Some(320)),
                 ("topics", Some(100), Some(12_000)),
                 ("notices", Some(100), Some(1200)),
-                ("alarms", Some(20), Some(20)),
+                ("alarms", Some(50), Some(50)),
             ]
         );
     }

@@ -3,11 +3,7 @@ use anyhow::Result;
 
 use super::{Context, Incoming, Outcome, Sending, membership};
 use crate::{
-    domain::{
-        address::OwnAddress,
-        breaker::Stream,
-        command::{Audience, Command},
-    },
+    domain::{address::OwnAddress, breaker::Stream, command::Command},
     mail::markdown,
     store::people,
     templates::letters::{ForOperator, Help, HelpLine},
@@ -27,7 +23,7 @@ pub async fn puzzled(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<O
 }
 
 async fn write(ctx: &mut Context<'_>, incoming: &Incoming<'_>, puzzled: bool) -> Result<bool> {
-    let commands = Command::for_audience(Audience::Member);
+    let commands = Command::for_audience(ctx.site.audience(incoming.writer));
     let commands = commands.iter().filter(|command| membership::is_done_by_mail(command));
     let commands = commands.map(|command| HelpLine { word: command.usage().to_owned(), does: command.help().to_owned() }).collect();
     let letter = Help { puzzled, commands };

@@ -1,9 +1,12 @@
 //! One-word letters: pause, resume, leave, status, help; and what can't be done by mail yet, said in words.
 use anyhow::Result;
 
-use super::{Context, Incoming, Outcome, Sending, help, rounds, sign_up, topics};
+use super::{Context, Incoming, Outcome, Sending, brake, help, rounds, sign_up, topics};
 use crate::{
-    domain::{command::Command, round},
+    domain::{
+        command::{Audience, Command},
+        round,
+    },
     mail::markdown,
     store::{
         applications::{self, State},
@@ -35,6 +38,8 @@ pub async fn obey(ctx: &mut Context<'_>, incoming: &Incoming<'_>, command: Comma
         (Command::Subscribe { .. }, _) => topics::wants(ctx, incoming, true).await,
         (Command::Unsubscribe { .. }, _) => topics::wants(ctx, incoming, false).await,
         (Command::Topics { on }, _) => topics::wants(ctx, incoming, *on).await,
+        (Command::Hold, _) => brake::asked(ctx, incoming, true).await,
+        (Command::Release, _) => brake::asked(ctx, incoming, false).await,
         (_, None) => nothing_to_do(ctx, incoming, &command).await,
         (Command::Status, Some(person)) => status(ctx, incoming, &person).await,
         (Command::Pause { until }, Some(person)) => pause(ctx, incoming, &person, *until).await,
@@ -67,9 +72,7 @@ pub async fn obey(ctx: &mut Context<'_>, incoming: &Incoming<'_>, command: Comma
             | Command::Reject { .. }
             | Command::Discard
             | Command::Ban
-            | Command::Done
-            | Command::Hold
-            | Command::Release,
+            | Command::Done,
             Some(person),
         ) => not_yet(ctx, incoming, &person, &command).await,
     }
@@ -84,7 +87,8 @@ pub fn is_done_by_mail(command: &Command) -> bool {
         Command::ShareAddress | Command::Block | Command::Report => false,
         Command::Approve | Command::Undo | Command::Preview { .. } | Command::Pin { .. } | Command::Veto { .. } | Command::Swap { .. } => false,
         Command::Refuse { .. } | Command::Note { .. } | Command::Rematch | Command::Accept | Command::Reject { .. } | Command::Discard => false,
-        Command::Ban | Command::Done | Command::Hold | Command::Release => false,
+        Command::Ban | Command::Done => false,
+        Command::Hold | Command::Release => true,
     }
 }
 
@@ -94,6 +98,11 @@ fn word(command: &Command) -> String {
 }
 
 async fn nothing_to_do(ctx: &mut Context<'_>, incoming: &Incoming<'_>, command: &Command) -> Result<Outcome> {
+    // A coordinator need not take part.
+    if command.audience() == Audience::Coordinator {
+        ctx.write_to(incoming.writer_id, incoming.writer, "friend", "en", &NotYet { word: word(command) }, Sending::answering(incoming)).await?;
+        return Ok(format!("{}: not by mail yet", command.name()));
+    }
     let letter = NothingToDo { word: word(command) };
     ctx.write_to(incoming.writer_id, incoming.writer, "", "en", &letter, Sending::answering(incoming)).await?;
     Ok(format!("{}: nobody we know", command.name()))

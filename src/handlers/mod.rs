@@ -29,7 +29,9 @@ use crate::{
     templates::{Letter, Templates},
 };
 
+pub mod alarms;
 pub mod bounces;
+pub mod brake;
 pub mod help;
 pub mod introductions;
 pub mod membership;
@@ -60,6 +62,8 @@ pub struct Site {
     pub templates: Templates,
     /// Where letters to `postmaster@` and `abuse@` are passed on to.
     pub operator: Option<EmailAddress>,
+    /// Who may use the coordinators' commands by mail, beside the operator.
+    pub coordinators: Vec<EmailAddress>,
     /// Letters in an hour that ask strangers whether a letter was theirs.
     pub asks_per_hour: i64,
     /// Letters that one person may send to one partner in a day; `None`: no limit, nor one to our answers.
@@ -69,6 +73,16 @@ pub struct Site {
 }
 
 impl Site {
+    /// Whether somebody is a coordinator; the operator is one.
+    pub fn is_coordinator(&self, writer: &EmailAddress) -> bool {
+        self.operator.iter().chain(&self.coordinators).any(|one| one == writer)
+    }
+
+    /// Whose commands somebody may use.
+    pub fn audience(&self, writer: &EmailAddress) -> Audience {
+        if self.is_coordinator(writer) { Audience::Coordinator } else { Audience::Member }
+    }
+
     /// One of our mailboxes.
     pub fn own(&self, own: &OwnAddress) -> Result<EmailAddress> {
         EmailAddress::parse(&own.at(&self.domain)).with_context(|| format!("{} is not an address at {}", own.local(), self.domain))
@@ -253,7 +267,7 @@ impl Context<'_> {
 
     /// The command that a letter is, if it is one.
     pub fn command(&self, incoming: &Incoming<'_>) -> Option<Command> {
-        Command::read(&incoming.message.subject, &incoming.reply.text, Audience::Member, self.now.date_naive())
+        Command::read(&incoming.message.subject, &incoming.reply.text, self.site.audience(incoming.writer), self.now.date_naive())
     }
 
     /// The return path of the letter `id` of ours: it comes back only to say that this letter failed (VERP).

@@ -20,7 +20,7 @@ use crate::{
     domain::address::EmailAddress,
     handlers::{Context, Site, bounces},
     store::{
-        Connection, Store, keys,
+        Connection, Store, breaker, keys,
         outbox::{self, Allowance, Claimed},
         ownership::Owner,
     },
@@ -198,8 +198,9 @@ impl Exit {
         }
         let allowance = Allowance { letters: room, per_domain: self.per_domain, octets, far };
         let claimed = outbox::claim(&mut tx, self.owner.id(), allowance, now).await?;
-        tx.commit().await.context("cannot claim letters")?;
         let count = claimed.len();
+        let claimed = breaker::pass(&mut tx, claimed, now).await?;
+        tx.commit().await.context("cannot claim letters")?;
         for letter in claimed {
             let letter = Arc::new(letter);
             let (way, signer, travelling) = (self.way.clone(), self.signer.clone(), letter.clone());

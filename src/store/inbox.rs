@@ -67,8 +67,9 @@ pub async fn accept(conn: &mut Connection, arrival: &Arrival<'_>, now: DateTime<
         };
         let exchange = exchanges::insert_in(conn, record(admission), now).await?;
         sqlx::query!(
-            "insert into inbox (id, letter_id, exchange_id, recipient, writer_id, reverse_path, peer, helo, verdict, admission, next_at, fingerprint, received_at)
-             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11)",
+            "insert into inbox
+                 (id, letter_id, exchange_id, recipient, writer_id, reverse_path, peer, helo, verdict, admission, next_at, fingerprint, received_at, priority)
+             values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $11, $13)",
             Uuid::now_v7(),
             letter,
             exchange,
@@ -80,12 +81,23 @@ pub async fn accept(conn: &mut Connection, arrival: &Arrival<'_>, now: DateTime<
             serde_json::to_value(arrival.verdict)?,
             admission,
             now,
-            fingerprint
+            fingerprint,
+            priority(recipient)
         )
         .execute(&mut *conn)
         .await?;
     }
     Ok(letter.unwrap_or_else(Uuid::now_v7))
+}
+
+/// What is worked off first. A partner's letter waits behind no crowd: a thousand bounces of a sending, or the sign-ups of the day a round opens, are
+/// there for minutes, and a person who writes to a person notices that. Nor can partners starve the others for long: there are at most as many of them as
+/// there are people, each with a limit for the day, and one of their letters takes no longer than any other.
+fn priority(recipient: &Recipient) -> i16 {
+    match recipient {
+        Recipient::Alias { .. } => 0,
+        Recipient::Service(_) | Recipient::Reply { .. } | Recipient::Bounce { .. } => 1,
+    }
 }
 
 async fn insert_letter(conn: &mut Connection, sha256: &[u8], raw: &[u8], size: i32, now: DateTime<Utc>) -> Result<Uuid> {
@@ -150,17 +162,18 @@ pub struct Claimed {
     pub received_at: DateTime<Utc>,
 }
 
-/// Claims up to `limit` due letters for `owner`, of each writer the oldest alone, and no further one behind `octets` of them; committed by itself, with
-/// the attempt counted, so that a letter that kills its process is known.
+/// Claims up to `limit` due letters for `owner`, partners' first, of each writer the oldest alone, and no further one behind `octets` of them; committed by
+/// itself, with the attempt counted, so that a letter that kills its process is known. One over which a process died is left to [`claim_suspect`].
 pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
-    let rows = sqlx::query!(
+    let rows = sqlx::query_as!(
+        Row,
         "with due as (
-             select i.id, i.letter_id, i.next_at from inbox i
-             where i.state = 'pending' and i.owner is null and i.next_at <= $3
+             select i.id, i.letter_id, i.priority, i.next_at from inbox i
+             where i.state = 'pending' and i.owner is null and i.next_at <= $3 and i.deaths = 0
                and not exists (select 1 from inbox e where e.writer_id = i.writer_id and e.state = 'pending' and e.id < i.id)
-             order by i.next_at, i.id limit $2 for update skip locked),
+             order by i.priority, i.next_at, i.id limit $2 for update skip locked),
          counted as (
-             select due.id, sum(l.size) over (order by due.next_at, due.id) - l.size as ahead from due join letter l on l.id = due.letter_id)
+             select due.id, sum(l.size) over (order by due.priority, due.next_at, due.id) - l.size as ahead from due join letter l on l.id = due.letter_id)
          update inbox i set owner = $1, attempts = attempts + 1
          from counted c, letter l where i.id = c.id and c.ahead < $4 and l.id = i.letter_id
          returning i.id, i.exchange_id, i.recipient, i.writer_id, i.reverse_path, i.verdict, i.admission, i.attempts, l.raw, i.received_at",
@@ -171,6 +184,46 @@ pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, n
     )
     .fetch_all(&mut *conn)
     .await?;
+    read(conn, rows, now).await
+}
+
+/// Claims one letter over which a process died, unless `owner` works on such a one already: whichever letter kills its process a second time was alone in
+/// its suspicion, and those that were only beside it are done. Else a deadly letter would take with it, death by death, all that were claimed together.
+pub async fn claim_suspect(conn: &mut Connection, owner: i64, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
+    let rows = sqlx::query_as!(
+        Row,
+        "with due as (
+             select i.id from inbox i
+             where i.state = 'pending' and i.owner is null and i.next_at <= $2 and i.deaths > 0
+               and not exists (select 1 from inbox e where e.writer_id = i.writer_id and e.state = 'pending' and e.id < i.id)
+               and not exists (select 1 from inbox s where s.owner = $1 and s.state = 'pending' and s.deaths > 0)
+             order by i.next_at, i.id limit 1 for update skip locked)
+         update inbox i set owner = $1, attempts = attempts + 1
+         from due, letter l where i.id = due.id and l.id = i.letter_id
+         returning i.id, i.exchange_id, i.recipient, i.writer_id, i.reverse_path, i.verdict, i.admission, i.attempts, l.raw, i.received_at",
+        owner,
+        now
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    read(conn, rows, now).await
+}
+
+/// A claimed row's columns.
+struct Row {
+    id: Uuid,
+    exchange_id: Uuid,
+    recipient: serde_json::Value,
+    writer_id: Option<Uuid>,
+    reverse_path: Option<String>,
+    verdict: serde_json::Value,
+    admission: String,
+    attempts: i16,
+    raw: Option<Vec<u8>>,
+    received_at: DateTime<Utc>,
+}
+
+async fn read(conn: &mut Connection, rows: Vec<Row>, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
     let mut claimed = Vec::with_capacity(rows.len());
     for row in rows {
         let (Ok(recipient), Ok(verdict)) = (serde_json::from_value(row.recipient), serde_json::from_value(row.verdict)) else {
@@ -225,6 +278,49 @@ pub async fn fail(conn: &mut Connection, id: Uuid, error: &str, next_at: Option<
         Some(_) => Ok(()),
         None => exchanges::end(conn, row.exchange_id, "failed", None, now).await,
     }
+}
+
+/// What became of a letter by an earlier run that was committed, if there was one: it is not to run again.
+pub async fn done_before(conn: &mut Connection, exchange: Uuid) -> Result<Option<String>> {
+    let outcome =
+        sqlx::query_scalar!("select outcome from exchange where id = $1 and outcome not in ('held', 'failed')", exchange).fetch_optional(conn).await?;
+    Ok(outcome.flatten())
+}
+
+/// A letter that failed, as the operator is told of it.
+#[derive(Debug)]
+pub struct Failed {
+    /// Its row.
+    pub id: Uuid,
+    /// What it came for.
+    pub kind: String,
+    /// When it came.
+    pub received_at: DateTime<Utc>,
+    /// How often it was tried.
+    pub attempts: i16,
+    /// How many processes ended over it.
+    pub deaths: i16,
+    /// Why the last attempt failed.
+    pub last_error: Option<String>,
+}
+
+/// The letters that failed and that nobody was told of yet, the oldest first; from now on they are told.
+pub async fn tell_failed(conn: &mut Connection, now: DateTime<Utc>) -> Result<Vec<Failed>> {
+    let mut failed = sqlx::query_as!(
+        Failed,
+        "update inbox i set told_at = $1 from exchange e where e.id = i.exchange_id and i.state = 'failed' and i.told_at is null
+         returning i.id, e.kind, i.received_at, i.attempts, i.deaths, i.last_error",
+        now
+    )
+    .fetch_all(conn)
+    .await?;
+    failed.sort_by_key(|letter| letter.id);
+    Ok(failed)
+}
+
+/// Letters that failed and wait for a person.
+pub async fn count_failed(conn: &mut Connection) -> Result<i64> {
+    Ok(sqlx::query_scalar!("select count(*) as \"n!\" from inbox where state = 'failed'").fetch_one(conn).await?)
 }
 
 /// The mailbox `writer` says that the held letter `id` is its own (or not): it is handled, or dropped. False when it is not on hold any more.

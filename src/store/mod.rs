@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use sqlx::{PgPool, Postgres, migrate::Migrator, postgres::PgPoolOptions};
 
 pub mod applications;
+pub mod breaker;
 pub mod exchanges;
 pub mod inbox;
 pub mod keys;

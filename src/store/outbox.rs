@@ -303,6 +303,7 @@ pub async fn order(conn: &mut Connection, id: Uuid, order: Order, now: DateTime<
              update outbox set state = $3,
                  next_at = case when $3 = 'queued' then $4 else next_at end,
                  attempts = case when state = 'failed' then 0 else attempts end,
+                 by_breaker = false,
                  released_at = case when $3 = 'queued' then $4 else released_at end,
                  expires_at = case when $3 = 'queued' and state <> 'queued' then greatest(expires_at, $4::timestamptz + interval '5 days') else expires_at end
              where id = $1 and state = any($2) and owner is null and raw is not null returning exchange_id)
@@ -322,7 +323,7 @@ pub async fn order(conn: &mut Connection, id: Uuid, order: Order, now: DateTime<
 pub async fn release_held(conn: &mut Connection, now: DateTime<Utc>) -> Result<u64> {
     let released = sqlx::query!(
         "with gone as (
-             update outbox set state = 'queued', next_at = $1, released_at = $1, expires_at = greatest(expires_at, $1::timestamptz + interval '5 days')
+             update outbox set state = 'queued', by_breaker = false, next_at = greatest(next_at, $1), released_at = $1, expires_at = greatest(expires_at, $1::timestamptz + interval '5 days')
              where state = 'held' returning exchange_id)
          update exchange e set outcome = null, ended_at = null from gone where e.id = gone.exchange_id",
         now
@@ -336,6 +337,11 @@ pub async fn release_held(conn: &mut Connection, now: DateTime<Utc>) -> Result<u
 pub async fn hold_all(conn: &mut Connection, hold: bool) -> Result<()> {
     sqlx::query!("update installation set hold_all = $1", hold).execute(conn).await?;
     Ok(())
+}
+
+/// Letters that are ready to leave, or would be if nothing held them.
+pub async fn count_waiting(conn: &mut Connection) -> Result<i64> {
+    Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where state in ('queued', 'held')").fetch_one(conn).await?)
 }
 
 /// Whether everything is stopped.

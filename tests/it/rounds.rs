@@ -51,6 +51,7 @@ impl World {
             secret: Secret::from_bytes([7; 32]),
             templates: Templates::new(Common::new("Librarians' Exchange", "pairs.test"), None).unwrap(),
             operator: None,
+            coordinators: Vec::new(),
             asks_per_hour: 100,
             letters_per_day: None,
             keep_words_days: 14,
