@@ -47,8 +47,7 @@ alter table inbox add column priority smallint not null default 1;
 update inbox set priority = 0 where state in ('pending', 'held') and recipient ? 'alias';
 drop index inbox_due;
 create index inbox_due on inbox (priority, next_at, id) where state = 'pending';
--- Letters over which a process died are worked alone, and those that failed are told to the operator: both are few.
-create index inbox_suspects on inbox (next_at, id) where state = 'pending' and deaths > 0;
+-- Letters that failed are told to the operator.
 create index inbox_failed on inbox (id) where state = 'failed';
 alter table inbox add column told_at timestamptz;  -- the operator was written to about it
 

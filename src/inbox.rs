@@ -1,8 +1,5 @@
 //! The entrance behind the entrance: claims letters that were kept, reads, routes and handles each in one transaction, and commits all that it caused.
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,16 +9,19 @@ use uuid::Uuid;
 
 use crate::{
     domain::command::Command,
-    handlers::{Context, Incoming, Outcome, Site, bounces, brake, help, membership, relay, sign_up, topics, unproven},
+    handlers::{
+        Context, Incoming, Outcome, Site, bounces, brake, help, membership,
+        relay::{self, Passing},
+        sign_up, topics, unproven,
+    },
     mail::{
         classify::{self, Class},
         message::Message,
-        reply,
     },
     route::{self, Route},
     store::{
         Store, exchanges,
-        inbox::{self, Claimed},
+        inbox::{self, Claimed, End},
         ownership::{self, Owner},
         people,
         recipients::Recipient,
@@ -56,21 +56,14 @@ impl Inbox {
             let mut conn = self.store.connection().await?;
             inbox::claim(&mut conn, self.owner.id(), BATCH, OCTETS, now).await?
         };
-        // Where there is nothing else to do is time for those that are worked alone.
-        if claimed.is_empty() { self.suspect(now).await } else { self.work_off(claimed, now).await }
-    }
-
-    /// Works one letter over which a process died, if there is one, and no other such letter beside it; gives how many letters that were.
-    async fn suspect(&self, now: DateTime<Utc>) -> Result<usize> {
-        let claimed = inbox::claim_suspect(&mut *self.store.connection().await?, self.owner.id(), now).await?;
-        self.work_off(claimed, now).await
-    }
-
-    async fn work_off(&self, claimed: Vec<Claimed>, now: DateTime<Utc>) -> Result<usize> {
         let count = claimed.len();
-        for letter in claimed {
-            let (id, attempts, this) = (letter.id, letter.attempts, self.clone());
-            self.attempt(id, attempts, async move { this.handle(&letter, now).await }, now).await?;
+        // Partners' letters, by far the most, share one transaction; any other may write to much, and has its own.
+        let (passing, others): (Vec<_>, Vec<_>) = claimed.into_iter().partition(|letter| letter.recipient.partnership().is_some() && !letter.held);
+        if !passing.is_empty() {
+            self.work(passing.into(), now).await?;
+        }
+        for letter in others {
+            self.work(Arc::new([letter]), now).await?;
         }
         if count > 0 {
             self.outbox.notify_one();
@@ -78,14 +71,22 @@ impl Inbox {
         Ok(count)
     }
 
+    /// Handles letters in one transaction. What they cause is committed with them, or not at all; where that fails, or panics, each is tried by itself, and
+    /// the one whose fault it is noted and tried again later.
+    async fn work(&self, letters: Arc<[Claimed]>, now: DateTime<Utc>) -> Result<()> {
+        if letters.len() > 1 && caught(self.handling(&letters, 0..letters.len(), now)).await.is_ok() {
+            return Ok(());
+        }
+        for (at, letter) in letters.iter().enumerate() {
+            self.attempt(letter.id, letter.attempts, self.handling(&letters, at..at + 1, now), now).await?;
+        }
+        Ok(())
+    }
+
     /// One attempt to handle the claimed letter `id`, its `attempts`-th. What it causes is committed by `handling`, or not at all; an error or a panic is
     /// noted, and the letter tried again later, or after the last attempt never again by itself.
     pub async fn attempt(&self, id: Uuid, attempts: i16, handling: impl Future<Output = Result<()>> + Send + 'static, now: DateTime<Utc>) -> Result<()> {
-        let error = match tokio::spawn(handling).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => format!("{error:#}"),
-            Err(died) => format!("the handler panicked: {died}"),
-        };
+        let Err(error) = caught(handling).await else { return Ok(()) };
         let again = (attempts < inbox::ATTEMPTS).then(|| now + back_off(attempts));
         tracing::error!(inbox = %id, attempts, error, again = again.is_some(), "a letter could not be handled");
         let mut tx = self.store.begin().await?;
@@ -93,59 +94,65 @@ impl Inbox {
         tx.commit().await.context("cannot note a failed attempt")
     }
 
+    fn handling(&self, letters: &Arc<[Claimed]>, which: Range<usize>, now: DateTime<Utc>) -> impl Future<Output = Result<()>> + Send + use<> {
+        let (this, letters) = (self.clone(), letters.clone());
+        async move { this.handle(&letters[which], now).await }
+    }
+
     /// Transaction 2.
-    async fn handle(&self, claimed: &Claimed, now: DateTime<Utc>) -> Result<()> {
+    async fn handle(&self, letters: &[Claimed], now: DateTime<Utc>) -> Result<()> {
+        let read: Vec<_> = letters.iter().map(|claimed| self.read(claimed)).collect();
+        let mut tx = self.store.begin().await?;
+        let mut context = Context { conn: &mut tx, now, site: &self.site, cause: None };
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; letters.len()];
+        let mut passing = Vec::new();
+        for (outcome, Read { claimed, message, class, route }) in outcomes.iter_mut().zip(&read) {
+            context.cause = Some(claimed.exchange_id);
+            if claimed.attempts > 1 && inbox::is_done(context.conn, claimed.id).await? {
+                continue;
+            }
+            let Some((writer_id, writer)) = claimed.writer_id.zip(claimed.writer.as_ref()) else {
+                *outcome = Some(handle_unsigned(&mut context, route, claimed, message).await?);
+                continue;
+            };
+            let proven = claimed.verdict.is_aligned() || claimed.recipient.proves_mailbox();
+            if claimed.is_suppressed && *class == Class::Personal && !claimed.held && proven {
+                // Whoever writes from a mailbox can be written to: a bounce of last month no longer counts.
+                people::unsuppress(context.conn, writer_id).await?;
+            }
+            let incoming = Incoming::new(claimed, message, writer, writer_id);
+            match route {
+                Route::Relay { partnership, reader } => passing.push((outcome, Passing { incoming, partnership: *partnership, reader: *reader })),
+                Route::AskWriter => {
+                    // It waits, and its row says so.
+                    unproven::ask(&mut context, &incoming).await?;
+                    exchanges::decide(context.conn, claimed.exchange_id, route.kind(), class.name()).await?;
+                }
+                route => *outcome = Some(handle(&mut context, route, &incoming).await?),
+            }
+        }
+        let (waiting, passing): (Vec<_>, Vec<_>) = passing.into_iter().unzip();
+        for (outcome, became) in waiting.into_iter().zip(relay::forward(&mut context, &passing).await?) {
+            *outcome = Some(became);
+        }
+        let ends = read
+            .iter()
+            .zip(outcomes)
+            .filter_map(|(letter, outcome)| Some(End { id: letter.claimed.id, kind: letter.route.kind(), class: letter.class.name(), outcome: outcome? }));
+        inbox::finish(&mut tx, &ends.collect::<Vec<_>>(), now).await?;
+        tx.commit().await.context("cannot commit what a letter caused")
+    }
+
+    fn read<'a>(&self, claimed: &'a Claimed) -> Read<'a> {
         let message = Message::parse(&claimed.raw);
         let class = classify::classify(claimed.reverse_path.is_none(), &message, &self.site.domain);
-        let route = route::route(&claimed.recipient, class, claimed.held);
-        let words = reply::split(message.text());
-
-        let mut tx = self.store.begin().await?;
-        // What the record says is done is not done again, whatever became of the row.
-        if claimed.attempts > 1
-            && let Some(outcome) = inbox::done_before(&mut tx, claimed.exchange_id).await?
-        {
-            inbox::finish(&mut tx, claimed.id, &outcome, now).await?;
-            return tx.commit().await.context("cannot commit that a letter is done");
-        }
-        exchanges::decide(&mut tx, claimed.exchange_id, route.kind(), class.name()).await?;
-        let writer = match claimed.writer_id {
-            Some(id) => people::email(&mut tx, id).await?.map(|email| (id, email)),
-            None => None,
-        };
-        let proven = claimed.verdict.is_aligned() || claimed.recipient.proves_mailbox();
-        if let (Some((id, _)), Class::Personal, false, true) = (&writer, class, claimed.held, proven) {
-            // Whoever writes from a mailbox can be written to: a bounce of last month no longer counts.
-            people::unsuppress(&mut tx, *id).await?;
-        }
-        let mut context = Context { conn: &mut tx, now, site: &self.site, cause: Some(claimed.exchange_id) };
-        let outcome = match &writer {
-            Some((writer_id, writer)) => {
-                let incoming = Incoming { claimed, message: &message, reply: &words, writer, writer_id: *writer_id };
-                handle(&mut context, &route, &incoming).await?
-            }
-            None => handle_unsigned(&mut context, &route, claimed, &message).await?,
-        };
-        // A letter on hold waits; its row says so already.
-        if route != Route::AskWriter {
-            inbox::finish(&mut tx, claimed.id, &outcome, now).await?;
-        }
-        tx.commit().await.context("cannot commit what a letter caused")
+        Read { claimed, class, route: route::route(&claimed.recipient, class, claimed.held), message }
     }
 
     /// Works until stopped: woken in this process, by a timer where another process or a retry is the reason.
     pub async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
-        let mut looked = Instant::now();
         while !stop.is_cancelled() {
-            // A service that is never idle looks for letters over which a process died all the same.
-            let worked = match self.owner.is_held() {
-                true if looked.elapsed() >= POLL => {
-                    looked = Instant::now();
-                    self.suspect(Utc::now()).await
-                }
-                true => self.step(Utc::now()).await,
-                false => Ok(0),
-            };
+            let worked = if self.owner.is_held() { self.step(Utc::now()).await } else { Ok(0) };
             match worked {
                 Ok(0) => {
                     tokio::select! {
@@ -173,6 +180,14 @@ impl Inbox {
     }
 }
 
+/// A letter that was read.
+struct Read<'a> {
+    claimed: &'a Claimed,
+    message: Message,
+    class: Class,
+    route: Route,
+}
+
 /// Does with a letter what its route says.
 async fn handle(ctx: &mut Context<'_>, route: &Route, incoming: &Incoming<'_>) -> Result<Outcome> {
     if let Recipient::Reply { token, .. } = &incoming.claimed.recipient {
@@ -181,8 +196,7 @@ async fn handle(ctx: &mut Context<'_>, route: &Route, incoming: &Incoming<'_>) -
     match route {
         Route::Bounce { .. } | Route::Quiet(_) => handle_unsigned(ctx, route, incoming.claimed, incoming.message).await,
         Route::Operator(mailbox) => help::for_operator(ctx, incoming, mailbox).await,
-        Route::AskWriter => unproven::ask(ctx, incoming).await,
-        Route::Relay { partnership, reader } => relay::forward(ctx, incoming, *partnership, *reader).await,
+        Route::AskWriter | Route::Relay { .. } => anyhow::bail!("handled with the others of its batch"),
         Route::Vouch { mailbox } => unproven::answered(ctx, incoming, *mailbox).await,
         Route::SignUpReply => match sign_up::replied(ctx, incoming).await? {
             Some(outcome) => Ok(outcome),
@@ -215,6 +229,15 @@ async fn handle_unsigned(ctx: &mut Context<'_>, route: &Route, claimed: &Claimed
         | Route::SignUp
         | Route::Topics(_)
         | Route::Help => anyhow::bail!("a letter without a writer was admitted to {}", claimed.recipient.mailbox()),
+    }
+}
+
+/// Runs in a task of its own, so that a panic is an error like others.
+async fn caught(handling: impl Future<Output = Result<()>> + Send + 'static) -> Result<(), String> {
+    match tokio::spawn(handling).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(format!("{error:#}")),
+        Err(died) => Err(format!("the handler panicked: {died}")),
     }
 }
 

@@ -27,7 +27,7 @@ pub async fn asked(ctx: &mut Context<'_>, incoming: &Incoming<'_>, hold: bool) -
 
 /// The answer to that question: "yes", or the command once more. Anything else is read as any reply is.
 pub async fn answered(ctx: &mut Context<'_>, incoming: &Incoming<'_>, hold: bool) -> Result<Outcome> {
-    match (ctx.command(incoming), Command::read_yes_no(&incoming.reply.text)) {
+    match (ctx.command(incoming), Command::read_yes_no(&incoming.reply().text)) {
         // Whoever is no coordinator any more has a token that does nothing.
         (Some(Command::Confirm) | None, Some(true)) if ctx.site.is_coordinator(incoming.writer) => pulled(ctx, incoming, hold).await,
         (_, Some(false)) => Ok("not confirmed: nothing was changed".into()),

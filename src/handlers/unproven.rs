@@ -58,7 +58,7 @@ pub async fn answered(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mailbox: U
         Recipient::Reply { subject, .. } => *subject,
         Recipient::Service(_) | Recipient::Alias { .. } | Recipient::Bounce { .. } => None,
     };
-    let Some(own) = Command::read_yes_no(&incoming.reply.text) else {
+    let Some(own) = Command::read_yes_no(&incoming.reply().text) else {
         let letter = WasItYou { subject: String::new(), days: HELD_DAYS, again: true };
         ctx.write_to(mailbox, incoming.writer, "", "en", &letter, Sending::answering(incoming).asking(Purpose::Vouch, asked)).await?;
         return Ok("an answer that says neither yes nor no; asked again".into());

@@ -32,6 +32,9 @@ pub type Connection = sqlx::PgConnection;
 /// A transaction: rolled back unless committed.
 pub type Tx = sqlx::Transaction<'static, Postgres>;
 
+/// A connection that was idle for longer is asked whether it lives before it is used.
+const UNTRIED: Duration = Duration::from_secs(1);
+
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// The pool of connections that one process shares.
@@ -46,12 +49,23 @@ impl Store {
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(10))
+            // A connection in steady use tells by itself when it is dead; asking it before each use would be one round trip in three.
+            .test_before_acquire(false)
+            .before_acquire(|conn, meta| {
+                Box::pin(async move {
+                    if meta.idle_for > UNTRIED {
+                        sqlx::Connection::ping(conn).await?;
+                    }
+                    Ok(true)
+                })
+            })
             // A connection that carried a large letter once would hold as much memory ever after: sqlx never lets its buffers shrink by itself.
             .after_release(|conn, _| {
                 sqlx::Connection::shrink_buffers(conn);
                 Box::pin(std::future::ready(Ok(true)))
             })
-            .connect_with(options)
+            // Our statements look rows up by key: the plan that fits all values is the right one, and planning costs as much as running.
+            .connect_with(options.options([("plan_cache_mode", "force_generic_plan")]))
             .await
             .context("cannot connect to Postgres")?;
         Ok(Self { pool })
