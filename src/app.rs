@@ -32,7 +32,7 @@ use crate::{
 /// Connections to Postgres that a serving process keeps at most.
 const CONNECTIONS: u32 = 24;
 /// Letters handled at once.
-const WORKERS: usize = 4;
+pub const WORKERS: usize = 4;
 /// How often the calendar is looked at.
 const CALENDAR: Duration = Duration::from_secs(60);
 /// The private server's database.

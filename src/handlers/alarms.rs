@@ -5,7 +5,7 @@ use super::{Context, Sending};
 use crate::{
     domain::{address::EmailAddress, breaker::Stream},
     mail::markdown,
-    store::{breaker, inbox, people},
+    store::{breaker, failures, people},
     templates::{
         Letter,
         operator_letters::{FailedLetter, LettersFailed, StreamHeld},
@@ -23,9 +23,10 @@ pub async fn tell(ctx: &mut Context<'_>) -> Result<usize> {
 
 /// One letter about all that failed since the last.
 async fn failed_letters(ctx: &mut Context<'_>, operator: &EmailAddress) -> Result<usize> {
-    let failed = inbox::tell_failed(ctx.conn, ctx.now).await?;
+    let failed = failures::tell(ctx.conn, ctx.now).await?;
     let Some(first) = failed.first() else { return Ok(0) };
-    let occasion = format!("{}:{}", first.id, ctx.now.date_naive());
+    // A letter that is begun anew and fails again is another occasion.
+    let occasion = format!("{}:{}", first.id, first.failed_at.unwrap_or(ctx.now).timestamp_millis());
     let letter = LettersFailed {
         count: failed.len(),
         letters: failed

@@ -67,7 +67,9 @@ pub async fn answered(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mailbox: U
         Some(letter) => inbox::vouch(ctx.conn, letter, mailbox, own, ctx.now).await?,
         None => false,
     };
-    if !(own && known) {
+    // An answer that runs once more finds that its letter waits no more, which is its own doing.
+    let again = incoming.claimed.attempts > 1;
+    if !(own && (known || again)) {
         ctx.write_to(mailbox, incoming.writer, "", "en", &NothingHeld { dropped: !own }, Sending::answering(incoming)).await?;
     }
     ask_about_the_next(ctx, incoming, mailbox).await?;

@@ -408,42 +408,6 @@ pub async fn is_done(conn: &mut Connection, id: Uuid) -> Result<bool> {
     Ok(done.rows_affected() > 0)
 }
 
-/// A letter that failed, as the operator is told of it.
-#[derive(Debug)]
-pub struct Failed {
-    /// Its row.
-    pub id: Uuid,
-    /// What it came for.
-    pub kind: String,
-    /// When it came.
-    pub received_at: DateTime<Utc>,
-    /// How often it was tried.
-    pub attempts: i16,
-    /// How many processes ended over it.
-    pub deaths: i16,
-    /// Why the last attempt failed.
-    pub last_error: Option<String>,
-}
-
-/// The letters that failed and that nobody was told of yet, the oldest first; from now on they are told.
-pub async fn tell_failed(conn: &mut Connection, now: DateTime<Utc>) -> Result<Vec<Failed>> {
-    let mut failed = sqlx::query_as!(
-        Failed,
-        "update inbox i set told_at = $1 from exchange e where e.id = i.exchange_id and i.state = 'failed' and i.told_at is null
-         returning i.id, e.kind, i.received_at, i.attempts, i.deaths, i.last_error",
-        now
-    )
-    .fetch_all(conn)
-    .await?;
-    failed.sort_by_key(|letter| letter.id);
-    Ok(failed)
-}
-
-/// Letters that failed and wait for a person.
-pub async fn count_failed(conn: &mut Connection) -> Result<i64> {
-    Ok(sqlx::query_scalar!("select count(*) as \"n!\" from inbox where state = 'failed'").fetch_one(conn).await?)
-}
-
 /// The mailbox `writer` says that the held letter `id` is its own (or not): it is handled, or dropped. False when it is not on hold any more.
 pub async fn vouch(conn: &mut Connection, id: Uuid, writer: Uuid, own: bool, now: DateTime<Utc>) -> Result<bool> {
     if own {

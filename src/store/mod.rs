@@ -7,6 +7,7 @@ use sqlx::{PgPool, Postgres, migrate::Migrator, postgres::PgPoolOptions};
 pub mod applications;
 pub mod breaker;
 pub mod exchanges;
+pub mod failures;
 pub mod inbox;
 pub mod keys;
 pub mod outbox;

@@ -228,18 +228,3 @@ pub async fn received(conn: &mut Connection, id: Uuid) -> Result<Option<(Receive
         None => Ok(None),
     }
 }
-
-/// Tries a failed letter of the inbox again, with a clean count; false when it is not failed.
-pub async fn retry(conn: &mut Connection, id: Uuid, now: DateTime<Utc>) -> Result<bool> {
-    let done = sqlx::query!(
-        "with again as (
-             update inbox set state = 'pending', attempts = 0, deaths = 0, next_at = $2, owner = null, told_at = null where id = $1 and state = 'failed'
-             returning exchange_id)
-         update exchange e set outcome = null, ended_at = null from again where e.id = again.exchange_id",
-        id,
-        now
-    )
-    .execute(conn)
-    .await?;
-    Ok(done.rows_affected() > 0)
-}

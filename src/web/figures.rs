@@ -10,7 +10,7 @@ use axum::{
 use super::{Fault, Pages};
 use crate::store::{
     breaker::{self, Breaker},
-    exchanges, inbox, outbox,
+    exchanges, failures, outbox,
 };
 
 /// 200 while the database answers, else 503: a balancer sends mail elsewhere.
@@ -37,7 +37,7 @@ pub async fn metrics(State(pages): State<Pages>) -> Result<Response, Fault> {
 /// What should wake somebody when it is not zero: present also while it is.
 async fn alarming(pages: &Pages) -> anyhow::Result<String> {
     let mut conn = pages.store.connection().await?;
-    let (failed, stopped) = (inbox::count_failed(&mut conn).await?, u8::from(outbox::is_all_held(&mut conn).await?));
+    let (failed, stopped) = (failures::count(&mut conn).await?, u8::from(outbox::is_all_held(&mut conn).await?));
     let mut text = format!(
         "# HELP pairpost_inbox_failed Letters that came in, could not be handled, and are not tried again by themselves.\n# TYPE pairpost_inbox_failed gauge\n\
          pairpost_inbox_failed {failed}\n\

@@ -156,7 +156,7 @@ impl Post {
 }
 
 /// The first test of a process has a key made, as a first start does; the others get the same.
-async fn share_key(store: &Store, site: &Site) {
+pub async fn share_key(store: &Store, site: &Site) {
     static KEY: tokio::sync::OnceCell<DkimKey> = tokio::sync::OnceCell::const_new();
     let first = || async { keys::ensure(store, &site.secret, &site.domain, Utc::now()).await.expect("a key") };
     let key = KEY.get_or_init(first).await;

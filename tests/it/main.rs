@@ -1,13 +1,17 @@
 //! What can only be seen from outside a room: the house's order, and whole ways through the program.
 #![allow(clippy::unwrap_used)]
+mod breaker;
 mod catcher;
 mod claims;
 mod database;
 mod demo;
 mod dns;
 mod exit;
+mod house;
 mod killed;
 mod next_hop;
+mod poison;
+mod priorities;
 mod relay;
 mod rounds;
 mod scenarios;
@@ -16,5 +20,6 @@ mod sessions;
 mod shell;
 mod templates;
 mod tidy;
+mod twice;
 mod verification;
 mod wakes;
