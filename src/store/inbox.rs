@@ -272,7 +272,8 @@ pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, n
         "with due as (
              select i.id, i.letter_id, i.writer_id, i.next_at, i.deaths from inbox i
              where i.state = 'pending' and i.owner is null and i.next_at <= $3
-               and not exists (select 1 from inbox e where e.writer_id = i.writer_id and e.state = 'pending' and e.id < i.id)
+               and (i.writer_id is null
+                   or i.id = (select e.id from inbox e where e.writer_id = i.writer_id and e.state = 'pending' order by e.id limit 1))
                and (i.deaths = 0 or not exists (select 1 from inbox s where s.owner = $1 and s.deaths > 0))
              order by i.next_at, i.id limit $2 for update skip locked),
          counted as (

@@ -34,6 +34,10 @@ pub type Tx = sqlx::Transaction<'static, Postgres>;
 /// A connection that was idle for longer is asked whether it lives before it is used.
 const UNTRIED: Duration = Duration::from_secs(1);
 
+/// Our statements look rows up by key. So the plan that fits all values is the right one, and planning anew costs as much as running; and a table of which
+/// Postgres has no figures yet must not be read whole, as it would choose to while the table is small, and go on doing with the plan that it keeps.
+const BY_KEY: [(&str, &str); 3] = [("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("jit", "off")];
+
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// The pool of connections that one process shares.
@@ -63,8 +67,7 @@ impl Store {
                 sqlx::Connection::shrink_buffers(conn);
                 Box::pin(std::future::ready(Ok(true)))
             })
-            // Our statements look rows up by key: the plan that fits all values is the right one, and planning costs as much as running.
-            .connect_with(options.options([("plan_cache_mode", "force_generic_plan")]))
+            .connect_with(options.options(BY_KEY))
             .await
             .context("cannot connect to Postgres")?;
         Ok(Self { pool })
