@@ -5,6 +5,7 @@ use anyhow::{Context as _, Result};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
 use crate::{
     domain::command::Command,
@@ -16,9 +17,10 @@ use crate::{
     },
     route::{self, Route},
     store::{
-        Store, exchanges,
-        inbox::{self, Claimed},
-        ownership::{self, Owner},
+        Store,
+        health::{Trouble, in_time},
+        inbox::{self, Again, Claimed},
+        ownership::{Owner, Term},
         people,
         recipients::Recipient,
         tokens,
@@ -31,6 +33,8 @@ const BATCH: i64 = 20;
 const OCTETS: i64 = 4 << 20;
 /// How long a worker sleeps when nothing wakes it.
 const POLL: Duration = Duration::from_secs(5);
+/// When a letter is tried again that failed because of the database.
+const SOON: TimeDelta = TimeDelta::seconds(2);
 
 /// Works letters off.
 #[derive(Debug, Clone)]
@@ -48,13 +52,15 @@ pub struct Inbox {
 impl Inbox {
     /// Claims one batch and handles it; gives how many letters that were. Different writers' letters are independent, so one that fails stops no other.
     pub async fn step(&self, now: DateTime<Utc>) -> Result<usize> {
+        let term = self.owner.held().await;
         let claimed = {
             let mut conn = self.store.connection().await?;
-            inbox::claim(&mut conn, self.owner.id(), BATCH, OCTETS, now).await?
+            // What is claimed and not known here would wait for ever.
+            in_time(inbox::claim(&mut conn, term.id(), BATCH, OCTETS, now)).await.inspect_err(|_| term.end())?
         };
         let count = claimed.len();
         for letter in claimed {
-            self.work(letter, now).await?;
+            self.work(&term, letter, now).await;
         }
         if count > 0 {
             self.outbox.notify_one();
@@ -62,30 +68,54 @@ impl Inbox {
         Ok(count)
     }
 
-    /// Handles one letter. What it causes is committed with it, or not at all; an error or a panic is noted, and the letter tried again later.
-    async fn work(&self, letter: Claimed, now: DateTime<Utc>) -> Result<()> {
-        let (id, attempts, this) = (letter.id, letter.attempts, self.clone());
-        let error = match tokio::spawn(async move { this.handle(&letter, now).await }).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => format!("{error:#}"),
-            Err(died) => format!("the handler panicked: {died}"),
+    /// Handles one letter. What it causes is committed with it, or not at all; an error or a panic is noted, and the letter tried again later. When the
+    /// term ends all is left as it is: the letter is given back.
+    async fn work(&self, term: &Arc<Term>, letter: Claimed, now: DateTime<Utc>) {
+        let (id, attempts, this, its) = (letter.id, letter.attempts, self.clone(), term.clone());
+        let mut handling = tokio::spawn(async move { this.handle(&its, &letter, now).await });
+        let ended = tokio::select! {
+            ended = &mut handling => ended,
+            () = term.lost() => return handling.abort(),
         };
-        let again = (attempts < inbox::ATTEMPTS).then(|| now + back_off(attempts));
-        tracing::error!(inbox = %id, attempts, error, again = again.is_some(), "a letter could not be handled");
+        let (error, trouble) = match ended {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => (format!("{error:#}"), self.store.diagnose(&error)),
+            Err(died) => (format!("the handler panicked: {died}"), None),
+        };
+        let last = attempts >= inbox::ATTEMPTS;
+        let again = match trouble {
+            Some(Trouble::Full | Trouble::Away) => Again::Uncounted(now + SOON),
+            Some(Trouble::Cut) if !last => Again::At(now + SOON),
+            None if !last => Again::At(now + back_off(attempts)),
+            Some(Trouble::Cut) | None => Again::Never,
+        };
+        tracing::error!(inbox = %id, attempts, error, ?again, "a letter could not be handled");
+        while let Err(error) = in_time(self.note(id, term.id(), &error, again, now)).await {
+            tracing::warn!(inbox = %id, error = format!("{error:#}"), "a failed attempt could not be noted; trying again in a second");
+            tokio::select! { () = term.lost() => return, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
+        }
+    }
+
+    async fn note(&self, id: Uuid, owner: i64, error: &str, again: Again, now: DateTime<Utc>) -> Result<()> {
         let mut tx = self.store.begin().await?;
-        inbox::fail(&mut tx, id, &error, again, now).await?;
+        if !inbox::fail(&mut tx, id, owner, error, again, now).await? {
+            tracing::info!(inbox = %id, "the letter is handled after all, or another process has it");
+        }
         tx.commit().await.context("cannot note a failed attempt")
     }
 
     /// Transaction 2.
-    async fn handle(&self, claimed: &Claimed, now: DateTime<Utc>) -> Result<()> {
+    async fn handle(&self, term: &Term, claimed: &Claimed, now: DateTime<Utc>) -> Result<()> {
         let message = Message::parse(&claimed.raw);
         let class = classify::classify(claimed.reverse_path.is_none(), &message, &self.site.domain);
         let route = route::route(&claimed.recipient, class, claimed.held);
         let words = reply::split(message.text());
 
         let mut tx = self.store.begin().await?;
-        exchanges::decide(&mut tx, claimed.exchange_id, route.kind(), class.name()).await?;
+        if !inbox::begin(&mut tx, claimed.id, term.id(), route.kind(), class.name()).await? {
+            tracing::info!(inbox = %claimed.id, "another process has the letter by now");
+            return Ok(());
+        }
         let writer = match claimed.writer_id {
             Some(id) => people::email(&mut tx, id).await?.map(|email| (id, email)),
             None => None,
@@ -113,14 +143,12 @@ impl Inbox {
     /// Works until stopped: woken in this process, by a timer where another process or a retry is the reason.
     pub async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let worked = if self.owner.is_held() { self.step(Utc::now()).await } else { Ok(0) };
-            match worked {
+            if !self.owner.is_held() {
+                tokio::select! { _ = self.owner.held() => {}, () = stop.cancelled() => return }
+            }
+            match self.step(Utc::now()).await {
                 Ok(0) => {
-                    tokio::select! {
-                        () = wake.notified() => {}
-                        () = stop.cancelled() => {}
-                        () = tokio::time::sleep(POLL) => self.release_orphans().await,
-                    }
+                    tokio::select! { () = wake.notified() => {}, () = stop.cancelled() => {}, () = tokio::time::sleep(POLL) => {} }
                 }
                 Ok(_) => {}
                 Err(error) => {
@@ -128,15 +156,6 @@ impl Inbox {
                     tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
                 }
             }
-        }
-    }
-
-    async fn release_orphans(&self) {
-        let released = async { ownership::release_orphans(&mut *self.store.connection().await?, Utc::now()).await };
-        match released.await {
-            Ok(0) => {}
-            Ok(rows) => tracing::warn!(rows, "rows of a process that is gone are free again"),
-            Err(error) => tracing::warn!(error = format!("{error:#}"), "cannot look for rows of processes that are gone"),
         }
     }
 }

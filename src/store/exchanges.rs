@@ -54,12 +54,6 @@ pub async fn end(conn: &mut Connection, id: Uuid, outcome: &str, reply: Option<&
     Ok(())
 }
 
-/// Says why a letter came and how it was understood, once it was read.
-pub async fn decide(conn: &mut Connection, id: Uuid, kind: &str, decision: &str) -> Result<()> {
-    sqlx::query!("update exchange set kind = $2, decision = decision || '; ' || $3 where id = $1", id, kind, decision).execute(conn).await?;
-    Ok(())
-}
-
 /// Letters by queue (`inbox`, `outbox`, and the record by direction) and state.
 pub async fn counts(conn: &mut Connection) -> Result<Vec<(String, String, i64)>> {
     let rows = sqlx::query!(

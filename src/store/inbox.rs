@@ -175,7 +175,7 @@ pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, n
     for row in rows {
         let (Ok(recipient), Ok(verdict)) = (serde_json::from_value(row.recipient), serde_json::from_value(row.verdict)) else {
             // A row that this version can't read is set aside by itself: the others are not to wait for it.
-            fail(conn, row.id, "its recipient or verdict was written by another version", None, now).await?;
+            fail(conn, row.id, owner, "its recipient or verdict was written by another version", Again::Never, now).await?;
             continue;
         };
         claimed.push(Claimed {
@@ -194,6 +194,21 @@ pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, n
     Ok(claimed)
 }
 
+/// The beginning of transaction 2: the letter is `owner`'s, and stays so until its end, or this is false. What it was taken for goes into the record.
+pub async fn begin(conn: &mut Connection, id: Uuid, owner: i64, kind: &str, decision: &str) -> Result<bool> {
+    let ours = sqlx::query!(
+        "with ours as (select exchange_id from inbox where id = $1 and owner = $2 for update)
+         update exchange e set kind = $3, decision = decision || '; ' || $4 from ours where e.id = ours.exchange_id",
+        id,
+        owner,
+        kind,
+        decision
+    )
+    .execute(conn)
+    .await?;
+    Ok(ours.rows_affected() > 0)
+}
+
 /// The letter is handled: `outcome` goes into the record.
 pub async fn finish(conn: &mut Connection, id: Uuid, outcome: &str, now: DateTime<Utc>) -> Result<()> {
     let exchange = sqlx::query_scalar!("update inbox set state = 'done', owner = null, last_error = null where id = $1 returning exchange_id", id)
@@ -210,20 +225,40 @@ pub async fn hold(conn: &mut Connection, id: Uuid, until: DateTime<Utc>, now: Da
     exchanges::end(conn, exchange, "held", None, now).await
 }
 
-/// An attempt failed: the letter is tried again at `next_at`, or (`None`) set aside for a person to look at.
-pub async fn fail(conn: &mut Connection, id: Uuid, error: &str, next_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<()> {
-    let row = sqlx::query!(
-        "update inbox set owner = null, last_error = $2, next_at = coalesce($3, next_at), state = case when $3::timestamptz is null then 'failed' else state end
-         where id = $1 returning exchange_id",
+/// How an attempt that failed is noted.
+#[derive(Debug, Clone, Copy)]
+pub enum Again {
+    /// The letter is tried again then.
+    At(DateTime<Utc>),
+    /// The same, and the attempt does not count: the letter had no part in the failure.
+    Uncounted(DateTime<Utc>),
+    /// It is set aside for a person to look at.
+    Never,
+}
+
+/// Notes a failed attempt of `owner`'s; false when the letter is not `owner`'s any more: it is handled after all, or another process has it.
+pub async fn fail(conn: &mut Connection, id: Uuid, owner: i64, error: &str, again: Again, now: DateTime<Utc>) -> Result<bool> {
+    let (next_at, counted) = match again {
+        Again::At(moment) => (Some(moment), true),
+        Again::Uncounted(moment) => (Some(moment), false),
+        Again::Never => (None, true),
+    };
+    let failed = sqlx::query_scalar!(
+        "update inbox set owner = null, last_error = $2, next_at = coalesce($3, next_at), attempts = attempts - case when $5 then 0 else 1 end,
+             state = case when $3::timestamptz is null then 'failed' else state end
+         where id = $1 and owner = $4 returning exchange_id",
         id,
         error,
-        next_at
+        next_at,
+        owner,
+        counted
     )
-    .fetch_one(&mut *conn)
+    .fetch_optional(&mut *conn)
     .await?;
-    match next_at {
-        Some(_) => Ok(()),
-        None => exchanges::end(conn, row.exchange_id, "failed", None, now).await,
+    match (failed, next_at) {
+        (Some(exchange), None) => exchanges::end(conn, exchange, "failed", None, now).await.map(|()| true),
+        (Some(_), Some(_)) => Ok(true),
+        (None, _) => Ok(false),
     }
 }
 
