@@ -60,7 +60,8 @@ impl Store {
                 let health = returned.clone();
                 Box::pin(async move { Ok(health.may_return(conn).await) })
             })
-            .connect_with(options)
+            // Our statements look rows up by key: the plan that fits all values is the right one, and planning costs as much as running.
+            .connect_with(options.options([("plan_cache_mode", "force_generic_plan")]))
             .await
             .context("cannot connect to Postgres")?;
         Ok(Self { pool, health })

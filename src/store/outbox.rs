@@ -1,6 +1,8 @@
 //! Letters of ours on their way out: queued with what caused them, claimed by the exit, marked as the next hop replies.
-use anyhow::{Result, bail};
-use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::HashSet;
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::Connection;
@@ -53,51 +55,52 @@ pub struct NewLetter<'a> {
 /// Queues a letter and records it; false, and nothing written, when one was written under the same occasion already,
 /// or when its mailbox is known to be dead.
 pub async fn enqueue(conn: &mut Connection, letter: &NewLetter<'_>, now: DateTime<Utc>) -> Result<bool> {
-    if let Some(occasion) = letter.occasion
-        && sqlx::query_scalar!("select exists (select 1 from outbox where occasion = $1) as \"known!\"", occasion).fetch_one(&mut *conn).await?
-    {
-        return Ok(false);
+    Ok(!enqueue_all(conn, std::slice::from_ref(letter), now).await?.is_empty())
+}
+
+/// The same for many letters in one statement; gives those that were queued. Two transactions that write under one occasion meet at the unique key: the
+/// second fails, is rolled back and, tried again, writes nothing.
+pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: DateTime<Utc>) -> Result<HashSet<Uuid>> {
+    if letters.is_empty() {
+        return Ok(HashSet::new());
     }
-    if sqlx::query_scalar!("select suppressed_at is not null as \"dead!\" from address where id = $1", letter.address_id).fetch_one(&mut *conn).await? {
-        return Ok(false);
-    }
-    let Ok(size) = i32::try_from(letter.raw.len()) else { bail!("a letter beyond 2 GiB") };
-    let exchange = Uuid::now_v7();
-    sqlx::query!(
-        "insert into exchange (id, at, direction, address_id, mailbox, kind, size, message_id, cause_id) values ($1, $2, 'out', $3, $4, $5, $6, $7, $8)",
-        exchange,
-        now,
-        letter.address_id,
-        letter.mailbox,
-        letter.kind,
-        size,
-        letter.message_id,
-        letter.cause
-    )
-    .execute(&mut *conn)
-    .await?;
-    // Two transactions that write under one occasion meet at the unique key: the second fails, is rolled back and, tried again, writes nothing.
-    sqlx::query!(
-        "insert into outbox (id, exchange_id, address_id, domain, kind, priority, occasion, sending_id, reverse_path, raw, size, next_at, expires_at, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-        letter.id,
-        exchange,
-        letter.address_id,
-        letter.to.domain(),
-        letter.kind,
-        letter.priority as i16,
-        letter.occasion,
-        letter.sending,
-        letter.reverse_path,
-        letter.raw,
-        size,
-        letter.not_before,
-        letter.not_before.max(now) + TimeDelta::days(5),
+    let column = |of: fn(&NewLetter<'_>) -> Uuid| letters.iter().map(of).collect::<Vec<_>>();
+    let sizes = letters.iter().map(|letter| i32::try_from(letter.raw.len())).collect::<Result<Vec<_>, _>>().context("a letter beyond 2 GiB")?;
+    let written = sqlx::query_scalar!(
+        "with n as (
+             select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::text[], $9::text[], $10::text[],
+                     $11::bytea[], $12::integer[], $13::uuid[], $14::uuid[], $15::timestamptz[])
+                 as n (id, exchange_id, address_id, domain, mailbox, kind, priority, occasion, reverse_path, message_id, raw, size, cause_id, sending_id, not_before)),
+         fresh as (
+             select n.* from n join address a on a.id = n.address_id
+             where a.suppressed_at is null and not exists (select 1 from outbox o where o.occasion = n.occasion)),
+         e as (
+             insert into exchange (id, at, direction, address_id, mailbox, kind, size, message_id, cause_id)
+             select exchange_id, $16, 'out', address_id, mailbox, kind, size, message_id, cause_id from fresh)
+         insert into outbox (id, exchange_id, address_id, domain, kind, priority, occasion, sending_id, reverse_path, raw, size, next_at, expires_at, created_at)
+         select id, exchange_id, address_id, domain, kind, priority, occasion, sending_id, reverse_path, raw, size, not_before,
+             greatest(not_before, $16) + interval '5 days', $16 from fresh
+         returning id",
+        &column(|letter| letter.id),
+        &column(|_| Uuid::now_v7()),
+        &column(|letter| letter.address_id),
+        &letters.iter().map(|letter| letter.to.domain().to_owned()).collect::<Vec<_>>(),
+        &letters.iter().map(|letter| letter.mailbox).collect::<Vec<_>>() as &[&str],
+        &letters.iter().map(|letter| letter.kind).collect::<Vec<_>>() as &[&str],
+        &letters.iter().map(|letter| letter.priority as i16).collect::<Vec<_>>(),
+        &letters.iter().map(|letter| letter.occasion).collect::<Vec<_>>() as &[Option<&str>],
+        &letters.iter().map(|letter| letter.reverse_path).collect::<Vec<_>>() as &[&str],
+        &letters.iter().map(|letter| letter.message_id).collect::<Vec<_>>() as &[&str],
+        &letters.iter().map(|letter| letter.raw).collect::<Vec<_>>() as &[&[u8]],
+        &sizes,
+        &letters.iter().map(|letter| letter.cause).collect::<Vec<_>>() as &[Option<Uuid>],
+        &letters.iter().map(|letter| letter.sending).collect::<Vec<_>>() as &[Option<Uuid>],
+        &letters.iter().map(|letter| letter.not_before).collect::<Vec<_>>(),
         now
     )
-    .execute(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(true)
+    Ok(written.into_iter().collect())
 }
 
 /// Letters of a kind queued since `since`, over the whole service.

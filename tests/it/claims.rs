@@ -8,7 +8,7 @@ use pairpost::{
     mail::envelope::{Envelope, Verdict},
     store::{
         Store,
-        inbox::{self, Again, Arrival},
+        inbox::{self, Again, Arrival, End},
         ownership::{self, DEATHS, Owner},
         recipients::Recipient,
     },
@@ -30,12 +30,10 @@ async fn arrives(store: &Store, from: &str, words: &str) {
         from: Some(&from),
         message_id: None,
         verdict: &Verdict::UNCHECKED,
-        deliveries: &[(Recipient::Service(OwnAddress::Help), Admission::Take)],
+        recipients: &[Recipient::Service(OwnAddress::Help)],
         domain: "pairs.test",
     };
-    let mut tx = store.begin().await.unwrap();
-    inbox::accept(&mut tx, &arrival, now()).await.unwrap();
-    tx.commit().await.unwrap();
+    inbox::accept(&mut store.connection().await.unwrap(), &arrival, |_, _| Admission::Take, now()).await.unwrap();
 }
 
 /// What a process gets to work on: the words of each letter, and their rows.
@@ -63,7 +61,7 @@ async fn a_writers_letters_wait_for_each_other_and_for_nobody_elses() {
     assert!(inbox::fail(&mut conn, ids[0], 1, "no luck", Again::At(later), now()).await.unwrap());
     assert!(claim(&store, 2, now()).await.0.is_empty());
     assert_eq!(claim(&store, 2, later).await.0, ["ana 1"]);
-    inbox::finish(&mut conn, ids[0], "done", later).await.unwrap();
+    inbox::finish(&mut conn, 2, &[End { id: ids[0], kind: "help", class: "personal", outcome: "done".into() }], later).await.unwrap();
     assert_eq!(claim(&store, 1, later).await.0, ["ana 2"]);
 }
 

@@ -69,12 +69,11 @@ impl Trio {
             from: Some(&from),
             message_id: None,
             verdict: &Verdict::UNCHECKED,
-            deliveries: &[(recipient, Admission::Take)],
+            recipients: &[recipient],
             domain: "pairs.test",
         };
-        let mut tx = self.store.begin().await.expect("a transaction");
-        inbox::accept(&mut tx, &arrival, self.now).await.expect("kept");
-        tx.commit().await.expect("kept");
+        let mut conn = self.store.connection().await.expect("a connection");
+        inbox::accept(&mut conn, &arrival, |_, _| Admission::Take, self.now).await.expect("kept");
     }
 
     /// Handles what came, and gives what goes out: to whom, and the letter.
