@@ -7,6 +7,7 @@ use sqlx::{Connection as _, PgConnection, PgPool, Postgres, migrate::Migrator, p
 pub mod applications;
 pub mod exchanges;
 pub mod health;
+pub mod held;
 pub mod inbox;
 pub mod keys;
 pub mod outbox;
