@@ -210,56 +210,84 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
         .collect())
 }
 
-/// The next hop took these letters, with these words.
-pub async fn mark_sent(conn: &mut Connection, ids: &[Uuid], replies: &[String], now: DateTime<Utc>) -> Result<()> {
-    sqlx::query!(
-        "with told as (select * from unnest($1::uuid[], $2::text[]) as t (id, reply)),
-         gone as (update outbox o set state = 'sent', owner = null, sent_at = $3 from told where o.id = told.id returning o.exchange_id, told.reply)
-         update exchange e set outcome = 'sent', reply = gone.reply, ended_at = $3 from gone where e.id = gone.exchange_id and e.outcome is distinct from 'bounced'",
-        ids,
+/// What became of a letter that was claimed: marked only while it is `owner`'s, since a process that was away may have lost it to another.
+#[derive(Debug, Clone, Copy)]
+pub struct Mine {
+    /// Its row.
+    pub id: Uuid,
+    /// The term under which it was claimed.
+    pub owner: i64,
+}
+
+/// The next hop took these letters, with these words. Also marked is a letter that nobody owns any more: it is sent, and would be again. Gives how many
+/// were marked; the others belong to another process by now, or were marked before.
+pub async fn mark_sent(conn: &mut Connection, letters: &[Mine], replies: &[String], now: DateTime<Utc>) -> Result<usize> {
+    let (ids, owners): (Vec<Uuid>, Vec<i64>) = letters.iter().map(|letter| (letter.id, letter.owner)).unzip();
+    let marked = sqlx::query_scalar!(
+        "with told as (select * from unnest($1::uuid[], $2::text[], $4::bigint[]) as t (id, reply, owner)),
+         gone as (
+             update outbox o set state = 'sent', owner = null, sent_at = $3 from told
+             where o.id = told.id and (o.owner = told.owner or (o.owner is null and o.state = 'queued')) returning o.exchange_id, told.reply),
+         recorded as (
+             update exchange e set outcome = 'sent', reply = gone.reply, ended_at = $3 from gone
+             where e.id = gone.exchange_id and e.outcome is distinct from 'bounced')
+         select count(*) as \"marked!\" from gone",
+        &ids,
         replies,
-        now
+        now,
+        &owners
     )
-    .execute(conn)
+    .fetch_one(conn)
     .await?;
-    Ok(())
+    Ok(usize::try_from(marked)?)
 }
 
 /// Tried again at `next_at`.
-pub async fn reschedule(conn: &mut Connection, id: Uuid, reply: &str, next_at: DateTime<Utc>) -> Result<()> {
+pub async fn reschedule(conn: &mut Connection, letter: Mine, reply: &str, next_at: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        "with later as (update outbox set owner = null, next_at = $3 where id = $1 returning exchange_id)
+        "with later as (update outbox set owner = null, next_at = $3 where id = $1 and owner = $4 returning exchange_id)
          update exchange e set reply = $2 from later where e.id = later.exchange_id",
-        id,
+        letter.id,
         reply,
-        next_at
+        next_at,
+        letter.owner
     )
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// Never tried again.
-pub async fn give_up(conn: &mut Connection, id: Uuid, reply: &str, now: DateTime<Utc>) -> Result<()> {
-    sqlx::query!(
-        "with failed as (update outbox set state = 'failed', owner = null where id = $1 returning exchange_id)
+/// Was not on its way yet when the right to send it was lost: whoever claims it next sends it.
+pub async fn give_back(conn: &mut Connection, letter: Mine) -> Result<()> {
+    sqlx::query!("update outbox set owner = null, attempts = greatest(attempts - 1, 0) where id = $1 and owner = $2", letter.id, letter.owner)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Never tried again; false when it is not ours to say so any more.
+pub async fn give_up(conn: &mut Connection, letter: Mine, reply: &str, now: DateTime<Utc>) -> Result<bool> {
+    let given_up = sqlx::query!(
+        "with failed as (update outbox set state = 'failed', owner = null where id = $1 and owner = $4 returning exchange_id)
          update exchange e set outcome = 'failed', reply = $2, ended_at = $3 from failed where e.id = failed.exchange_id",
-        id,
+        letter.id,
         reply,
-        now
+        now,
+        letter.owner
     )
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(given_up.rows_affected() > 0)
 }
 
 /// A claimed letter goes nowhere: its mailbox was erased.
-pub async fn drop_claimed(conn: &mut Connection, id: Uuid, now: DateTime<Utc>) -> Result<()> {
+pub async fn drop_claimed(conn: &mut Connection, letter: Mine, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        "with dropped as (update outbox set state = 'dropped', owner = null where id = $1 returning exchange_id)
+        "with dropped as (update outbox set state = 'dropped', owner = null where id = $1 and owner = $3 returning exchange_id)
          update exchange e set outcome = 'dropped', reply = 'the mailbox was erased', ended_at = $2 from dropped where e.id = dropped.exchange_id",
-        id,
-        now
+        letter.id,
+        now,
+        letter.owner
     )
     .execute(conn)
     .await?;
