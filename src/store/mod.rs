@@ -77,6 +77,11 @@ impl Store {
         self.pool.begin().await.context("cannot begin a transaction")
     }
 
+    /// Begins a transaction with this statement, which may do more in the same round trip.
+    pub(super) async fn begin_with(&self, statement: &'static str) -> Result<Tx> {
+        self.pool.begin_with(statement).await.context("cannot begin a transaction")
+    }
+
     /// A connection for reading, or for one statement that needs no transaction.
     pub async fn connection(&self) -> Result<sqlx::pool::PoolConnection<Postgres>> {
         self.pool.acquire().await.context("cannot get a connection to Postgres")

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::Connection;
+use super::{Connection, Store, Tx};
 use crate::domain::address::EmailAddress;
 
 /// What goes first when there is more than can go at once.
@@ -160,31 +160,32 @@ pub struct Allowance {
     pub far: bool,
 }
 
-/// Claims due letters for `owner`, the most urgent first; none while everything is held. The caller commits at once. Concurrent claims go one
-/// after the other, for only so does the limit per domain hold.
+/// Begins the transaction in which letters are claimed. Concurrent claims go one after the other, for only so does the limit per domain hold.
+pub async fn begin_claim(store: &Store) -> Result<Tx> {
+    store.begin_with("begin; select pg_advisory_xact_lock(7725, -1)").await
+}
+
+/// Claims due letters for `owner`, the most urgent first; none while everything is held. Inside [`begin_claim`], committed at once.
 pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
-    sqlx::query!("select pg_advisory_xact_lock(7725, -1)").execute(&mut *tx).await?;
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    // The rows are chosen first, as an array, and the state is compared in a way that the queue's index knows nothing of: so that each is then found by its
+    // key, and the queue is not read a second time for every row.
     let mut rows = sqlx::query!(
-        "with busy as (select domain, count(*) as n from outbox where owner is not null group by domain),
+        "with busy as materialized (select domain, count(*) as n from outbox where owner is not null group by domain),
          near as (
-             select c.id, c.domain, c.priority, c.next_at
-             from unnest(array[0, 1, 2, 3]::smallint[]) as p (priority) cross join lateral (
-                 select o.id, o.domain, o.priority, o.next_at from outbox o
+             select c.* from unnest(array[0, 1, 2, 3]::smallint[]) as p (priority) cross join lateral (
+                 select o.id, o.domain, o.priority, o.next_at, o.size from outbox o
                  where o.state = 'queued' and o.owner is null and o.priority = p.priority and o.next_at <= $4
                      and (not $5 or o.domain <> all (array(select domain from busy where n >= $3)))
-                 order by o.next_at, o.id limit 200) c
+                 order by o.next_at, o.id limit $2::bigint * 4) c
              where not (select hold_all from installation)),
          ranked as (
-             select near.*, row_number() over (partition by near.domain order by near.priority, near.next_at, near.id) + coalesce(busy.n, 0) as place
-             from near left join busy using (domain)),
-         first as (select id, priority, next_at from ranked where place <= $3 order by priority, next_at, id limit $2),
-         counted as (
-             select f.id, coalesce(sum(octet_length(o.raw)) over (order by f.priority, f.next_at, f.id) - octet_length(o.raw), 0) as ahead
-             from first f join outbox o on o.id = f.id),
-         due as (select id from counted where ahead < $6)
-         update outbox o set owner = $1, attempts = attempts + 1 from due, address a
-         where o.id = due.id and a.id = o.address_id and o.state = 'queued' and o.owner is null
+             select near.*, row_number() over (partition by domain order by priority, next_at, id)
+                 + coalesce((select n from busy where busy.domain = near.domain), 0) as place from near),
+         first as (select * from ranked where place <= $3 order by priority, next_at, id limit $2::bigint),
+         counted as (select id, sum(size) over (order by priority, next_at, id) - size as ahead from first)
+         update outbox o set owner = $1, attempts = attempts + 1 from address a
+         where o.id = any (array(select id from counted where ahead < $6)) and a.id = o.address_id and coalesce(o.state, '') = 'queued' and o.owner is null
          returning o.id, a.email, o.reverse_path, o.raw, o.attempts, o.expires_at",
         owner,
         count(allowance.letters),
