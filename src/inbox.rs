@@ -1,11 +1,10 @@
 //! The entrance behind the entrance: claims letters that were kept, reads, routes and handles each in one transaction, and commits all that it caused.
 use std::{ops::Range, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::{
     domain::command::Command,
@@ -21,8 +20,9 @@ use crate::{
     route::{self, Route},
     store::{
         Store, exchanges,
-        inbox::{self, Claimed, End},
-        ownership::{self, Owner},
+        health::{Trouble, in_time},
+        inbox::{self, Again, Claimed, End},
+        ownership::{Owner, Term},
         people,
         recipients::Recipient,
         tokens,
@@ -35,6 +35,8 @@ const BATCH: i64 = 20;
 const OCTETS: i64 = 4 << 20;
 /// How long a worker sleeps when nothing wakes it.
 const POLL: Duration = Duration::from_secs(5);
+/// When a letter is tried again that failed because of the database.
+const SOON: TimeDelta = TimeDelta::seconds(2);
 
 /// Works letters off.
 #[derive(Debug, Clone)]
@@ -52,18 +54,20 @@ pub struct Inbox {
 impl Inbox {
     /// Claims one batch and handles it; gives how many letters that were. Different writers' letters are independent, so one that fails stops no other.
     pub async fn step(&self, now: DateTime<Utc>) -> Result<usize> {
+        let term = self.owner.held().await;
         let claimed = {
             let mut conn = self.store.connection().await?;
-            inbox::claim(&mut conn, self.owner.id(), BATCH, OCTETS, now).await?
+            // What is claimed and not known here would wait for ever.
+            in_time(inbox::claim(&mut conn, term.id(), BATCH, OCTETS, now)).await.inspect_err(|_| term.end())?
         };
         let count = claimed.len();
         // Partners' letters, by far the most, share one transaction; any other may write to much, and has its own.
         let (passing, others): (Vec<_>, Vec<_>) = claimed.into_iter().partition(|letter| letter.recipient.partnership().is_some() && !letter.held);
         if !passing.is_empty() {
-            self.work(passing.into(), now).await?;
+            self.work(&term, passing.into(), now).await;
         }
         for letter in others {
-            self.work(Arc::new([letter]), now).await?;
+            self.work(&term, Arc::new([letter]), now).await;
         }
         if count > 0 {
             self.outbox.notify_one();
@@ -72,26 +76,22 @@ impl Inbox {
     }
 
     /// Handles letters in one transaction. What they cause is committed with them, or not at all; where that fails, or panics, each is tried by itself, and
-    /// the one whose fault it is noted and tried again later.
-    async fn work(&self, letters: Arc<[Claimed]>, now: DateTime<Utc>) -> Result<()> {
-        if letters.len() > 1 && caught(self.handling(&letters, 0..letters.len(), now)).await.is_ok() {
-            return Ok(());
+    /// the one whose fault it is noted and tried again later. When the term ends all is left as it is: the letters are given back.
+    async fn work(&self, term: &Arc<Term>, letters: Arc<[Claimed]>, now: DateTime<Utc>) {
+        if letters.len() > 1 && caught(term, self.handling(&letters, 0..letters.len(), now)).await.is_ok() {
+            return;
         }
         for (at, letter) in letters.iter().enumerate() {
-            self.attempt(letter.id, letter.attempts, self.handling(&letters, at..at + 1, now), now).await?;
+            self.attempt(term, letter, self.handling(&letters, at..at + 1, now), now).await;
         }
-        Ok(())
     }
 
-    /// One attempt to handle the claimed letter `id`, its `attempts`-th. What it causes is committed by `handling`, or not at all; an error or a panic is
-    /// noted, and the letter tried again later, or after the last attempt never again by itself.
-    pub async fn attempt(&self, id: Uuid, attempts: i16, handling: impl Future<Output = Result<()>> + Send + 'static, now: DateTime<Utc>) -> Result<()> {
-        let Err(error) = caught(handling).await else { return Ok(()) };
-        let again = (attempts < inbox::ATTEMPTS).then(|| now + back_off(attempts));
-        tracing::error!(inbox = %id, attempts, error, again = again.is_some(), "a letter could not be handled");
-        let mut tx = self.store.begin().await?;
-        inbox::fail(&mut tx, id, &error, again, now).await?;
-        tx.commit().await.context("cannot note a failed attempt")
+    /// One attempt to handle a claimed letter. What it causes is committed by `handling`, or not at all; an error or a panic is noted, and the letter tried
+    /// again later, or after the last attempt never again by itself.
+    pub async fn attempt(&self, term: &Term, letter: &Claimed, handling: impl Future<Output = Result<()>> + Send + 'static, now: DateTime<Utc>) {
+        if let Err(failure) = caught(term, handling).await {
+            self.note(term, letter, &failure, now).await;
+        }
     }
 
     fn handling(&self, letters: &Arc<[Claimed]>, which: Range<usize>, now: DateTime<Utc>) -> impl Future<Output = Result<()>> + Send + use<> {
@@ -99,8 +99,36 @@ impl Inbox {
         async move { this.handle(&letters[which], now).await }
     }
 
+    /// Notes a failed attempt, and goes on trying to as long as the letter is ours.
+    async fn note(&self, term: &Term, letter: &Claimed, failure: &anyhow::Error, now: DateTime<Utc>) {
+        let (id, attempts, error) = (letter.id, letter.attempts, format!("{failure:#}"));
+        let last = attempts >= inbox::ATTEMPTS;
+        let again = match self.store.diagnose(failure) {
+            Some(Trouble::Full | Trouble::Away) => Again::Uncounted(now + SOON),
+            Some(Trouble::Cut) if !last => Again::At(now + SOON),
+            None if !last => Again::At(now + back_off(attempts)),
+            Some(Trouble::Cut) | None => Again::Never,
+        };
+        tracing::error!(inbox = %id, attempts, error, ?again, "a letter could not be handled");
+        let noting = || async {
+            let mut tx = self.store.begin().await?;
+            let noted = inbox::fail(&mut tx, id, letter.owner, &error, again, now).await?;
+            tx.commit().await.context("cannot note a failed attempt")?;
+            Ok(noted)
+        };
+        loop {
+            match in_time(noting()).await {
+                Ok(true) => return,
+                Ok(false) => return tracing::info!(inbox = %id, "the letter is handled after all, or another process has it"),
+                Err(error) => tracing::warn!(inbox = %id, error = format!("{error:#}"), "a failed attempt could not be noted; trying again in a second"),
+            }
+            tokio::select! { () = term.lost() => return, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
+        }
+    }
+
     /// Transaction 2.
     async fn handle(&self, letters: &[Claimed], now: DateTime<Utc>) -> Result<()> {
+        let Some(owner) = letters.first().map(|claimed| claimed.owner) else { return Ok(()) };
         let read: Vec<_> = letters.iter().map(|claimed| self.read(claimed)).collect();
         let mut tx = self.store.begin().await?;
         let mut context = Context { conn: &mut tx, now, site: &self.site, cause: None };
@@ -139,7 +167,7 @@ impl Inbox {
             .iter()
             .zip(outcomes)
             .filter_map(|(letter, outcome)| Some(End { id: letter.claimed.id, kind: letter.route.kind(), class: letter.class.name(), outcome: outcome? }));
-        inbox::finish(&mut tx, &ends.collect::<Vec<_>>(), now).await?;
+        inbox::finish(&mut tx, owner, &ends.collect::<Vec<_>>(), now).await?;
         tx.commit().await.context("cannot commit what a letter caused")
     }
 
@@ -152,14 +180,12 @@ impl Inbox {
     /// Works until stopped: woken in this process, by a timer where another process or a retry is the reason.
     pub async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let worked = if self.owner.is_held() { self.step(Utc::now()).await } else { Ok(0) };
-            match worked {
+            if !self.owner.is_held() {
+                tokio::select! { _ = self.owner.held() => {}, () = stop.cancelled() => return }
+            }
+            match self.step(Utc::now()).await {
                 Ok(0) => {
-                    tokio::select! {
-                        () = wake.notified() => {}
-                        () = stop.cancelled() => {}
-                        () = tokio::time::sleep(POLL) => self.release_orphans().await,
-                    }
+                    tokio::select! { () = wake.notified() => {}, () = stop.cancelled() => {}, () = tokio::time::sleep(POLL) => {} }
                 }
                 Ok(_) => {}
                 Err(error) => {
@@ -167,15 +193,6 @@ impl Inbox {
                     tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
                 }
             }
-        }
-    }
-
-    async fn release_orphans(&self) {
-        let released = async { ownership::release_orphans(&mut *self.store.connection().await?, Utc::now()).await };
-        match released.await {
-            Ok(0) => {}
-            Ok(rows) => tracing::warn!(rows, "rows of a process that is gone are free again"),
-            Err(error) => tracing::warn!(error = format!("{error:#}"), "cannot look for rows of processes that are gone"),
         }
     }
 }
@@ -186,6 +203,18 @@ struct Read<'a> {
     message: Message,
     class: Class,
     route: Route,
+}
+
+/// Runs in a task of its own, so that a panic is an error like others; cut when the term ends.
+async fn caught(term: &Term, handling: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+    let mut handling = tokio::spawn(handling);
+    tokio::select! {
+        ended = &mut handling => ended.unwrap_or_else(|died| Err(anyhow!("the handler panicked: {died}"))),
+        () = term.lost() => {
+            handling.abort();
+            Err(anyhow!("given back, since the lock of this process is lost"))
+        }
+    }
 }
 
 /// Does with a letter what its route says.
@@ -229,15 +258,6 @@ async fn handle_unsigned(ctx: &mut Context<'_>, route: &Route, claimed: &Claimed
         | Route::SignUp
         | Route::Topics(_)
         | Route::Help => anyhow::bail!("a letter without a writer was admitted to {}", claimed.recipient.mailbox()),
-    }
-}
-
-/// Runs in a task of its own, so that a panic is an error like others.
-async fn caught(handling: impl Future<Output = Result<()>> + Send + 'static) -> Result<(), String> {
-    match tokio::spawn(handling).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(error)) => Err(format!("{error:#}")),
-        Err(died) => Err(format!("the handler panicked: {died}")),
     }
 }
 

@@ -69,7 +69,7 @@ impl Visit {
             // Also where the outcome of the commit is unknown: the letter comes again, and is known then or kept then.
             Err(error) => {
                 warn!(error = format!("{error:#}"), "a letter could not be kept");
-                replies::AWAY.to_owned()
+                self.not_now(&error)
             }
         }
     }

@@ -1,5 +1,5 @@
 //! Letters that came in: kept before 250, claimed one writer's at a time and in order, finished with all that they caused.
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
 use ring::digest;
 use uuid::Uuid;
@@ -10,8 +10,12 @@ use crate::{
     mail::envelope::{Envelope, Verdict},
 };
 
+/// Letters claimed at once that are no partners': each has its transaction, and a partner's letter that comes meanwhile waits for all of them.
+const OTHERS: i64 = 5;
 /// Failed attempts after which a letter is set aside.
 pub const ATTEMPTS: i16 = 8;
+/// Why a transaction is rolled back that would finish another's work.
+pub(super) const NOT_OURS: &str = "the letter is another process's by now, or handled already";
 /// How often a letter is looked at anew because another session wrote the same rows meanwhile.
 const RACES: usize = 5;
 
@@ -255,6 +259,8 @@ fn fingerprint(envelope: &Envelope, recipient: &Recipient, sha256: &[u8]) -> Vec
 pub struct Claimed {
     /// The inbox row.
     pub id: Uuid,
+    /// The term under which it was claimed.
+    pub owner: i64,
     /// Its exchange row.
     pub exchange_id: Uuid,
     /// Whose mailbox it was when it came.
@@ -287,21 +293,25 @@ pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, n
         "with due as (
              select i.id, i.letter_id, i.writer_id, i.priority, i.next_at, i.deaths from inbox i
              where i.state = 'pending' and i.owner is null and i.next_at <= $3
-               and not exists (select 1 from inbox e where e.writer_id = i.writer_id and e.state = 'pending' and e.id < i.id)
+               and (i.writer_id is null
+                   or i.id = (select e.id from inbox e where e.writer_id = i.writer_id and e.state = 'pending' order by e.id limit 1))
                and (i.deaths = 0 or not exists (select 1 from inbox s where s.owner = $1 and s.deaths > 0))
              order by i.priority, i.next_at, i.id limit $2 for update skip locked),
          counted as (
-             select due.id, due.writer_id, l.raw, sum(l.size) over first_ones - l.size as ahead, due.deaths = 0 or sum(least(due.deaths, 1)) over first_ones = 1 as alone
+             select due.id, due.writer_id, due.priority, l.raw, sum(l.size) over first_ones - l.size as ahead,
+                 due.deaths = 0 or sum(least(due.deaths, 1)) over first_ones = 1 as alone,
+                 row_number() over (partition by due.priority order by due.next_at, due.id) as place
              from due join letter l on l.id = due.letter_id window first_ones as (order by due.priority, due.next_at, due.id))
          update inbox i set owner = $1, attempts = attempts + 1
          from counted c left join address a on a.id = c.writer_id
-         where i.id = c.id and c.ahead < $4 and c.alone
+         where i.id = c.id and c.ahead < $4 and c.alone and (c.priority = 0 or c.place <= $5)
          returning i.id, i.exchange_id, i.recipient, i.writer_id, a.email as \"writer?\", a.suppressed_at, i.reverse_path, i.verdict, i.admission, i.attempts,
              c.raw, i.received_at",
         owner,
         limit,
         now,
-        octets
+        octets,
+        OTHERS
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -309,11 +319,12 @@ pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, n
     for row in rows {
         let (Ok(recipient), Ok(verdict)) = (serde_json::from_value(row.recipient), serde_json::from_value(row.verdict)) else {
             // A row that this version can't read is set aside by itself: the others are not to wait for it.
-            fail(conn, row.id, "its recipient or verdict was written by another version", None, now).await?;
+            fail(conn, row.id, owner, "its recipient or verdict was written by another version", Again::Never, now).await?;
             continue;
         };
         claimed.push(Claimed {
             id: row.id,
+            owner,
             exchange_id: row.exchange_id,
             recipient,
             writer_id: row.writer_id,
@@ -343,12 +354,12 @@ pub struct End {
     pub outcome: String,
 }
 
-/// These letters are handled.
-pub async fn finish(conn: &mut Connection, ends: &[End], now: DateTime<Utc>) -> Result<()> {
-    sqlx::query!(
+/// These letters are handled. An error, by which the caller's transaction ends, when one of them is not `owner`'s any more: whoever has it does it anew.
+pub async fn finish(conn: &mut Connection, owner: i64, ends: &[End], now: DateTime<Utc>) -> Result<()> {
+    let done = sqlx::query!(
         "with told as (select * from unnest($1::uuid[], $2::text[], $3::text[], $4::text[]) as t (id, kind, class, outcome)),
          done as (
-             update inbox i set state = 'done', owner = null, last_error = null from told where i.id = told.id
+             update inbox i set state = 'done', owner = null, last_error = null from told where i.id = told.id and i.owner = $6
              returning i.exchange_id, told.kind, told.class, told.outcome)
          update exchange e set kind = done.kind, decision = e.decision || '; ' || done.class, outcome = done.outcome, ended_at = $5
          from done where e.id = done.exchange_id",
@@ -356,44 +367,13 @@ pub async fn finish(conn: &mut Connection, ends: &[End], now: DateTime<Utc>) -> 
         &ends.iter().map(|end| end.kind).collect::<Vec<_>>() as &[&str],
         &ends.iter().map(|end| end.class).collect::<Vec<_>>() as &[&str],
         &ends.iter().map(|end| end.outcome.clone()).collect::<Vec<_>>(),
-        now
+        now,
+        owner
     )
     .execute(conn)
     .await?;
+    ensure!(done.rows_affected() == ends.len() as u64, NOT_OURS);
     Ok(())
-}
-
-/// A letter on hold is not handled any more.
-async fn let_go(conn: &mut Connection, id: Uuid, outcome: &str, now: DateTime<Utc>) -> Result<()> {
-    let exchange = sqlx::query_scalar!("update inbox set state = 'done', owner = null, last_error = null where id = $1 returning exchange_id", id)
-        .fetch_one(&mut *conn)
-        .await?;
-    exchanges::end(conn, exchange, outcome, None, now).await
-}
-
-/// The letter waits until `until` for a word of the mailbox that it claims to come from.
-pub async fn hold(conn: &mut Connection, id: Uuid, until: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
-    let exchange = sqlx::query_scalar!("update inbox set state = 'held', owner = null, next_at = $2 where id = $1 returning exchange_id", id, until)
-        .fetch_one(&mut *conn)
-        .await?;
-    exchanges::end(conn, exchange, "held", None, now).await
-}
-
-/// An attempt failed: the letter is tried again at `next_at`, or (`None`) set aside for a person to look at.
-pub async fn fail(conn: &mut Connection, id: Uuid, error: &str, next_at: Option<DateTime<Utc>>, now: DateTime<Utc>) -> Result<()> {
-    let row = sqlx::query!(
-        "update inbox set owner = null, last_error = $2, next_at = coalesce($3, next_at), state = case when $3::timestamptz is null then 'failed' else state end
-         where id = $1 returning exchange_id",
-        id,
-        error,
-        next_at
-    )
-    .fetch_one(&mut *conn)
-    .await?;
-    match next_at {
-        Some(_) => Ok(()),
-        None => exchanges::end(conn, row.exchange_id, "failed", None, now).await,
-    }
 }
 
 /// Whether an earlier run of this letter was committed, whatever became of its row since; then it is done, and is not to run again.
@@ -408,42 +388,39 @@ pub async fn is_done(conn: &mut Connection, id: Uuid) -> Result<bool> {
     Ok(done.rows_affected() > 0)
 }
 
-/// The mailbox `writer` says that the held letter `id` is its own (or not): it is handled, or dropped. False when it is not on hold any more.
-pub async fn vouch(conn: &mut Connection, id: Uuid, writer: Uuid, own: bool, now: DateTime<Utc>) -> Result<bool> {
-    if own {
-        let rows = sqlx::query!(
-            "update inbox set state = 'pending', admission = 'take', next_at = $3 where id = $1 and writer_id = $2 and state = 'held'",
-            id,
-            writer,
-            now
-        )
-        .execute(conn)
-        .await?;
-        return Ok(rows.rows_affected() > 0);
-    }
-    let held = sqlx::query_scalar!("select id from inbox where id = $1 and writer_id = $2 and state = 'held'", id, writer).fetch_optional(&mut *conn).await?;
-    if let Some(id) = held {
-        let_go(conn, id, "dropped: not theirs", now).await?;
-    }
-    Ok(held.is_some())
+/// How an attempt that failed is noted.
+#[derive(Debug, Clone, Copy)]
+pub enum Again {
+    /// The letter is tried again then.
+    At(DateTime<Utc>),
+    /// The same, and the attempt does not count: the letter had no part in the failure.
+    Uncounted(DateTime<Utc>),
+    /// It is set aside for a person to look at.
+    Never,
 }
 
-/// The oldest letter that waits for a word of `writer`, and its bytes.
-pub async fn next_held(conn: &mut Connection, writer: Uuid) -> Result<Option<(Uuid, Vec<u8>)>> {
-    let row = sqlx::query!(
-        "select i.id, l.raw from inbox i join letter l on l.id = i.letter_id where i.writer_id = $1 and i.state = 'held' order by i.id limit 1",
-        writer
+/// Notes a failed attempt of `owner`'s; false when the letter is not `owner`'s any more: it is handled after all, or another process has it.
+pub async fn fail(conn: &mut Connection, id: Uuid, owner: i64, error: &str, again: Again, now: DateTime<Utc>) -> Result<bool> {
+    let (next_at, counted) = match again {
+        Again::At(moment) => (Some(moment), true),
+        Again::Uncounted(moment) => (Some(moment), false),
+        Again::Never => (None, true),
+    };
+    let failed = sqlx::query_scalar!(
+        "update inbox set owner = null, last_error = $2, next_at = coalesce($3, next_at), attempts = attempts - case when $5 then 0 else 1 end,
+             state = case when $3::timestamptz is null then 'failed' else state end
+         where id = $1 and owner = $4 returning exchange_id",
+        id,
+        error,
+        next_at,
+        owner,
+        counted
     )
-    .fetch_optional(conn)
+    .fetch_optional(&mut *conn)
     .await?;
-    Ok(row.map(|row| (row.id, row.raw.unwrap_or_default())))
-}
-
-/// Ends the letters whose time on hold is over; gives how many.
-pub async fn expire_held(conn: &mut Connection, now: DateTime<Utc>) -> Result<usize> {
-    let ids = sqlx::query_scalar!("select id from inbox where state = 'held' and next_at <= $1", now).fetch_all(&mut *conn).await?;
-    for id in &ids {
-        let_go(conn, *id, "dropped: nobody vouched for it", now).await?;
+    match (failed, next_at) {
+        (Some(exchange), None) => exchanges::end(conn, exchange, "failed", None, now).await.map(|()| true),
+        (Some(_), Some(_)) => Ok(true),
+        (None, _) => Ok(false),
     }
-    Ok(ids.len())
 }

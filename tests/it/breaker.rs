@@ -55,7 +55,7 @@ async fn a_stream_that_runs_away_is_held_by_all_processes_and_the_operator_told_
     let mut house = House::new(&[("PAIRPOST_OPERATOR", "olga@example.com")]).await;
     let floor = usize::try_from(FLOOR).unwrap();
     floods(&house, Stream::Notices, FLOOD, "one").await;
-    let (one, two) = (house.exit(&hop, 2).await, house.exit(&hop, 3).await);
+    let (one, two) = (house.exit(&hop).await, house.exit(&hop).await);
     let work = async |exit: &pairpost::outbox::Exit| while exit.step(house.now).await.unwrap() > 0 {};
     tokio::join!(work(&one), work(&two));
     assert!(to_people(&hop) <= floor && to_people(&hop) > floor - 20, "{} left", to_people(&hop));
@@ -68,7 +68,7 @@ async fn a_stream_that_runs_away_is_held_by_all_processes_and_the_operator_told_
     house.now += TimeDelta::hours(2);
     floods(&house, Stream::Notices, 30, "two").await;
     floods(&house, Stream::Answers, 30, "three").await;
-    let three = house.exit(&hop, 4).await;
+    let three = house.exit(&hop).await;
     while three.step(house.now).await.unwrap() > 0 {}
     assert_eq!(to_people(&hop), left + 30, "the answers");
     assert_eq!(state(&house, Stream::Notices).await.held, (FLOOD - left + 30) as i64);
@@ -117,7 +117,7 @@ async fn what_a_breaker_holds_can_be_dropped_for_good_and_the_stream_goes_on() {
     let hop = NextHop::start().await;
     let house = House::new(&[]).await;
     floods(&house, Stream::Reminders, FLOOD, "one").await;
-    let exit = house.exit(&hop, 2).await;
+    let exit = house.exit(&hop).await;
     while exit.step(house.now).await.unwrap() > 0 {}
     let left = to_people(&hop);
     assert!(left <= usize::try_from(FLOOR).unwrap());
@@ -133,7 +133,7 @@ async fn what_a_breaker_holds_can_be_dropped_for_good_and_the_stream_goes_on() {
 async fn a_day_later_a_stream_may_bring_as_much_again() {
     let hop = NextHop::start().await;
     let mut house = House::new(&[]).await;
-    let exit = house.exit(&hop, 2).await;
+    let exit = house.exit(&hop).await;
     for day in 0..3 {
         floods(&house, Stream::Introductions, 90, &format!("day{day} ")).await;
         while exit.step(house.now).await.unwrap() > 0 {}
@@ -150,7 +150,7 @@ async fn a_topic_goes_to_all_its_readers_and_as_many_as_somebody_sends_but_not_t
     house.now = Utc::now();
     let mut conn = house.store.connection().await.unwrap();
     seeds::list(&mut conn, subscribers, house.now).await.unwrap();
-    let exit = house.exit(&hop, 2).await;
+    let exit = house.exit(&hop).await;
     let mut send = async |title: String, by_hand: bool| {
         let topic = topics::insert(&mut conn, &NewTopic::parse(&format!("Title: {title}\n\nwords")).unwrap(), house.now).await.unwrap().unwrap();
         assert!(topics::start(&mut conn, topic, house.now).await.unwrap());
@@ -177,7 +177,7 @@ async fn words_to_the_operator_come_to_an_end_as_well() {
     let hop = NextHop::start().await;
     let house = House::new(&[("PAIRPOST_OPERATOR", "olga@example.com")]).await;
     floods(&house, Stream::Alarms, FLOOD, "one").await;
-    let exit = house.exit(&hop, 2).await;
+    let exit = house.exit(&hop).await;
     while exit.step(house.now).await.unwrap() > 0 {}
     assert!(to_people(&hop) <= 50, "{}", to_people(&hop));
     house.tick().await;

@@ -56,7 +56,7 @@ impl House {
         let settings: Vec<_> = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         let store = database.store().await;
         let site = Arc::new(app::site(&config(dir.path(), &settings)).expect("a programme"));
-        let (owner, watch) = Owner::take(&store, 1).await.expect("a lock");
+        let (owner, watch) = Owner::take(&store).await.expect("a lock");
         tokio::spawn(watch);
         let inbox = Inbox { store: store.clone(), owner, site: site.clone(), outbox: Arc::new(Notify::new()) };
         Self { database, store, site, inbox, now: DateTime::from_timestamp(1_800_000_000, 0).expect("a moment"), settings, dir }
@@ -116,9 +116,9 @@ impl House {
     }
 
     /// An exit of its own, as each process has one.
-    pub async fn exit(&self, hop: &NextHop, owner: i32) -> Exit {
+    pub async fn exit(&self, hop: &NextHop) -> Exit {
         share_key(&self.store, &self.site).await;
-        let (owner, watch) = Owner::take(&self.store, owner).await.expect("a lock");
+        let (owner, watch) = Owner::take(&self.store).await.expect("a lock");
         tokio::spawn(watch);
         let mut settings = self.settings.clone();
         settings.push(("PAIRPOST_DELIVERY__SMARTHOST".into(), hop.url()));

@@ -313,6 +313,8 @@ async fn session(stream: tokio::net::TcpStream, seen: &Seen, connection: usize) 
             "DATA" => {
                 if session.reply(Step::Data, "354 go on").await? {
                     let bytes = session.letter().await?;
+                    seen.commands.lock().unwrap().push(".".into());
+                    seen.changed.notify_waiters();
                     let pause = *seen.pause.lock().unwrap();
                     if !pause.is_zero() {
                         tokio::time::sleep_until(tokio::time::Instant::now() + pause).await;

@@ -102,9 +102,10 @@ async fn a_handler_that_panics_is_caught_and_counted_like_one_that_fails() {
     let poison = house.writes("ana@example.org", &OwnAddress::Help, "help").await;
     let behind = house.writes("ana@example.org", &OwnAddress::Help, "status").await;
     let mut attempts = 0;
-    while let Some(claimed) = claim(&house, house.inbox.owner.id()).await.pop().filter(|claimed| claimed.id == poison) {
+    let term = house.inbox.owner.held().await;
+    while let Some(claimed) = claim(&house, term.id()).await.pop().filter(|claimed| claimed.id == poison) {
         attempts += 1;
-        house.inbox.attempt(claimed.id, claimed.attempts, async { panic!("a letter nobody thought of") }, house.now).await.expect("the worker lives");
+        house.inbox.attempt(&term, &claimed, async { panic!("a letter nobody thought of") }, house.now).await;
         house.now += TimeDelta::hours(1);
     }
     assert_eq!((attempts, row(&house, poison).await.as_str()), (ATTEMPTS, format!("failed {ATTEMPTS} 0 failed").as_str()));
@@ -138,7 +139,7 @@ async fn a_letter_that_kills_its_process_is_set_aside_after_three_deaths_and_tak
                     died = true;
                     break;
                 }
-                done(&house, letter.id).await;
+                done(&house, &letter).await;
             }
             if died {
                 deaths += 1;
@@ -168,7 +169,7 @@ async fn a_letter_that_kills_its_process_is_set_aside_after_three_deaths_and_tak
 }
 
 /// As a process that goes on would finish it.
-async fn done(house: &House, id: Uuid) {
-    let end = inbox::End { id, kind: "command", class: "personal", outcome: "done".into() };
-    inbox::finish(&mut house.store.connection().await.unwrap(), &[end], house.now).await.unwrap();
+async fn done(house: &House, letter: &Claimed) {
+    let end = inbox::End { id: letter.id, kind: "command", class: "personal", outcome: "done".into() };
+    inbox::finish(&mut house.store.connection().await.unwrap(), letter.owner, &[end], house.now).await.unwrap();
 }

@@ -51,7 +51,7 @@ impl Running {
         for _ in 0..app::WORKERS {
             rooms.spawn(house.inbox.clone().run(arrived.clone(), stop.clone()));
         }
-        rooms.spawn(house.exit(hop, 2).await.run(house.inbox.outbox.clone(), stop.clone()));
+        rooms.spawn(house.exit(hop).await.run(house.inbox.outbox.clone(), stop.clone()));
         Self { arrived, stop, rooms }
     }
 
@@ -161,7 +161,7 @@ async fn what_waits_leaves_in_the_order_of_its_urgency() {
         assert!(ctx.write_to(address, &to, "Ana", "en", &Subscribed { again: false }, Sending::about(name).within(stream)).await.unwrap());
     }
     tx.commit().await.unwrap();
-    let exit = house.exit(&hop, 2).await;
+    let exit = house.exit(&hop).await;
     while exit.step(house.now).await.unwrap() > 0 {}
     let order: Vec<_> = hop.taken().iter().map(|letter| letter.to.split('@').next().unwrap().to_owned()).collect();
     assert_eq!(order, ["alarm", "partner", "confirmation", "introduction", "reminder", "notice", "topic"]);
