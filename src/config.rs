@@ -87,6 +87,24 @@ pub struct Smtp {
     pub max_errors: usize,
     /// Seconds to wait for the next bytes of a client (RFC 5321 4.5.3.2.7: at least 5 minutes).
     pub timeout_seconds: u64,
+    /// Whether STARTTLS is offered (RFC 3207).
+    pub tls: Switch,
+    /// The certificate shown, with its chain, in PEM; none: one of our own making in `data_dir`.
+    pub tls_certificate: Option<PathBuf>,
+    /// Its private key in PEM; none: it stands in the certificate's file.
+    pub tls_key: Option<PathBuf>,
+    /// What becomes of a letter with a CR or LF alone.
+    pub bare_newlines: BareNewlines,
+}
+
+/// What becomes of a letter with a CR or LF that is no part of a CR LF (RFC 5321 2.3.8): it could be read in two ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BareNewlines {
+    /// It is refused with 550 5.6.0.
+    Refuse,
+    /// Each becomes a CR LF.
+    Normalise,
 }
 
 impl Default for Smtp {
@@ -99,6 +117,10 @@ impl Default for Smtp {
             max_recipients: 100,
             max_errors: 20,
             timeout_seconds: 300,
+            tls: Switch::On,
+            tls_certificate: None,
+            tls_key: None,
+            bare_newlines: BareNewlines::Refuse,
         }
     }
 }
@@ -273,6 +295,7 @@ impl Config {
     fn check(&self) -> Result<()> {
         ensure!(EmailAddress::parse(&format!("join@{}", self.domain)).is_ok(), "domain = {:?} is not a mail domain", self.domain);
         ensure!(!self.smtp.listen.is_empty(), "smtp.listen names no address");
+        ensure!(self.smtp.tls_key.is_none() || self.smtp.tls_certificate.is_some(), "smtp.tls_key is set and smtp.tls_certificate is not: set both, or neither");
         if let Some(open) = self.smtp.listen.iter().find(|address| !is_loopback(address.ip())) {
             ensure!(self.auth.verify != Verify::Off, "auth.verify = \"off\" is for loopback listeners only, and smtp.listen has {open}: use \"enforce\"");
             ensure!(self.relay.limits == Switch::On, "relay.limits = \"off\" is for loopback listeners only, and smtp.listen has {open}: use \"on\"");
@@ -367,6 +390,9 @@ mod tests {
             (&[("PAIRPOST_SMTP__LISTEN", "0.0.0.0:25"), ("DATABASE_URL", "postgres://x"), ("PAIRPOST_RELAY__LIMITS", "off")], "relay.limits"),
             (&[("PAIRPOST_DELIVERY__MODE", "send")], "smarthost"),
             (&[("PAIRPOST_DOMAIN", "no domain")], "mail domain"),
+            (&[("PAIRPOST_SMTP__TLS_KEY", "/etc/key.pem")], "smtp.tls_certificate"),
+            (&[("PAIRPOST_SMTP__TLS", "maybe")], "does not know"),
+            (&[("PAIRPOST_SMTP__BARE_NEWLINES", "keep")], "does not know"),
             (&[("PAIRPOST_SMPT__LISTEN", "x")], "does not know"),
         ] {
             let error = format!("{:#}", load(pairs).expect_err(word));

@@ -4,7 +4,7 @@ use std::{
     fmt,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -36,14 +36,18 @@ use crate::{
 };
 
 mod body;
+mod certificate;
 mod dialogue;
 mod dot;
 mod driver;
 mod grammar;
 mod guard;
 mod replies;
+mod tls;
 mod verify;
 
+pub use certificate::{Facts, Files};
+pub use tls::examine;
 pub use verify::Verifier;
 
 /// How long sessions may go on with a letter that they are in the middle of when the program stops.
@@ -64,10 +68,11 @@ pub struct Door {
     arrived: Arc<Notify>,
     budget: body::Budget,
     clients: Clients,
+    tls: Option<Arc<tls::Tls>>,
 }
 
 impl Door {
-    /// `arrived` is woken after each letter that was kept. Fails where `dns.server` or the system's resolver can't be used.
+    /// `arrived` is woken after each letter that was kept. Fails where `dns.server`, the system's resolver, or the certificate can't be used.
     pub fn new(config: &Config, store: Store, secret: Secret, clock: Clock, arrived: Arc<Notify>) -> Result<Arc<Self>> {
         let verifier = match config.auth.verify {
             Verify::Enforce | Verify::Report => Some(Verifier::new(config.dns.server)?),
@@ -84,7 +89,15 @@ impl Door {
             arrived,
             budget: body::Budget::new(config.smtp.memory_bytes),
             clients: Clients::new(config.smtp.max_connections),
+            tls: tls::Tls::new(config)?.map(Arc::new),
         }))
+    }
+
+    /// Reads the certificate for STARTTLS anew. Sessions that are encrypted already stay as they are.
+    pub fn reload_certificate(&self) {
+        if let Some(tls) = &self.tls {
+            tls.reload(false);
+        }
     }
 }
 
@@ -206,6 +219,12 @@ struct Visit {
     /// Whose mailboxes the recipients taken so far are, each once, and how many RCPT were taken.
     recipients: Mutex<(Vec<Recipient>, usize)>,
     gathered: Mutex<body::Gathered>,
+    /// It said EHLO last, so extensions were announced to it.
+    extended: AtomicBool,
+    /// A recipient was named since MAIL, whether or not it was taken.
+    named: AtomicBool,
+    /// Which TLS it speaks.
+    tls: OnceLock<rustls::ProtocolVersion>,
     me: Weak<Visit>,
     _place: Place,
 }
@@ -225,6 +244,9 @@ impl Visit {
             stop,
             recipients: Mutex::default(),
             gathered: Mutex::default(),
+            extended: AtomicBool::new(false),
+            named: AtomicBool::new(false),
+            tls: OnceLock::new(),
             me: me.clone(),
             _place: place,
         })
@@ -242,7 +264,10 @@ impl Visit {
             return;
         }
         let io: Box<dyn Io> = Box::new(stream.compat());
-        let io: Box<dyn MayBeTls> = Box::new(TlsCapable::plaintext(io));
+        let io: Box<dyn MayBeTls> = Box::new(match &self.door.tls {
+            Some(tls) => TlsCapable::enabled(io, tls.upgrade(self.me.clone()), String::new()),
+            None => TlsCapable::plaintext(io),
+        });
         let interpreter = Interpretter::default()
             .parse::<SmtpCommand>()
             .with(grammar::Grammar)
