@@ -295,7 +295,10 @@ impl Config {
     fn check(&self) -> Result<()> {
         ensure!(EmailAddress::parse(&format!("join@{}", self.domain)).is_ok(), "domain = {:?} is not a mail domain", self.domain);
         ensure!(!self.smtp.listen.is_empty(), "smtp.listen names no address");
-        ensure!(self.smtp.tls_key.is_none() || self.smtp.tls_certificate.is_some(), "smtp.tls_key is set and smtp.tls_certificate is not: set both, or neither");
+        ensure!(
+            self.smtp.tls_key.is_none() || self.smtp.tls_certificate.is_some(),
+            "smtp.tls_key is set and smtp.tls_certificate is not: set both, or neither"
+        );
         if let Some(open) = self.smtp.listen.iter().find(|address| !is_loopback(address.ip())) {
             ensure!(self.auth.verify != Verify::Off, "auth.verify = \"off\" is for loopback listeners only, and smtp.listen has {open}: use \"enforce\"");
             ensure!(self.relay.limits == Switch::On, "relay.limits = \"off\" is for loopback listeners only, and smtp.listen has {open}: use \"on\"");

@@ -28,7 +28,12 @@ enum Finding {
 impl Check {
     /// Checks everything, however much of it is wrong; an error at the end if anything is. The configuration could be read, or nobody would come here.
     pub async fn run(self, config: &Config) -> Result<()> {
-        let mut findings = vec![("configuration", incoming(config)), ("STARTTLS", certificate(config, Utc::now())), ("delivery", delivery(config)), ("operator", operator(config))];
+        let mut findings = vec![
+            ("configuration", incoming(config)),
+            ("STARTTLS", certificate(config, Utc::now())),
+            ("delivery", delivery(config)),
+            ("operator", operator(config)),
+        ];
         match app::site(config) {
             Ok(site) => {
                 findings.push(("programme", Finding::Right(format!("{}, with its templates; the secret is there", site.programme.name))));
@@ -70,7 +75,9 @@ fn certificate(config: &Config, now: DateTime<Utc>) -> Finding {
         Ok(None) if config.smtp.tls == Switch::Off => {
             return Finding::Better("it is not offered, so letters to us travel in clear; smtp.tls = \"on\" offers it".into());
         }
-        Ok(None) => return Finding::Better("there is no certificate yet; one of our own making is made on first start; smtp.tls_certificate names another".into()),
+        Ok(None) => {
+            return Finding::Better("there is no certificate yet; one of our own making is made on first start; smtp.tls_certificate names another".into());
+        }
         Err(error) => return Finding::Wrong(format!("{error:#}")),
     };
     let (file, until) = (files.certificate.display(), facts.until.format("%Y-%m-%d"));
@@ -84,7 +91,9 @@ fn certificate(config: &Config, now: DateTime<Utc>) -> Finding {
         return Finding::Better(format!("{says}, which is soon: renew it; it is read anew by itself"));
     }
     if facts.self_signed {
-        return Finding::Better(format!("{says}; nobody vouches for it, so letters are encrypted and the name is not proved: smtp.tls_certificate, smtp.tls_key"));
+        return Finding::Better(format!(
+            "{says}; nobody vouches for it, so letters are encrypted and the name is not proved: smtp.tls_certificate, smtp.tls_key"
+        ));
     }
     if !facts.names(&config.domain) {
         return Finding::Better(format!("{says}; {} is not among these names: right if its MX record names one of them", config.domain));

@@ -280,10 +280,7 @@ mod tests {
         let made = fs::read_to_string(&files.certificate).expect("it is there");
         assert_eq!(fs::metadata(&files.certificate).expect("it is there").mode() & 0o777, 0o600);
         let read = files.read(&provider()).expect("reads");
-        assert_eq!(
-            read.facts,
-            Facts { names: vec!["pairs.test".into()], from: day("2025-01-01"), until: day("2036-01-01"), self_signed: true }
-        );
+        assert_eq!(read.facts, Facts { names: vec!["pairs.test".into()], from: day("2025-01-01"), until: day("2036-01-01"), self_signed: true });
         files.ensure_our_own("Pairs.test", day("2035-10-01")).expect("nothing to do");
         assert_eq!(fs::read_to_string(&files.certificate).expect("it is there"), made);
         files.ensure_our_own("pairs.test", day("2035-11-15")).expect("made anew");
@@ -324,7 +321,9 @@ mod tests {
         let der = wanted.self_signed(&rcgen::KeyPair::generate().expect("a key")).expect("signed").der().to_vec();
         let facts = Facts::read(&der).expect("reads");
         assert_eq!((facts.names.len(), facts.until), (3, day("2051-02-03")));
-        for (host, named) in [("MX.pairs.test", true), ("a.hosts.test", true), ("a.b.hosts.test", false), ("hosts.test", false), ("[192.0.2.7]", true), ("x", false)] {
+        for (host, named) in
+            [("MX.pairs.test", true), ("a.hosts.test", true), ("a.b.hosts.test", false), ("hosts.test", false), ("[192.0.2.7]", true), ("x", false)]
+        {
             assert_eq!(facts.names(host), named, "{host}");
         }
         for end in 0..der.len() {

@@ -52,10 +52,8 @@ impl Tls {
         tell(&read.facts);
         let held = RwLock::new(Held { key: read.key, stamp });
         let certificate = Arc::new(Certificate { files, provider: provider.clone(), held });
-        let server = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()?
-            .with_no_client_auth()
-            .with_cert_resolver(certificate.clone());
+        let server =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?.with_no_client_auth().with_cert_resolver(certificate.clone());
         Ok(Some(Self { acceptor: TlsAcceptor::from(Arc::new(server)), certificate }))
     }
 

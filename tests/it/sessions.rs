@@ -19,8 +19,8 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use pairpost::{config::Config, domain::secret::Secret, smtp, store::Store};
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
+use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
