@@ -42,6 +42,8 @@ mod dot;
 mod driver;
 mod grammar;
 mod guard;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod replies;
 mod tls;
 mod verify;
