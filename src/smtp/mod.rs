@@ -36,6 +36,7 @@ use crate::{
 };
 
 mod body;
+mod budget;
 mod dialogue;
 mod dot;
 mod driver;
@@ -62,7 +63,7 @@ pub struct Door {
     verifier: Option<Verifier>,
     clock: Clock,
     arrived: Arc<Notify>,
-    budget: body::Budget,
+    budget: budget::Budget,
     clients: Clients,
 }
 
@@ -82,7 +83,7 @@ impl Door {
             verifier,
             clock,
             arrived,
-            budget: body::Budget::new(config.smtp.memory_bytes),
+            budget: budget::Budget::new(config.smtp.memory_bytes),
             clients: Clients::new(config.smtp.max_connections),
         }))
     }
