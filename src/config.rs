@@ -5,10 +5,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::domain::address::EmailAddress;
+
+pub mod smtp;
+
+pub use smtp::Smtp;
 
 /// The whole configuration; every key has a default that makes `pairpost serve` run on a laptop.
 #[derive(Debug, Clone, Deserialize)]
@@ -64,41 +68,6 @@ impl Default for Config {
             auth: Auth::default(),
             relay: Relay::default(),
             dns: Dns::default(),
-        }
-    }
-}
-
-/// `[smtp]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Smtp {
-    /// Where mail comes in; a list, or one text with commas.
-    #[serde(deserialize_with = "addresses")]
-    pub listen: Vec<SocketAddr>,
-    /// Larger mail is refused with 552 5.3.4.
-    pub max_message_bytes: usize,
-    /// Bytes of letters in flight, over all sessions.
-    pub memory_bytes: usize,
-    /// Sessions at once; more are answered 421.
-    pub max_connections: usize,
-    /// Recipients of one letter; more are answered 452 4.5.3 (RFC 5321 4.5.3.1.8: at least 100).
-    pub max_recipients: usize,
-    /// Refused commands in one session before it is closed with 421.
-    pub max_errors: usize,
-    /// Seconds to wait for the next bytes of a client (RFC 5321 4.5.3.2.7: at least 5 minutes).
-    pub timeout_seconds: u64,
-}
-
-impl Default for Smtp {
-    fn default() -> Self {
-        Self {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 2525))],
-            max_message_bytes: 26_214_400,
-            memory_bytes: 64 << 20,
-            max_connections: 500,
-            max_recipients: 100,
-            max_errors: 20,
-            timeout_seconds: 300,
         }
     }
 }
@@ -272,7 +241,7 @@ impl Config {
 
     fn check(&self) -> Result<()> {
         ensure!(EmailAddress::parse(&format!("join@{}", self.domain)).is_ok(), "domain = {:?} is not a mail domain", self.domain);
-        ensure!(!self.smtp.listen.is_empty(), "smtp.listen names no address");
+        self.smtp.check()?;
         if let Some(open) = self.smtp.listen.iter().find(|address| !is_loopback(address.ip())) {
             ensure!(self.auth.verify != Verify::Off, "auth.verify = \"off\" is for loopback listeners only, and smtp.listen has {open}: use \"enforce\"");
             ensure!(self.relay.limits == Switch::On, "relay.limits = \"off\" is for loopback listeners only, and smtp.listen has {open}: use \"on\"");
@@ -315,19 +284,6 @@ fn set(table: &mut Table, key: &str, value: &str) -> Result<()> {
             table.insert(section.to_owned(), parsed.unwrap_or_else(|| Value::String(value.to_owned())));
             Ok(())
         }
-    }
-}
-
-fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMore {
-        One(String),
-        More(Vec<SocketAddr>),
-    }
-    match OneOrMore::deserialize(deserializer)? {
-        OneOrMore::One(text) => text.split(',').map(|one| one.trim().parse().map_err(serde::de::Error::custom)).collect(),
-        OneOrMore::More(list) => Ok(list),
     }
 }
 

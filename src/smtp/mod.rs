@@ -30,13 +30,15 @@ use tracing::{Instrument, info, info_span, warn};
 
 use crate::{
     config::{Config, Smtp, Verify},
-    domain::secret::Secret,
+    domain::{address::base32, secret::Secret},
     handlers::Clock,
     store::{Store, recipients::Recipient},
+    telemetry::{self, Figure},
 };
 
 mod body;
 mod budget;
+mod clients;
 mod dialogue;
 mod dot;
 mod driver;
@@ -64,7 +66,7 @@ pub struct Door {
     clock: Clock,
     arrived: Arc<Notify>,
     budget: budget::Budget,
-    clients: Clients,
+    clients: clients::Clients,
 }
 
 impl Door {
@@ -83,8 +85,8 @@ impl Door {
             verifier,
             clock,
             arrived,
-            budget: budget::Budget::new(config.smtp.memory_bytes),
-            clients: Clients::new(config.smtp.max_connections),
+            budget: budget::Budget::new(config.smtp.letters_memory()),
+            clients: clients::Clients::new(&config.smtp),
         }))
     }
 }
@@ -120,10 +122,10 @@ async fn accept(door: Arc<Door>, listener: TcpListener, stop: CancellationToken,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => match door.clients.enter(peer.ip()) {
+            Ok((stream, peer)) => match door.clients.enter() {
                 Some(place) => {
                     let visit = Visit::new(door.clone(), peer, stop.clone(), place);
-                    let span = info_span!("smtp", session = %visit.id);
+                    let span = info_span!("smtp", session = %visit.short_id());
                     sessions.spawn(async move { visit.attend(stream).await }.instrument(span));
                 }
                 None => drop(sessions.spawn(turn_away(stream))),
@@ -146,58 +148,6 @@ async fn turn_away(mut stream: TcpStream) {
     }
 }
 
-/// Who is connected: so many in all, and of one client at most half, so that nobody can shut the others out.
-struct Clients {
-    all: Arc<Semaphore>,
-    each: usize,
-    by_client: Arc<Mutex<HashMap<IpAddr, usize>>>,
-}
-
-/// A place among the clients, given up when dropped.
-struct Place {
-    client: IpAddr,
-    by_client: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    _one_of_all: OwnedSemaphorePermit,
-}
-
-impl Clients {
-    fn new(most: usize) -> Self {
-        Self { all: Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS))), each: most.div_ceil(2).max(1), by_client: Arc::default() }
-    }
-
-    fn enter(&self, ip: IpAddr) -> Option<Place> {
-        let one_of_all = self.all.clone().try_acquire_owned().ok()?;
-        let client = network(ip);
-        let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = by_client.entry(client).or_default();
-        if *count >= self.each {
-            return None;
-        }
-        *count += 1;
-        Some(Place { client, by_client: self.by_client.clone(), _one_of_all: one_of_all })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_client.get_mut(&self.client) {
-            *count -= 1;
-            if *count == 0 {
-                by_client.remove(&self.client);
-            }
-        }
-    }
-}
-
-/// One customer of a provider: the address, or for IPv6 its /64.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(four) => IpAddr::V4(four),
-        IpAddr::V6(six) => IpAddr::V6((u128::from(six) & !u128::from(u64::MAX)).into()),
-    }
-}
-
 /// One client's session: what samotop's own session has no place for.
 struct Visit {
     id: uuid::Uuid,
@@ -208,7 +158,7 @@ struct Visit {
     recipients: Mutex<(Vec<Recipient>, usize)>,
     gathered: Mutex<body::Gathered>,
     me: Weak<Visit>,
-    _place: Place,
+    _place: clients::Place,
 }
 
 impl fmt::Debug for Visit {
@@ -218,7 +168,7 @@ impl fmt::Debug for Visit {
 }
 
 impl Visit {
-    fn new(door: Arc<Door>, peer: SocketAddr, stop: CancellationToken, place: Place) -> Arc<Self> {
+    fn new(door: Arc<Door>, peer: SocketAddr, stop: CancellationToken, place: clients::Place) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             id: uuid::Uuid::now_v7(),
             door,
@@ -233,6 +183,20 @@ impl Visit {
 
     fn recipients(&self) -> MutexGuard<'_, (Vec<Recipient>, usize)> {
         self.recipients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session's id, as refusals and the log show it: the random half of a UUID.
+    fn short_id(&self) -> String {
+        base32(&self.id.as_bytes()[9..15])
+    }
+
+    /// Signs a reply, and if it refuses notes it: whoever was refused can ask, and be answered.
+    fn sign(&self, reply: Vec<u8>) -> Vec<u8> {
+        if matches!(reply.first(), Some(b'4' | b'5')) {
+            telemetry::count(Figure::Refusals, replies::codes(&reply));
+            info!(reply = %String::from_utf8_lossy(&reply).trim_end(), "refused");
+        }
+        replies::signed(reply, &self.short_id())
     }
 
     /// Builds samotop's service out of this visit and lets it run on the stream.
@@ -255,32 +219,5 @@ impl Visit {
         if let Err(error) = service.handle(Ok(io), info).await {
             info!(%error, "a session broke off");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_client_gets_half_of_the_places_and_gives_them_back() {
-        let clients = Clients::new(4);
-        let (a, b) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
-        let first: Vec<_> = (0..3).map(|_| clients.enter(a)).collect();
-        assert_eq!(first.iter().filter(|place| place.is_some()).count(), 2);
-        let second: Vec<_> = (0..3).map(|_| clients.enter(b)).collect();
-        assert_eq!(second.iter().filter(|place| place.is_some()).count(), 2);
-        drop(first);
-        assert!(clients.enter(a).is_some());
-        drop(second);
-        assert!(clients.by_client.lock().expect("not poisoned").is_empty());
-    }
-
-    #[test]
-    fn a_client_of_ipv6_is_its_64() {
-        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
-        assert_eq!(network(ip("2001:db8::1")), network(ip("2001:db8::ffff:1")));
-        assert_ne!(network(ip("2001:db8::1")), network(ip("2001:db8:0:1::1")));
-        assert_eq!(network(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
     }
 }

@@ -43,6 +43,7 @@ pub(super) const TOO_MANY_ERRORS: &str = "421 4.7.0 Too many errors; please look
 pub(super) const TOO_MANY_COMMANDS: &str = "421 4.7.0 Too many commands without a letter";
 pub(super) const TOO_MUCH: &str = "421 4.7.0 That line does not end";
 pub(super) const TOO_SLOW: &str = "421 4.4.2 Waited too long; please come again";
+pub(super) const TOO_LONG_A_SESSION: &str = "421 4.7.0 This session has lasted long enough; please open a new one";
 pub(super) const TOO_MANY_CLIENTS: &str = "421 4.3.2 Too many connections; please come again in a minute";
 pub(super) const CLOSING: &str = "421 4.3.2 We are restarting; please come again in a minute";
 pub(super) const NO_WEB: &str = "421 4.7.0 This is a mail server, not a web server";
@@ -82,7 +83,35 @@ pub(super) fn say(session: &mut SmtpSession, words: &str) {
     session.say(control(words));
 }
 
+/// A refusal with the session's id behind its words, by which the log has it: `550 5.1.1 Nobody … (session abc)`. Other replies as they are.
+pub(super) fn signed(mut reply: Vec<u8>, session: &str) -> Vec<u8> {
+    if matches!(reply.first(), Some(b'4' | b'5')) && reply.ends_with(b"\r\n") {
+        reply.truncate(reply.len() - 2);
+        reply.extend(format!(" (session {session})\r\n").bytes());
+    }
+    reply
+}
+
+/// The codes of a reply: `550 5.7.1`.
+pub(super) fn codes(reply: &[u8]) -> &str {
+    let end = reply.iter().enumerate().filter(|(_, byte)| **byte == b' ').nth(1).map_or(reply.len(), |(at, _)| at);
+    std::str::from_utf8(&reply[..end]).unwrap_or_default()
+}
+
 /// A reply as samotop's driver control.
 pub(super) fn control(words: &str) -> DriverControl {
     DriverControl::Response(format!("{words}\r\n").into_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_end_with_the_session_and_nothing_else_does() {
+        assert_eq!(signed(b"550 5.1.1 Nobody\r\n".to_vec(), "abc"), b"550 5.1.1 Nobody (session abc)\r\n");
+        assert_eq!(signed(b"250 2.0.0 Kept\r\n".to_vec(), "abc"), b"250 2.0.0 Kept\r\n");
+        assert_eq!(codes(b"550 5.1.1 Nobody here\r\n"), "550 5.1.1");
+        assert_eq!(codes(b"550"), "550");
+    }
 }
