@@ -12,7 +12,7 @@ use crate::domain::address::EmailAddress;
 
 pub mod smtp;
 
-pub use smtp::Smtp;
+pub use smtp::{BareNewlines, Smtp};
 
 /// The whole configuration; every key has a default that makes `pairpost serve` run on a laptop.
 #[derive(Debug, Clone, Deserialize)]
@@ -323,6 +323,9 @@ mod tests {
             (&[("PAIRPOST_SMTP__LISTEN", "0.0.0.0:25"), ("DATABASE_URL", "postgres://x"), ("PAIRPOST_RELAY__LIMITS", "off")], "relay.limits"),
             (&[("PAIRPOST_DELIVERY__MODE", "send")], "smarthost"),
             (&[("PAIRPOST_DOMAIN", "no domain")], "mail domain"),
+            (&[("PAIRPOST_SMTP__TLS_KEY", "/etc/key.pem")], "smtp.tls_certificate"),
+            (&[("PAIRPOST_SMTP__TLS", "maybe")], "does not know"),
+            (&[("PAIRPOST_SMTP__BARE_NEWLINES", "keep")], "does not know"),
             (&[("PAIRPOST_SMPT__LISTEN", "x")], "does not know"),
         ] {
             let error = format!("{:#}", load(pairs).expect_err(word));

@@ -1,5 +1,8 @@
 //! `[smtp]`: where mail comes in, whom we believe, and how much of everything one client may take.
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use anyhow::{Result, ensure};
 use serde::{Deserialize, Deserializer};
@@ -53,6 +56,15 @@ pub struct Smtp {
     /// Seconds that one session may take; a letter under way is let through.
     pub session_seconds: u64,
 
+    /// Whether STARTTLS is offered (RFC 3207).
+    pub tls: Switch,
+    /// The certificate shown, with its chain, in PEM; none: one of our own making in `data_dir`.
+    pub tls_certificate: Option<PathBuf>,
+    /// Its private key in PEM; none: it stands in the certificate's file.
+    pub tls_key: Option<PathBuf>,
+    /// What becomes of a letter with a CR or LF alone.
+    pub bare_newlines: BareNewlines,
+
     /// Mail servers that receive for us: their XCLIENT and XFORWARD count. Addresses or networks; a list, or one text with commas.
     #[serde(deserialize_with = "one_or_more")]
     pub trusted_front: Vec<Network>,
@@ -75,6 +87,16 @@ pub struct Smtp {
     pub max_letters_per_domain: u32,
 }
 
+/// What becomes of a letter with a CR or LF that is no part of a CR LF (RFC 5321 2.3.8): it could be read in two ways.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BareNewlines {
+    /// It is refused with 550 5.6.0.
+    Refuse,
+    /// Each becomes a CR LF.
+    Normalise,
+}
+
 impl Default for Smtp {
     fn default() -> Self {
         Self {
@@ -95,6 +117,10 @@ impl Default for Smtp {
             min_bytes_per_second: 4000,
             letter_seconds: 7200,
             session_seconds: 7200,
+            tls: Switch::On,
+            tls_certificate: None,
+            tls_key: None,
+            bare_newlines: BareNewlines::Refuse,
             trusted_front: Vec::new(),
             trusted_authserv_id: None,
             trusted_balancers: Vec::new(),
@@ -153,6 +179,7 @@ impl Smtp {
             self.least_memory()
         );
         ensure!(self.greeting_delay_ms.unwrap_or_default() <= 60_000, "smtp.greeting_delay_ms is more than a minute, and honest clients would not wait");
+        ensure!(self.tls_key.is_none() || self.tls_certificate.is_some(), "smtp.tls_key is set and smtp.tls_certificate is not: set both, or neither");
         if let Some(id) = &self.trusted_authserv_id {
             ensure!(!self.trusted_front.is_empty(), "smtp.trusted_authserv_id = {id:?} counts only from a mail server named in smtp.trusted_front");
             ensure!(

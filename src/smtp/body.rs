@@ -17,6 +17,7 @@ use samotop::{
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Step, Visit, budget::PATIENCE, replies};
+use crate::config::BareNewlines;
 
 /// A letter as far as it has come.
 #[derive(Debug, Default)]
@@ -31,6 +32,8 @@ pub(super) struct Gathered {
 enum Loss {
     TooLarge,
     NoMemory,
+    /// A CR or LF alone.
+    BareNewline,
 }
 
 /// A whole letter; its share of the budget is given back when it is dropped.
@@ -51,6 +54,7 @@ impl Gathered {
             None => Ok(Whole { bytes, _held: held }),
             Some(Loss::TooLarge) => Err(replies::too_large(limit)),
             Some(Loss::NoMemory) => Err(replies::OUT_OF_MEMORY.to_owned()),
+            Some(Loss::BareNewline) => Err(replies::BARE_NEWLINES.to_owned()),
         }
     }
 }
@@ -146,6 +150,29 @@ fn chunk(consumed: usize, data: Vec<u8>, ends_with_new_line: bool) -> ParseResul
     Ok((consumed, MailBody::Chunk { data, ends_with_new_line }))
 }
 
+/// A CR or LF that is no part of a CR LF (RFC 5321 2.3.8). No chunk ends between the two.
+fn has_bare_newline(chunk: &[u8]) -> bool {
+    let mut previous = 0;
+    let inside = chunk.iter().any(|&byte| (byte == b'\n') != (std::mem::replace(&mut previous, byte) == b'\r'));
+    inside || previous == b'\r'
+}
+
+/// Each of them made a CR LF. A dot behind one stays as it is: whoever sent it did not stuff it.
+fn normalised(chunk: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(chunk.len() + 64);
+    let mut rest = chunk.iter().peekable();
+    while let Some(&byte) = rest.next() {
+        match byte {
+            b'\r' | b'\n' => {
+                rest.next_if(|&&next| byte == b'\r' && next == b'\n');
+                out.extend(b"\r\n");
+            }
+            byte => out.push(byte),
+        }
+    }
+    out
+}
+
 impl MailDispatch for Visit {
     fn open_mail_body<'a, 's, 'f>(&'a self, session: &'s mut SmtpSession) -> Step<'f, DispatchResult>
     where
@@ -192,7 +219,13 @@ impl Action<MailBody<Vec<u8>>> for Letters {
     {
         Box::pin(async move {
             match part {
-                MailBody::Chunk { data, ends_with_new_line } => {
+                MailBody::Chunk { mut data, ends_with_new_line } => {
+                    if has_bare_newline(&data) {
+                        match self.0.door.limits.bare_newlines {
+                            BareNewlines::Refuse => self.0.gathered().lose(Loss::BareNewline),
+                            BareNewlines::Normalise => data = normalised(&data),
+                        }
+                    }
                     self.0.make_room(data.len()).await;
                     Esmtp.apply(MailBody::Chunk { data, ends_with_new_line }, state).await;
                 }
@@ -288,6 +321,26 @@ mod tests {
                 let (letter, rest) = read(sent.as_bytes(), step).expect("ends");
                 assert!(letter.ends_with(b"b\r\n") && rest.is_empty(), "{alike:?} by {step}");
             }
+        }
+    }
+
+    #[test]
+    fn a_cr_or_lf_alone_is_seen_and_made_a_cr_lf() {
+        for good in ["", "a", "From: a@b.example\r\n\r\n", "\r\n"] {
+            assert!(!has_bare_newline(good.as_bytes()), "{good:?}");
+            assert_eq!(normalised(good.as_bytes()), good.as_bytes());
+        }
+        for (bad, good) in [
+            ("a\nb\r\n", "a\r\nb\r\n"),
+            ("a\rb\r\n", "a\r\nb\r\n"),
+            ("a\r\r\n", "a\r\n\r\n"),
+            ("\n", "\r\n"),
+            ("\r", "\r\n"),
+            ("a\r\n\n", "a\r\n\r\n"),
+            ("a\n\r.\n\rb", "a\r\n\r\n.\r\n\r\nb"),
+        ] {
+            assert!(has_bare_newline(bad.as_bytes()), "{bad:?}");
+            assert_eq!(normalised(bad.as_bytes()), good.as_bytes(), "{bad:?}");
         }
     }
 }

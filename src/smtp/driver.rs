@@ -1,5 +1,5 @@
 //! The session's loop: reads with limits of length, time and number, and writes replies in batches, so that pipelining costs nothing.
-use std::{ops::ControlFlow, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use samotop::{
     io::tls::MayBeTls,
@@ -10,9 +10,9 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
-use tracing::debug;
+use tracing::{debug, info};
 
-use super::{Step, Visit, grammar, replies};
+use super::{Step, Visit, grammar, replies, tls};
 use crate::telemetry::{self, Figure};
 
 /// Octets read, or replied, at a time.
@@ -105,6 +105,13 @@ struct Talk<'v, 'i> {
     letter_ends: Option<Instant>,
 }
 
+/// What is to be done once the replies are collected.
+enum Next {
+    Go,
+    Encrypt,
+    HangUp,
+}
+
 /// What reading brought.
 enum Heard {
     Octets,
@@ -120,8 +127,12 @@ impl Talk<'_, '_> {
             if state.session.mode.is_none() {
                 self.drop_long_line(state);
             }
-            if self.collect(state).is_break() {
-                return self.wire.close().await;
+            match self.collect(state) {
+                Next::Go => {}
+                Next::HangUp => return self.wire.close().await,
+                // After a handshake that failed nothing is said in clear (RFC 3207 4.1).
+                Next::Encrypt if !self.encrypt(state).await? => return Ok(()),
+                Next::Encrypt => continue,
             }
             if self.wire.out.len() > BLOCK {
                 self.wire.flush().await?;
@@ -149,26 +160,56 @@ impl Talk<'_, '_> {
         }
     }
 
-    /// Takes what was said; `Break` when the session is over.
-    fn collect(&mut self, state: &mut SmtpContext) -> ControlFlow<()> {
+    /// Takes what was said.
+    fn collect(&mut self, state: &mut SmtpContext) -> Next {
         for control in state.session.output.drain(..) {
             match control {
                 DriverControl::Response(words) => {
                     self.errors += usize::from(words.first() == Some(&b'5'));
                     self.wire.out.extend(self.visit.sign(words));
                 }
-                // Nobody says StartTls here: the grammar refuses the command.
-                DriverControl::Shutdown | DriverControl::StartTls => return ControlFlow::Break(()),
+                // What stands behind these was said about words in clear that no longer count.
+                DriverControl::Shutdown => return Next::HangUp,
+                DriverControl::StartTls => return Next::Encrypt,
             }
         }
         let too_much = match (self.errors >= self.visit.door.limits.max_errors, self.commands > self.visit.door.limits.max_commands, self.swallowed > ENDLESS) {
             (true, _, _) => replies::TOO_MANY_ERRORS,
             (_, true, _) => replies::TOO_MANY_COMMANDS,
             (_, _, true) => replies::TOO_MUCH,
-            (false, false, false) => return ControlFlow::Continue(()),
+            (false, false, false) => return Next::Go,
         };
         self.wire.out.extend(self.visit.sign(format!("{too_much}\r\n").into_bytes()));
-        ControlFlow::Break(())
+        Next::HangUp
+    }
+
+    /// RFC 3207 4.2: what was said and heard in clear is forgotten, also what came behind the command. `false` where the handshake failed:
+    /// then the stream must not be touched any more.
+    async fn encrypt(&mut self, state: &mut SmtpContext) -> Result<bool, DriverError> {
+        self.wire.flush().await?;
+        state.session.input.clear();
+        self.swallowed = 0;
+        Pin::new(self.wire.io.get_mut()).encrypt();
+        let patience = self.wire.patience.min(tls::HANDSHAKE);
+        let handshake = tokio::select! {
+            () = self.visit.stop.cancelled() => return Ok(false),
+            // samotop's stream shakes hands before it does anything else.
+            handshake = tokio::time::timeout(patience, self.wire.io.flush()) => handshake,
+        };
+        match handshake {
+            Ok(Ok(())) => {
+                self.deadline = Instant::now() + self.wire.patience;
+                Ok(true)
+            }
+            Ok(Err(error)) => {
+                info!(%error, "a TLS handshake failed");
+                Ok(false)
+            }
+            Err(_) => {
+                info!("a TLS handshake took too long");
+                Ok(false)
+            }
+        }
     }
 
     /// Input that was understood. A new command has its time anew; a letter that is through starts the count of commands again.

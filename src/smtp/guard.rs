@@ -133,7 +133,8 @@ fn judge(mail: Option<&SmtpMail>, limit: usize) -> Result<(), String> {
     if international && !speaks_utf8(mail) { Err(replies::UTF8_UNASKED.to_owned()) } else { Ok(()) }
 }
 
-fn parts(mail: Option<&SmtpMail>) -> (Option<&SmtpPath>, &[String]) {
+/// Path and parameters.
+pub(super) fn parts(mail: Option<&SmtpMail>) -> (Option<&SmtpPath>, &[String]) {
     match mail {
         Some(SmtpMail::Mail(path, parameters) | SmtpMail::Send(path, parameters) | SmtpMail::Saml(path, parameters) | SmtpMail::Soml(path, parameters)) => {
             (Some(path), parameters)

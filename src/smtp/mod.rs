@@ -1,10 +1,9 @@
 //! Mail in: an accept loop on tokio, a samotop session under limits of ours for each client, and one door that all sessions share.
 use std::{
-    collections::HashMap,
     fmt,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -23,7 +22,7 @@ use samotop::{
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    sync::Notify,
 };
 use tokio_util::{compat::TokioAsyncReadCompatExt, sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
@@ -38,6 +37,7 @@ use crate::{
 
 mod body;
 mod budget;
+mod certificate;
 mod clients;
 mod dialogue;
 mod dot;
@@ -45,8 +45,11 @@ mod driver;
 mod grammar;
 mod guard;
 mod replies;
+mod tls;
 mod verify;
 
+pub use certificate::{Facts, Files};
+pub use tls::examine;
 pub use verify::Verifier;
 
 /// How long sessions may go on with a letter that they are in the middle of when the program stops.
@@ -67,10 +70,11 @@ pub struct Door {
     arrived: Arc<Notify>,
     budget: budget::Budget,
     clients: clients::Clients,
+    tls: Option<Arc<tls::Tls>>,
 }
 
 impl Door {
-    /// `arrived` is woken after each letter that was kept. Fails where `dns.server` or the system's resolver can't be used.
+    /// `arrived` is woken after each letter that was kept. Fails where `dns.server`, the system's resolver, or the certificate can't be used.
     pub fn new(config: &Config, store: Store, secret: Secret, clock: Clock, arrived: Arc<Notify>) -> Result<Arc<Self>> {
         let verifier = match config.auth.verify {
             Verify::Enforce | Verify::Report => Some(Verifier::new(config.dns.server)?),
@@ -87,7 +91,15 @@ impl Door {
             arrived,
             budget: budget::Budget::new(config.smtp.letters_memory()),
             clients: clients::Clients::new(&config.smtp),
+            tls: tls::Tls::new(config)?.map(Arc::new),
         }))
+    }
+
+    /// Reads the certificate for STARTTLS anew. Sessions that are encrypted already stay as they are.
+    pub fn reload_certificate(&self) {
+        if let Some(tls) = &self.tls {
+            tls.reload(false);
+        }
     }
 }
 
@@ -157,6 +169,12 @@ struct Visit {
     /// Whose mailboxes the recipients taken so far are, each once, and how many RCPT were taken.
     recipients: Mutex<(Vec<Recipient>, usize)>,
     gathered: Mutex<body::Gathered>,
+    /// It said EHLO last, so extensions were announced to it.
+    extended: AtomicBool,
+    /// A recipient was named since MAIL, whether or not it was taken.
+    named: AtomicBool,
+    /// Which TLS it speaks.
+    tls: OnceLock<rustls::ProtocolVersion>,
     me: Weak<Visit>,
     _place: clients::Place,
 }
@@ -176,6 +194,9 @@ impl Visit {
             stop,
             recipients: Mutex::default(),
             gathered: Mutex::default(),
+            extended: AtomicBool::new(false),
+            named: AtomicBool::new(false),
+            tls: OnceLock::new(),
             me: me.clone(),
             _place: place,
         })
@@ -207,7 +228,10 @@ impl Visit {
             return;
         }
         let io: Box<dyn Io> = Box::new(stream.compat());
-        let io: Box<dyn MayBeTls> = Box::new(TlsCapable::plaintext(io));
+        let io: Box<dyn MayBeTls> = Box::new(match &self.door.tls {
+            Some(tls) => TlsCapable::enabled(io, tls.upgrade(self.me.clone()), String::new()),
+            None => TlsCapable::plaintext(io),
+        });
         let interpreter = Interpretter::default()
             .parse::<SmtpCommand>()
             .with(grammar::Grammar)

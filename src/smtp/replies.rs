@@ -3,6 +3,8 @@ use samotop::smtp::{DriverControl, SmtpSession};
 
 pub(super) const HELLO_FIRST: &str = "503 5.5.1 Please say EHLO or HELO first";
 pub(super) const MAIL_FIRST: &str = "503 5.5.1 Please say who the letter is from first: MAIL FROM";
+pub(super) const RECIPIENT_FIRST: &str = "503 5.5.1 Please say who the letter is for first: RCPT TO";
+pub(super) const ENCRYPTED_ALREADY: &str = "503 5.5.1 This connection is encrypted already";
 pub(super) const ONE_AT_A_TIME: &str = "503 5.5.1 A letter has been begun already; RSET drops it";
 pub(super) const NO_RECIPIENT: &str = "554 5.5.1 No recipient was taken, so there is nobody to give a letter to";
 
@@ -10,6 +12,7 @@ pub(super) const SENDER_TAKEN: &str = "250 2.1.0 Sender noted";
 pub(super) const RECIPIENT_TAKEN: &str = "250 2.1.5 Recipient noted";
 pub(super) const RESET: &str = "250 2.0.0 Forgotten";
 pub(super) const NOTHING_DONE: &str = "250 2.0.0 Still here";
+pub(super) const GO_ENCRYPT: &str = "220 2.0.0 Ready for TLS; what was said so far is forgotten";
 pub(super) const GO_AHEAD: &str = "354 Go ahead; end with a dot on a line of its own";
 
 pub(super) const NO_VERIFY: &str = "252 2.1.5 We do not tell who is here; send the letter and it will be taken or refused";
@@ -23,6 +26,7 @@ pub(super) const LINE_ENDS: &str = "500 5.5.2 A command ends in CR LF and has no
 pub(super) const NO_TEXT: &str = "500 5.5.2 A command is text in ASCII or UTF-8";
 pub(super) const LINE_TOO_LONG: &str = "500 5.5.2 That line is longer than a command may be";
 pub(super) const NO_ARGUMENT: &str = "501 5.5.4 That command takes nothing behind it";
+pub(super) const VERIFY_WHOM: &str = "501 5.5.4 The form is VRFY name@domain";
 pub(super) const HELLO_NAME: &str = "501 5.5.4 Please say the name of your host, or its address in brackets";
 pub(super) const MAIL_SYNTAX: &str = "501 5.5.4 The form is MAIL FROM:<name@domain>";
 pub(super) const RCPT_SYNTAX: &str = "501 5.5.4 The form is RCPT TO:<name@domain>";
@@ -37,7 +41,7 @@ pub(super) const TOO_MANY_RECIPIENTS: &str = "452 4.5.3 That is enough recipient
 pub(super) const AWAY: &str = "451 4.3.0 We cannot keep letters at this moment; please try again soon";
 pub(super) const OUT_OF_MEMORY: &str = "452 4.3.1 Too many letters are on their way at once; please try again soon";
 
-pub(super) const HEADER_LINES: &str = "550 5.6.0 The lines of the letter's header do not all end in CR LF, so it could be read in two ways";
+pub(super) const BARE_NEWLINES: &str = "550 5.6.0 The letter has a CR or LF that is not part of a CR LF, so it could be read in two ways";
 
 pub(super) const TOO_MANY_ERRORS: &str = "421 4.7.0 Too many errors; please look at what your program sends";
 pub(super) const TOO_MANY_COMMANDS: &str = "421 4.7.0 Too many commands without a letter";
