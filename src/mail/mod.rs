@@ -1,6 +1,7 @@
 //! The format: bytes in, values out, and back; no I/O.
 pub mod anonymize;
 pub mod answers;
+pub mod authentication_results;
 pub mod bounce;
 mod charset;
 pub mod classify;
@@ -15,3 +16,4 @@ mod phrases;
 pub mod reply;
 #[cfg(test)]
 mod robustness;
+pub mod structure;

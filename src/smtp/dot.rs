@@ -1,4 +1,6 @@
 //! The dot: who wrote the letter, who admits it, and its rows committed before 250.
+use std::net::IpAddr;
+
 use anyhow::{Context, Result};
 use samotop::smtp::SmtpSession;
 use tracing::{info, warn};
@@ -13,14 +15,17 @@ use crate::{
         refusal::Refusal,
     },
     mail::{
+        authentication_results,
         envelope::{AuthResult, Envelope, Policy, Verdict},
         message::Message,
+        structure::{self, Excess, Limits},
     },
     store::{
         Connection,
         inbox::{self, Arrival},
         recipients::{self, Recipient},
     },
+    telemetry::{self, Figure},
 };
 
 /// What came of a letter.
@@ -36,24 +41,35 @@ impl Visit {
         if deliveries.is_empty() {
             return replies::NO_RECIPIENT.to_owned();
         }
-        let head = head(&letter.bytes);
+        if let Some(words) = self.too_laborious(&letter.bytes) {
+            return words;
+        }
+        let caller = self.caller();
+        self.forget_forwarded();
         let envelope = Envelope {
-            peer: self.peer.ip().to_canonical(),
-            helo: session.peer_name.clone().unwrap_or_default(),
+            peer: caller.ip.unwrap_or(self.peer.ip().to_canonical()),
+            helo: caller.helo.or_else(|| session.peer_name.clone()).unwrap_or_default(),
             reverse_path: session.transaction.mail.as_ref().and_then(|mail| grammar::mailbox(mail.sender())),
         };
-        let head = Message::parse(head);
-        let (from, verdict) = self.judge(&letter.bytes, head.from, &envelope, &deliveries).await;
+        let head = Message::parse(head(&letter.bytes));
+        let (from, verdict) = self.judge(&letter.bytes, head.from, &envelope, caller.ip, &deliveries).await;
+        if let Some(writer) = from.as_ref().filter(|_| envelope.reverse_path.is_some())
+            && !self.door.letters.take(writer, verdict.is_aligned())
+        {
+            telemetry::count(Figure::Reasons, "domain-rate");
+            return replies::TOO_MANY_OF_DOMAIN.to_owned();
+        }
         let keeping = self.keep(&letter.bytes, &envelope, from.as_ref(), head.message_id.as_deref(), &verdict, deliveries);
         let kept = tokio::time::timeout(DATABASE_PATIENCE, keeping).await.context("the database did not answer in time").flatten();
         match kept {
             Ok(Outcome::Kept(id)) => {
                 info!(letter = %id, size = letter.bytes.len(), tls = self.tls_version(), "kept");
+                self.door.clients.note_good(self.peer.ip());
                 self.door.arrived.notify_one();
                 replies::kept(id)
             }
             Ok(Outcome::Refused(refusal)) => {
-                info!(refusal = refusal.name(), "refused");
+                telemetry::count(Figure::Reasons, refusal.name());
                 refusal.smtp_reply(&self.door.domain)
             }
             // Also where the outcome of the commit is unknown: the letter comes again, and is known then or kept then.
@@ -65,7 +81,14 @@ impl Visit {
     }
 
     /// The writer and what was found out about them. A From field that two readers read differently names nobody.
-    async fn judge(&self, raw: &[u8], from: Option<EmailAddress>, envelope: &Envelope, deliveries: &[Recipient]) -> (Option<EmailAddress>, Verdict) {
+    async fn judge(
+        &self,
+        raw: &[u8],
+        from: Option<EmailAddress>,
+        envelope: &Envelope,
+        client: Option<IpAddr>,
+        deliveries: &[Recipient],
+    ) -> (Option<EmailAddress>, Verdict) {
         let Some(verifier) = &self.door.verifier else { return (from, Verdict::UNCHECKED) };
         // A bounce is judged by the signed address that it comes to.
         let only_bounces = deliveries.iter().all(|recipient| matches!(recipient, Recipient::Bounce { .. }));
@@ -73,12 +96,33 @@ impl Visit {
             return (from, Verdict::NOTHING);
         }
         match from {
-            Some(writer) => match verifier.verify(raw, &writer, envelope, &self.door.domain).await {
+            Some(writer) => match self.fronts_verdict(raw, &writer) {
                 Some(verdict) => (Some(writer), verdict),
-                None => (None, Verdict::NOTHING),
+                None => match verifier.examine(raw, &writer, envelope, client, &self.door.domain).await {
+                    Some(verdict) => (Some(writer), verdict),
+                    None => (None, Verdict::NOTHING),
+                },
             },
             None => (None, Verdict::NOTHING),
         }
+    }
+
+    /// What the mail server that receives for us found out, where its word counts.
+    fn fronts_verdict(&self, raw: &[u8], writer: &EmailAddress) -> Option<Verdict> {
+        let id = self.door.limits.trusted_authserv_id.as_ref().filter(|_| self.front)?;
+        authentication_results::verdict(head(raw), id, writer.domain())
+    }
+
+    /// The reply to a letter that is built to be laborious.
+    fn too_laborious(&self, raw: &[u8]) -> Option<String> {
+        let limits = &self.door.limits;
+        let excess = structure::measure(raw, Limits { header: limits.max_header_bytes, parts: limits.max_parts, depth: limits.max_depth }).err()?;
+        telemetry::count(Figure::Reasons, excess.name());
+        Some(match excess {
+            Excess::Header => replies::header_too_large(limits.max_header_bytes),
+            Excess::Parts => replies::TOO_MANY_PARTS.to_owned(),
+            Excess::Depth => replies::TOO_DEEP.to_owned(),
+        })
     }
 
     /// Transaction 1.

@@ -45,7 +45,11 @@ impl MailGuard for Visit {
         's: 'f,
     {
         Box::pin(async move {
-            match self.find(session, &asked.address).await {
+            let found = match self.find(session, &asked.address).await {
+                Ok(found) => self.welcome(&found, parts(session.transaction.mail.as_ref()).0.and_then(grammar::mailbox).as_ref()).await.map(|()| found),
+                Err(words) => Err(words),
+            };
+            match found {
                 Ok(found) => {
                     let mut taken = self.recipients();
                     taken.1 += 1;

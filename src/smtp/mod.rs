@@ -1,7 +1,7 @@
 //! Mail in: an accept loop on tokio, a samotop session under limits of ours for each client, and one door that all sessions share.
 use std::{
     fmt,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak, atomic::AtomicBool},
     time::Duration,
@@ -20,9 +20,8 @@ use samotop::{
     },
 };
 use tokio::{
-    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
-    sync::Notify,
+    sync::{Notify, Semaphore},
 };
 use tokio_util::{compat::TokioAsyncReadCompatExt, sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
@@ -35,6 +34,7 @@ use crate::{
     telemetry::{self, Figure},
 };
 
+mod arrival;
 mod body;
 mod budget;
 mod certificate;
@@ -42,8 +42,11 @@ mod clients;
 mod dialogue;
 mod dot;
 mod driver;
+mod front;
 mod grammar;
 mod guard;
+mod junk;
+mod proxy;
 mod replies;
 mod tls;
 mod verify;
@@ -54,6 +57,9 @@ pub use verify::Verifier;
 
 /// How long sessions may go on with a letter that they are in the middle of when the program stops.
 const LAST_LETTERS: Duration = Duration::from_secs(20);
+
+/// Clients that are told at once that there is no place; any more are hung up on.
+const MOST_TURNED_AWAY: usize = 100;
 
 type Step<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
 type SyncStep<'f, T> = Pin<Box<dyn Future<Output = T> + Send + Sync + 'f>>;
@@ -70,6 +76,9 @@ pub struct Door {
     arrived: Arc<Notify>,
     budget: budget::Budget,
     clients: clients::Clients,
+    turning_away: Arc<Semaphore>,
+    lists: Option<junk::Lists>,
+    letters: junk::Letters,
     tls: Option<Arc<tls::Tls>>,
 }
 
@@ -91,6 +100,9 @@ impl Door {
             arrived,
             budget: budget::Budget::new(config.smtp.letters_memory()),
             clients: clients::Clients::new(&config.smtp),
+            turning_away: Arc::new(Semaphore::new(MOST_TURNED_AWAY)),
+            lists: junk::Lists::new(config)?,
+            letters: junk::Letters::new(config),
             tls: tls::Tls::new(config)?.map(Arc::new),
         }))
     }
@@ -134,14 +146,26 @@ async fn accept(door: Arc<Door>, listener: TcpListener, stop: CancellationToken,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => match door.clients.enter() {
-                Some(place) => {
-                    let visit = Visit::new(door.clone(), peer, stop.clone(), place);
-                    let span = info_span!("smtp", session = %visit.short_id());
-                    sessions.spawn(async move { visit.attend(stream).await }.instrument(span));
+            Ok((stream, peer)) => {
+                let id = VisitId::new();
+                let span = info_span!("smtp", session = %id.0);
+                match door.clients.enter() {
+                    Some(place) => drop(sessions.spawn(arrival::receive(door.clone(), stream, id, peer, stop.clone(), place).instrument(span))),
+                    None => match door.turning_away.clone().try_acquire_owned() {
+                        Ok(_one) => drop(
+                            sessions.spawn(
+                                async move {
+                                    arrival::turn_away(stream, &id, replies::TOO_MANY_CLIENTS, "too-many").await;
+                                    drop(_one);
+                                }
+                                .instrument(span),
+                            ),
+                        ),
+                        // A flood: not even a word.
+                        Err(_) => telemetry::count(Figure::Reasons, "flood"),
+                    },
                 }
-                None => drop(sessions.spawn(turn_away(stream))),
-            },
+            }
             // Out of file descriptors, mostly: the listener is sound, and a moment later there may be some.
             Err(error) => {
                 warn!(%error, "a connection could not be taken");
@@ -151,20 +175,36 @@ async fn accept(door: Arc<Door>, listener: TcpListener, stop: CancellationToken,
     }
 }
 
-/// One reply without a session; the client need not read it.
-async fn turn_away(mut stream: TcpStream) {
-    let words = format!("{}\r\n", replies::TOO_MANY_CLIENTS);
-    let said = tokio::time::timeout(Duration::from_secs(1), stream.write_all(words.as_bytes())).await;
-    if matches!(said, Ok(Ok(()))) {
-        let _ = stream.shutdown().await;
+/// A session's id, as refusals and the log show it: the random half of a UUID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct VisitId(String);
+
+impl VisitId {
+    fn new() -> Self {
+        Self(base32(&uuid::Uuid::now_v7().as_bytes()[9..15]))
+    }
+
+    /// Signs a reply, and if it refuses notes it: whoever was refused can ask, and be answered.
+    fn sign(&self, reply: Vec<u8>) -> Vec<u8> {
+        if matches!(reply.first(), Some(b'4' | b'5')) {
+            telemetry::count(Figure::Refusals, replies::codes(&reply));
+            info!(reply = %String::from_utf8_lossy(&reply).trim_end(), "refused");
+        }
+        replies::signed(reply, &self.0)
     }
 }
 
 /// One client's session: what samotop's own session has no place for.
 struct Visit {
-    id: uuid::Uuid,
+    id: VisitId,
     door: Arc<Door>,
+    /// The client, where it came by a balancer the one that the balancer names.
     peer: SocketAddr,
+    /// It is a mail server that receives for us.
+    front: bool,
+    heard: Mutex<front::Heard>,
+    /// What the DNS lists said about this address.
+    listed: Mutex<Option<(IpAddr, Option<String>)>>,
     stop: CancellationToken,
     /// Whose mailboxes the recipients taken so far are, each once, and how many RCPT were taken.
     recipients: Mutex<(Vec<Recipient>, usize)>,
@@ -176,21 +216,31 @@ struct Visit {
     /// Which TLS it speaks.
     tls: OnceLock<rustls::ProtocolVersion>,
     me: Weak<Visit>,
-    _place: clients::Place,
+    _places: (clients::Place, Option<clients::OwnPlace>),
 }
 
 impl fmt::Debug for Visit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Visit({})", self.id)
+        write!(f, "Visit({})", self.id.0)
     }
 }
 
 impl Visit {
-    fn new(door: Arc<Door>, peer: SocketAddr, stop: CancellationToken, place: clients::Place) -> Arc<Self> {
+    fn new(
+        door: Arc<Door>,
+        id: VisitId,
+        peer: SocketAddr,
+        front: bool,
+        stop: CancellationToken,
+        places: (clients::Place, Option<clients::OwnPlace>),
+    ) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
-            id: uuid::Uuid::now_v7(),
+            id,
             door,
             peer,
+            front,
+            heard: Mutex::default(),
+            listed: Mutex::default(),
             stop,
             recipients: Mutex::default(),
             gathered: Mutex::default(),
@@ -198,26 +248,20 @@ impl Visit {
             named: AtomicBool::new(false),
             tls: OnceLock::new(),
             me: me.clone(),
-            _place: place,
+            _places: places,
         })
+    }
+
+    fn heard(&self) -> MutexGuard<'_, front::Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn recipients(&self) -> MutexGuard<'_, (Vec<Recipient>, usize)> {
         self.recipients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The session's id, as refusals and the log show it: the random half of a UUID.
-    fn short_id(&self) -> String {
-        base32(&self.id.as_bytes()[9..15])
-    }
-
-    /// Signs a reply, and if it refuses notes it: whoever was refused can ask, and be answered.
     fn sign(&self, reply: Vec<u8>) -> Vec<u8> {
-        if matches!(reply.first(), Some(b'4' | b'5')) {
-            telemetry::count(Figure::Refusals, replies::codes(&reply));
-            info!(reply = %String::from_utf8_lossy(&reply).trim_end(), "refused");
-        }
-        replies::signed(reply, &self.short_id())
+        self.id.sign(reply)
     }
 
     /// Builds samotop's service out of this visit and lets it run on the stream.

@@ -6,6 +6,7 @@ use sqlx::{PgPool, Postgres, migrate::Migrator, postgres::PgPoolOptions};
 
 pub mod applications;
 pub mod exchanges;
+pub mod greylist;
 pub mod inbox;
 pub mod keys;
 pub mod outbox;
