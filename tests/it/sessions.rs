@@ -112,36 +112,35 @@ impl Listening {
         Self { database, address, stop, serving, data, store, _name_server: name_server }
     }
 
-    /// Believes in the certificate that the listener made, and in no other.
-    fn connector(&self, version: &str) -> TlsConnector {
-        let mut roots = rustls::RootCertStore::empty();
-        let certificate = CertificateDer::from_pem_file(self.data.path().join("smtp-tls.pem")).expect("a certificate was made");
-        roots.add(certificate).expect("a good one");
-        let versions: &[&rustls::SupportedProtocolVersion] = match version {
-            "1.2" => &[&rustls::version::TLS12],
-            "1.3" => &[&rustls::version::TLS13],
-            _ => rustls::ALL_VERSIONS,
-        };
-        let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .with_protocol_versions(versions)
-            .expect("versions that ring has")
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        TlsConnector::from(Arc::new(config))
-    }
-
     async fn ask(&self, query: &str) -> String {
         let mut connection = PgConnection::connect_with(&self.database.options()).await.expect("the test's database is there");
         let query = format!("select coalesce((select answer::text from ({query}) as asked (answer)), 'null')");
         sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut connection).await.expect("a good query")
     }
 
-    /// The pool is closed before the database goes.
-    async fn end(self) {
+    /// Ends it; the pool is closed before the database goes.
+    pub async fn end(self) {
         self.stop.cancel();
         self.serving.await.expect("the listener ends");
         self.store.close().await;
     }
+}
+
+/// A client's TLS, in `version` or in any, that believes in the certificate in this file and in no other.
+pub fn believing_in(certificate: &Path, version: &str) -> TlsConnector {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(certificate).expect("a certificate")).expect("a good one");
+    let versions: &[&rustls::SupportedProtocolVersion] = match version {
+        "1.2" => &[&rustls::version::TLS12],
+        "1.3" => &[&rustls::version::TLS13],
+        _ => rustls::ALL_VERSIONS,
+    };
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(versions)
+        .expect("versions that ring has")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
 }
 
 /// Either side of TLS.
@@ -158,19 +157,25 @@ pub struct Client {
 impl Client {
     /// Connects.
     pub async fn connect(listening: &Listening) -> Self {
-        let stream = TcpStream::connect(listening.address).await.expect("the listener listens");
+        Self::connect_to(listening.address).await
+    }
+
+    /// Connects to an address.
+    pub async fn connect_to(address: std::net::SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.expect("the listener listens");
         stream.set_nodelay(true).expect("a socket");
         Self { stream: Box::new(stream), received: Vec::new(), unsent: Vec::new() }
     }
 
     /// Shakes hands; what the server said in clear after its word to go on is an error.
-    async fn encrypt(&mut self, listening: &Listening, version: &str) -> Result<(), String> {
+    pub async fn encrypt(&mut self, connector: &TlsConnector, name: &str) -> Result<(), String> {
         if !self.received.is_empty() {
             return Err(format!("{:?} was said in clear", String::from_utf8_lossy(&self.received)));
         }
         let clear = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
-        let name = ServerName::try_from("pairs.test").expect("a name");
-        self.stream = Box::new(listening.connector(version).connect(name, clear).await.map_err(|error| format!("no handshake: {error}"))?);
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
+        let shaking = tokio::time::timeout(PATIENCE, connector.connect(name, clear)).await.map_err(|_| "no handshake in time".to_owned())?;
+        self.stream = Box::new(shaking.map_err(|error| format!("no handshake: {error}"))?);
         Ok(())
     }
 
@@ -268,7 +273,7 @@ async fn step(line: &str, listening: &Listening, client: &mut Client, answer: &m
                 return Err(format!("expected the server to hang up, got {got:?}"));
             }
         }
-        "tls" => client.encrypt(listening, rest).await?,
+        "tls" => client.encrypt(&believing_in(&listening.data.path().join("smtp-tls.pem"), rest), "pairs.test").await?,
         "reconnect" => *client = Client::connect(listening).await,
         "database" => listening.database.cut_off(rest == "away").await,
         "?" => *answer = Some(listening.ask(rest).await),
