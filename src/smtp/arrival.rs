@@ -1,7 +1,7 @@
 //! From a connection to a session: whose it is, whether they may come in, and whether they wait to be greeted.
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tokio::{io::AsyncWriteExt, net::TcpStream};
+use tokio::{io::AsyncWriteExt, net::TcpStream, sync::OwnedSemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
@@ -56,6 +56,17 @@ pub(super) async fn receive(door: Arc<Door>, mut stream: TcpStream, id: VisitId,
     }
     let visit = Visit::new(door, id, client, front, stop, (place, own_place));
     visit.attend(stream).await;
+}
+
+/// Where all places are taken: somebody slower makes room, or there is none.
+pub(super) async fn make_room(door: Arc<Door>, stream: TcpStream, id: VisitId, peer: SocketAddr, stop: CancellationToken, turn: OwnedSemaphorePermit) {
+    match door.clients.enter_instead().await {
+        Some(place) => {
+            drop(turn);
+            receive(door, stream, id, peer, stop, place).await;
+        }
+        None => turn_away(stream, &id, replies::TOO_MANY_CLIENTS, "too-many").await,
+    }
 }
 
 /// One reply and no session; the client need not read it.

@@ -3,11 +3,12 @@ use std::{
     collections::HashMap,
     hash::Hash,
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Smtp,
@@ -18,6 +19,9 @@ use crate::{
 /// Counts are kept for so many clients, domains or networks at most; then the oldest windows are forgotten.
 const REMEMBERED: usize = 20_000;
 
+/// Where all places are taken, a client that has let us wait so long makes room for another; it also has so long to do so.
+const SLOW: Duration = Duration::from_secs(1);
+
 /// Who is connected now, and who has been lately.
 #[derive(Debug)]
 pub(super) struct Clients {
@@ -27,6 +31,7 @@ pub(super) struct Clients {
     new: Rate<Network>,
     /// Networks that brought a letter: they need not wait for the greeting again.
     known: Rate<Network>,
+    present: Mutex<Vec<Weak<Presence>>>,
 }
 
 /// One of all places, given up when dropped.
@@ -42,6 +47,38 @@ pub(super) struct OwnPlace {
     of_one: Arc<Mutex<HashMap<Network, usize>>>,
 }
 
+/// A session among the others: how long its client has let us wait, and whether it is to make room.
+#[derive(Debug)]
+pub(super) struct Presence {
+    /// Until then the client has kept pace.
+    kept_pace: Mutex<Instant>,
+    /// It is to make room for another.
+    pub(super) evicted: CancellationToken,
+    places: Mutex<Option<(Place, Option<OwnPlace>)>>,
+}
+
+impl Presence {
+    /// The client has done what it was to do next: a command is through.
+    pub(super) fn keeps_pace(&self) {
+        *lock(&self.kept_pace) = Instant::now();
+    }
+
+    /// The client has sent so much of a letter as takes this long at the slowest pace.
+    pub(super) fn came_on(&self, worth: Duration) {
+        let mut kept = lock(&self.kept_pace);
+        *kept = (*kept + worth).min(Instant::now());
+    }
+
+    /// Lets another have the place: what follows is only goodbye.
+    pub(super) fn give_up(&self) {
+        *lock(&self.places) = None;
+    }
+
+    fn lag(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(*lock(&self.kept_pace))
+    }
+}
+
 impl Clients {
     pub(super) fn new(limits: &Smtp) -> Self {
         let most = limits.max_connections;
@@ -51,14 +88,50 @@ impl Clients {
             of_one: Arc::default(),
             new: Rate::new(limits.max_new_connections_per_minute, Duration::from_secs(60)),
             known: Rate::new(u32::MAX, Duration::from_secs(24 * 60 * 60)),
+            present: Mutex::default(),
         }
     }
 
     /// A place, whoever comes; none while all are taken.
     pub(super) fn enter(&self) -> Option<Place> {
-        let place = Place { _one_of_all: self.all.clone().try_acquire_owned().ok()? };
-        telemetry::add(Figure::SessionsNow, "", 1);
-        Some(place)
+        Some(Place::new(self.all.clone().try_acquire_owned().ok()?))
+    }
+
+    /// A place where all are taken: that of the client that has let us wait longest, if one has at all, or does soon.
+    pub(super) async fn enter_instead(&self) -> Option<Place> {
+        let until = Instant::now() + SLOW;
+        while Instant::now() < until {
+            if let Some(slowest) = self.slowest() {
+                slowest.evicted.cancel();
+                telemetry::count(Figure::Reasons, "made-room");
+                let left = tokio::time::timeout(SLOW, self.all.clone().acquire_owned()).await;
+                return left.ok()?.ok().map(Place::new);
+            }
+            let left = tokio::time::timeout(SLOW / 20, self.all.clone().acquire_owned()).await;
+            if let Ok(Ok(place)) = left {
+                return Some(Place::new(place));
+            }
+        }
+        None
+    }
+
+    fn slowest(&self) -> Option<Arc<Presence>> {
+        let mut present = lock(&self.present);
+        present.retain(|weak| weak.strong_count() > 0);
+        let now = Instant::now();
+        let others = present.iter().filter_map(Weak::upgrade).filter(|other| !other.evicted.is_cancelled() && lock(&other.places).is_some());
+        others.max_by_key(|other| other.lag(now)).filter(|other| other.lag(now) >= SLOW)
+    }
+
+    /// A session begins.
+    pub(super) fn begin(&self, places: (Place, Option<OwnPlace>)) -> Arc<Presence> {
+        let presence = Arc::new(Presence { kept_pace: Mutex::new(Instant::now()), evicted: CancellationToken::new(), places: Mutex::new(Some(places)) });
+        let mut present = lock(&self.present);
+        if present.len() == present.capacity() {
+            present.retain(|weak| weak.strong_count() > 0);
+        }
+        present.push(Arc::downgrade(&presence));
+        presence
     }
 
     /// A place as this client; none for one that has too many.
@@ -86,6 +159,13 @@ impl Clients {
     /// The client has brought a letter within a day.
     pub(super) fn is_known(&self, ip: IpAddr) -> bool {
         self.known.has(&Network::of_service(ip), Instant::now())
+    }
+}
+
+impl Place {
+    fn new(one_of_all: OwnedSemaphorePermit) -> Self {
+        telemetry::add(Figure::SessionsNow, "", 1);
+        Self { _one_of_all: one_of_all }
     }
 }
 
@@ -174,6 +254,24 @@ mod tests {
         drop((first, all));
         assert!(clients.place_of(ip(1)).is_some() && clients.enter().is_some());
         assert!(lock(&clients.of_one).is_empty());
+    }
+
+    #[tokio::test]
+    async fn where_all_places_are_taken_the_slowest_client_makes_room_and_no_quick_one_does() {
+        let clients = Clients::new(&Smtp { max_connections: 2, ..Smtp::default() });
+        let place = || (clients.enter().expect("a free place"), None);
+        let (slow, quick) = (clients.begin(place()), clients.begin(place()));
+        assert!(clients.enter().is_none() && clients.slowest().is_none(), "both have just come");
+        let lately = Instant::now().checked_sub(2 * SLOW).expect("the machine has run for seconds");
+        *lock(&slow.kept_pace) = lately;
+        *lock(&quick.kept_pace) = lately;
+        quick.came_on(3 * SLOW);
+        let (place, ()) = tokio::join!(clients.enter_instead(), async {
+            slow.evicted.cancelled().await;
+            slow.give_up();
+        });
+        assert!(place.is_some() && !quick.evicted.is_cancelled());
+        assert!(clients.slowest().is_none());
     }
 
     #[test]

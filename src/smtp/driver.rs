@@ -9,7 +9,10 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::Instant,
 };
-use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
+use tokio_util::{
+    compat::{Compat, FuturesAsyncReadCompatExt},
+    sync::CancellationToken,
+};
 use tracing::{debug, info};
 
 use super::{Step, Visit, grammar, replies, tls};
@@ -42,7 +45,7 @@ impl Drive for Driver {
         Box::pin(async move {
             state.service().prepare_session(io, state).await;
             let patience = Duration::from_secs(self.0.door.limits.timeout_seconds);
-            let wire = Wire { io: io.compat(), out: Vec::new(), patience };
+            let wire = Wire { io: io.compat(), out: Vec::new(), patience, evicted: &self.0.presence.evicted };
             let now = Instant::now();
             let session_ends = now + Duration::from_secs(self.0.door.limits.session_seconds);
             let talk = Talk { visit: &self.0, wire, errors: 0, commands: 0, swallowed: 0, deadline: now + patience, session_ends, letter_ends: None };
@@ -56,6 +59,8 @@ struct Wire<'i> {
     io: Compat<&'i mut Box<dyn MayBeTls>>,
     out: Vec<u8>,
     patience: Duration,
+    /// Another is to have the place: a client that does not read its replies is not waited for.
+    evicted: &'i CancellationToken,
 }
 
 impl Wire<'_> {
@@ -67,7 +72,11 @@ impl Wire<'_> {
             self.io.write_all(&self.out).await?;
             self.io.flush().await
         };
-        let written = tokio::time::timeout(self.patience, write).await.unwrap_or(Err(std::io::ErrorKind::TimedOut.into()));
+        let written = tokio::select! {
+            biased;
+            written = tokio::time::timeout(self.patience, write) => written.unwrap_or(Err(std::io::ErrorKind::TimedOut.into())),
+            () = self.evicted.cancelled() => Err(std::io::ErrorKind::TimedOut.into()),
+        };
         self.out.clear();
         written.map_err(DriverError::WriteFailed)
     }
@@ -118,6 +127,7 @@ enum Heard {
     End,
     TooSlow,
     TooLong,
+    MakeRoom,
     Closing,
 }
 
@@ -151,6 +161,10 @@ impl Talk<'_, '_> {
                         Heard::TooLong => {
                             telemetry::count(Figure::TimeOuts, "session");
                             state.session.say_shutdown_with(replies::TOO_LONG_A_SESSION);
+                        }
+                        Heard::MakeRoom => {
+                            self.visit.presence.give_up();
+                            state.session.say_shutdown_with(replies::MAKE_ROOM);
                         }
                         Heard::Closing => state.session.say_shutdown_with(replies::CLOSING),
                     }
@@ -193,6 +207,7 @@ impl Talk<'_, '_> {
         let patience = self.wire.patience.min(tls::HANDSHAKE);
         let handshake = tokio::select! {
             () = self.visit.stop.cancelled() => return Ok(false),
+            () = self.visit.presence.evicted.cancelled() => return Ok(false),
             // samotop's stream shakes hands before it does anything else.
             handshake = tokio::time::timeout(patience, self.wire.io.flush()) => handshake,
         };
@@ -222,6 +237,7 @@ impl Talk<'_, '_> {
         self.letter_ends = None;
         self.commands = if was_letter { 0 } else { self.commands + 1 };
         self.deadline = Instant::now() + self.wire.patience;
+        self.visit.presence.keeps_pace();
     }
 
     /// Waits for more. While a letter is under way it may be finished, also when the program stops, and its time grows with it.
@@ -235,6 +251,7 @@ impl Talk<'_, '_> {
         let heard = tokio::select! {
             biased;
             () = self.visit.stop.cancelled(), if !in_letter => return Ok(Heard::Closing),
+            () = self.visit.presence.evicted.cancelled() => return Ok(Heard::MakeRoom),
             heard = tokio::time::timeout_at(self.deadline.min(last), read) => heard,
         };
         match heard {
@@ -244,7 +261,9 @@ impl Talk<'_, '_> {
             Ok(Ok(0)) => Ok(Heard::End),
             Ok(Ok(octets)) => {
                 if in_letter {
-                    self.deadline += Duration::from_micros(octets as u64 * 1_000_000 / limits.min_bytes_per_second);
+                    let worth = Duration::from_micros(octets as u64 * 1_000_000 / limits.min_bytes_per_second);
+                    self.deadline += worth;
+                    self.visit.presence.came_on(worth);
                 }
                 Ok(Heard::Octets)
             }

@@ -58,7 +58,7 @@ pub use verify::Verifier;
 /// How long sessions may go on with a letter that they are in the middle of when the program stops.
 const LAST_LETTERS: Duration = Duration::from_secs(20);
 
-/// Clients that are told at once that there is no place; any more are hung up on.
+/// Clients that wait at once for a place, or are told that there is none; any more are hung up on.
 const MOST_TURNED_AWAY: usize = 100;
 
 type Step<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
@@ -152,15 +152,7 @@ async fn accept(door: Arc<Door>, listener: TcpListener, stop: CancellationToken,
                 match door.clients.enter() {
                     Some(place) => drop(sessions.spawn(arrival::receive(door.clone(), stream, id, peer, stop.clone(), place).instrument(span))),
                     None => match door.turning_away.clone().try_acquire_owned() {
-                        Ok(_one) => drop(
-                            sessions.spawn(
-                                async move {
-                                    arrival::turn_away(stream, &id, replies::TOO_MANY_CLIENTS, "too-many").await;
-                                    drop(_one);
-                                }
-                                .instrument(span),
-                            ),
-                        ),
+                        Ok(turn) => drop(sessions.spawn(arrival::make_room(door.clone(), stream, id, peer, stop.clone(), turn).instrument(span))),
                         // A flood: not even a word.
                         Err(_) => telemetry::count(Figure::Reasons, "flood"),
                     },
@@ -216,7 +208,7 @@ struct Visit {
     /// Which TLS it speaks.
     tls: OnceLock<rustls::ProtocolVersion>,
     me: Weak<Visit>,
-    _places: (clients::Place, Option<clients::OwnPlace>),
+    presence: Arc<clients::Presence>,
 }
 
 impl fmt::Debug for Visit {
@@ -234,6 +226,7 @@ impl Visit {
         stop: CancellationToken,
         places: (clients::Place, Option<clients::OwnPlace>),
     ) -> Arc<Self> {
+        let presence = door.clients.begin(places);
         Arc::new_cyclic(|me| Self {
             id,
             door,
@@ -248,7 +241,7 @@ impl Visit {
             named: AtomicBool::new(false),
             tls: OnceLock::new(),
             me: me.clone(),
-            _places: places,
+            presence,
         })
     }
 

@@ -61,6 +61,7 @@ pub(super) const TOO_MANY_OF_YOURS: &str = "421 4.3.2 Too many connections of yo
 pub(super) const TOO_OFTEN: &str = "421 4.7.0 Too many new connections of yours within a minute; please wait for the next one";
 pub(super) const SPOKE_TOO_EARLY: &str = "554 5.5.0 A client waits to be greeted; yours spoke first";
 pub(super) const NO_PROXY_HEADER: &str = "421 4.3.5 This address expects a balancer's header, which did not come";
+pub(super) const MAKE_ROOM: &str = "421 4.3.2 Many others are waiting, and we were waiting for you; please come again in a minute";
 pub(super) const CLOSING: &str = "421 4.3.2 We are restarting; please come again in a minute";
 pub(super) const NO_WEB: &str = "421 4.7.0 This is a mail server, not a web server";
 
