@@ -13,6 +13,8 @@ pub mod markdown;
 pub mod message;
 pub mod mime;
 mod phrases;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod reply;
 #[cfg(test)]
 mod robustness;

@@ -151,14 +151,14 @@ fn chunk(consumed: usize, data: Vec<u8>, ends_with_new_line: bool) -> ParseResul
 }
 
 /// A CR or LF that is no part of a CR LF (RFC 5321 2.3.8). No chunk ends between the two.
-fn has_bare_newline(chunk: &[u8]) -> bool {
+pub(super) fn has_bare_newline(chunk: &[u8]) -> bool {
     let mut previous = 0;
     let inside = chunk.iter().any(|&byte| (byte == b'\n') != (std::mem::replace(&mut previous, byte) == b'\r'));
     inside || previous == b'\r'
 }
 
 /// Each of them made a CR LF. A dot behind one stays as it is: whoever sent it did not stuff it.
-fn normalised(chunk: &[u8]) -> Vec<u8> {
+pub(super) fn normalised(chunk: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(chunk.len() + 64);
     let mut rest = chunk.iter().peekable();
     while let Some(&byte) = rest.next() {

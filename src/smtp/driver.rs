@@ -294,7 +294,7 @@ impl Talk<'_, '_> {
 
 /// Lets go of a line that is longer than a command may be, all but a CR at its end, and counts what is gone; true when its end is gone, too.
 /// Its tail is never left to be read as a command.
-fn swallow(input: &mut Vec<u8>, swallowed: &mut usize, longest: usize) -> bool {
+pub(super) fn swallow(input: &mut Vec<u8>, swallowed: &mut usize, longest: usize) -> bool {
     match grammar::end_of_line(input) {
         Some(end) if *swallowed > 0 || end > longest => {
             input.drain(..end);

@@ -111,7 +111,7 @@ impl Visit {
 }
 
 /// What the parameters of MAIL ask for (RFC 1870, RFC 6152, RFC 6531), or the reply that refuses one.
-fn judge(mail: Option<&SmtpMail>, limit: usize) -> Result<(), String> {
+pub(super) fn judge(mail: Option<&SmtpMail>, limit: usize) -> Result<(), String> {
     let (path, parameters) = parts(mail);
     let mut seen = Vec::new();
     for parameter in parameters {

@@ -46,6 +46,8 @@ mod front;
 mod grammar;
 mod guard;
 mod junk;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod proxy;
 mod replies;
 mod tls;

@@ -9,6 +9,7 @@ mod dns;
 mod exit;
 mod killed;
 mod next_hop;
+mod packets;
 mod relay;
 mod rounds;
 mod scenarios;

@@ -112,7 +112,8 @@ impl Listening {
         Self { database, address, stop, serving, data, store, _name_server: name_server }
     }
 
-    async fn ask(&self, query: &str) -> String {
+    /// What the database answers, as text.
+    pub async fn ask(&self, query: &str) -> String {
         let mut connection = PgConnection::connect_with(&self.database.options()).await.expect("the test's database is there");
         let query = format!("select coalesce((select answer::text from ({query}) as asked (answer)), 'null')");
         sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut connection).await.expect("a good query")
