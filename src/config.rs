@@ -133,7 +133,7 @@ pub struct Delivery {
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self { smarthost: None, mode: None, concurrency: 20, per_domain: 10, timeout_seconds: 120 }
+        Self { smarthost: None, mode: None, concurrency: 32, per_domain: 20, timeout_seconds: 120 }
     }
 }
 

@@ -21,9 +21,8 @@ use crate::{
         structure::{self, Excess, Limits},
     },
     store::{
-        Connection,
-        inbox::{self, Arrival},
-        recipients::{self, Recipient},
+        inbox::{self, Arrival, Known},
+        recipients::Recipient,
     },
     telemetry::{self, Figure},
 };
@@ -59,8 +58,16 @@ impl Visit {
             telemetry::count(Figure::Reasons, "domain-rate");
             return replies::TOO_MANY_OF_DOMAIN.to_owned();
         }
-        let keeping = self.keep(&letter.bytes, &envelope, from.as_ref(), head.message_id.as_deref(), &verdict, deliveries);
-        let kept = tokio::time::timeout(DATABASE_PATIENCE, keeping).await.context("the database did not answer in time").flatten();
+        let arrival = Arrival {
+            raw: &letter.bytes,
+            envelope: &envelope,
+            from: from.as_ref(),
+            message_id: head.message_id.as_deref(),
+            verdict: &verdict,
+            recipients: &deliveries,
+            domain: &self.door.domain,
+        };
+        let kept = tokio::time::timeout(DATABASE_PATIENCE, self.keep(&arrival)).await.context("the database did not answer in time").flatten();
         match kept {
             Ok(Outcome::Kept(id)) => {
                 info!(letter = %id, size = letter.bytes.len(), tls = self.tls_version(), "kept");
@@ -75,7 +82,7 @@ impl Visit {
             // Also where the outcome of the commit is unknown: the letter comes again, and is known then or kept then.
             Err(error) => {
                 warn!(error = format!("{error:#}"), "a letter could not be kept");
-                replies::AWAY.to_owned()
+                self.not_now(&error)
             }
         }
     }
@@ -126,48 +133,27 @@ impl Visit {
     }
 
     /// Transaction 1.
-    async fn keep(
-        &self,
-        raw: &[u8],
-        envelope: &Envelope,
-        from: Option<&EmailAddress>,
-        message_id: Option<&str>,
-        verdict: &Verdict,
-        recipients: Vec<Recipient>,
-    ) -> Result<Outcome> {
-        let now = (self.door.clock)();
-        let mut tx = self.door.store.begin().await?;
-        let mut deliveries = Vec::with_capacity(recipients.len());
-        for recipient in recipients {
-            let admission = admit(&self.question(&mut tx, &recipient, from, verdict).await?);
-            deliveries.push((recipient, admission));
-        }
-        let arrival = Arrival { raw, envelope, from, message_id, verdict, deliveries: &deliveries, domain: &self.door.domain };
-        let id = inbox::accept(&mut tx, &arrival, now).await?;
-        tx.commit().await.context("the outcome of the commit is unknown")?;
-        Ok(match refusal_of_all(&deliveries) {
+    async fn keep(&self, arrival: &Arrival<'_>) -> Result<Outcome> {
+        let mut conn = self.door.store.connection().await?;
+        let admits = |recipient: &Recipient, known: &Known| admit(&self.question(recipient, known, arrival));
+        let (id, admissions) = inbox::accept(&mut conn, arrival, admits, (self.door.clock)()).await?;
+        Ok(match refusal_of_all(&admissions) {
             Some(refusal) => Outcome::Refused(refusal),
             None => Outcome::Kept(id),
         })
     }
 
-    async fn question<'a>(&self, conn: &mut Connection, recipient: &'a Recipient, from: Option<&'a EmailAddress>, verdict: &Verdict) -> Result<Question<'a>> {
+    fn question<'a>(&self, recipient: &'a Recipient, known: &Known, arrival: &Arrival<'a>) -> Question<'a> {
         let door = match recipient {
             Recipient::Service(OwnAddress::Postmaster | OwnAddress::Abuse) => Way::Open,
             Recipient::Service(_) => Way::Service,
             Recipient::Bounce { .. } => Way::Bounce,
             Recipient::Reply { asked, expired, .. } => Way::Reply { asked, expired: *expired },
-            Recipient::Alias { partnership, reader, over, .. } => {
-                let from_partner = match from {
-                    Some(from) => recipients::is_partner(conn, *partnership, *reader, from).await?,
-                    None => false,
-                };
-                Way::Alias { from_partner, over: *over }
-            }
+            Recipient::Alias { partnership, reader, over, .. } => Way::Alias { from_partner: known.is_partner(*partnership, *reader), over: *over },
         };
         // `report` looks, records, and trusts.
         let trusting = self.door.verify != Verify::Enforce;
-        Ok(Question { door, from, aligned: trusting || verdict.is_aligned(), forged: !trusting && is_forged(verdict) })
+        Question { door, from: arrival.from, aligned: trusting || arrival.verdict.is_aligned(), forged: !trusting && is_forged(arrival.verdict) }
     }
 }
 
@@ -180,8 +166,8 @@ fn is_forged(verdict: &Verdict) -> bool {
 }
 
 /// The first refusal, where nobody admits the letter: one reply stands for all recipients (RFC 5321 4.2.5).
-fn refusal_of_all(deliveries: &[(Recipient, Admission)]) -> Option<Refusal> {
-    let mut refusals = deliveries.iter().map(|(_, admission)| match admission {
+fn refusal_of_all(admissions: &[Admission]) -> Option<Refusal> {
+    let mut refusals = admissions.iter().map(|admission| match admission {
         Admission::Refuse(refusal) => Some(*refusal),
         Admission::Take | Admission::Hold => None,
     });
@@ -201,12 +187,11 @@ mod tests {
 
     #[test]
     fn one_reply_refuses_only_where_all_refuse() {
-        let (service, no) = (Recipient::Service(OwnAddress::Help), Admission::Refuse(Refusal::Forged));
-        let to = |admissions: &[Admission]| refusal_of_all(&admissions.iter().map(|admission| (service.clone(), *admission)).collect::<Vec<_>>());
-        assert_eq!(to(&[no]), Some(Refusal::Forged));
-        assert_eq!(to(&[Admission::Refuse(Refusal::StrangerToAlias), no]), Some(Refusal::StrangerToAlias));
-        assert_eq!(to(&[no, Admission::Take]), None);
-        assert_eq!(to(&[Admission::Hold, no]), None);
+        let no = Admission::Refuse(Refusal::Forged);
+        assert_eq!(refusal_of_all(&[no]), Some(Refusal::Forged));
+        assert_eq!(refusal_of_all(&[Admission::Refuse(Refusal::StrangerToAlias), no]), Some(Refusal::StrangerToAlias));
+        assert_eq!(refusal_of_all(&[no, Admission::Take]), None);
+        assert_eq!(refusal_of_all(&[Admission::Hold, no]), None);
     }
 
     #[test]

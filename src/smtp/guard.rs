@@ -11,7 +11,10 @@ use tracing::warn;
 use super::{SyncStep, Visit, grammar, replies};
 use crate::{
     domain::address::OwnAddress,
-    store::recipients::{self, Recipient},
+    store::{
+        health::Trouble,
+        recipients::{self, Recipient},
+    },
 };
 
 /// How long the database may take to say whose mailbox it is, or to keep a letter, before we call it away.
@@ -93,8 +96,16 @@ impl Visit {
             Ok(None) => Err(replies::unknown_mailbox(&self.door.domain)),
             Err(error) => {
                 warn!(error = format!("{error:#}"), "a recipient could not be looked up");
-                Err(replies::AWAY.to_owned())
+                Err(self.not_now(&error))
             }
+        }
+    }
+
+    /// The reply to whoever needs the database while it can't serve: to come again (RFC 5321 4.2.3), also where the disk is full.
+    pub(super) fn not_now(&self, error: &anyhow::Error) -> String {
+        match self.door.store.diagnose(error) {
+            Some(Trouble::Full) => replies::FULL.to_owned(),
+            Some(Trouble::Away | Trouble::Cut) | None => replies::AWAY.to_owned(),
         }
     }
 

@@ -44,6 +44,7 @@ pub(super) const UTF8_UNASKED: &str = "553 5.6.7 An address outside of ASCII nee
 pub(super) const NO_RELAYING: &str = "550 5.7.1 Relaying denied: we take mail for our own addresses only";
 pub(super) const TOO_MANY_RECIPIENTS: &str = "452 4.5.3 That is enough recipients for one letter; please send it again to the others";
 pub(super) const AWAY: &str = "451 4.3.0 We cannot keep letters at this moment; please try again soon";
+pub(super) const FULL: &str = "452 4.3.1 There is no room left to keep letters at this moment; please try again later";
 pub(super) const OUT_OF_MEMORY: &str = "452 4.3.1 Too many letters are on their way at once; please try again soon";
 
 pub(super) const BARE_NEWLINES: &str = "550 5.6.0 The letter has a CR or LF that is not part of a CR LF, so it could be read in two ways";

@@ -10,13 +10,13 @@ use axum::{
 use super::{Fault, Pages};
 use crate::{store::exchanges, telemetry};
 
-/// 200 while the database answers, else 503: a balancer sends mail elsewhere.
+/// 200 while letters can be kept, else 503: a balancer sends mail elsewhere.
 pub async fn ready(State(pages): State<Pages>) -> Response {
-    match counts(&pages).await {
-        Ok(_) => "ready\n".into_response(),
-        Err(error) => {
-            tracing::warn!(error = format!("{error:#}"), "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()
+    match pages.store.ready().await {
+        Ok(()) => "ready\n".into_response(),
+        Err(why) => {
+            tracing::warn!(why, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
         }
     }
 }
