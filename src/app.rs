@@ -35,6 +35,8 @@ const CONNECTIONS: u32 = 24;
 const WORKERS: usize = 4;
 /// How often the calendar is looked at.
 const CALENDAR: Duration = Duration::from_secs(60);
+/// … and after something in it failed.
+const CALENDAR_AGAIN: Duration = Duration::from_secs(5);
 /// The private server's database.
 const DATABASE: &str = "pairpost";
 
@@ -147,7 +149,7 @@ fn secret(config: &Config) -> Result<Secret> {
 pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>, ready: impl FnOnce(&str) + Send) -> Result<()> {
     let opened = Opened::serve(&config).await?;
     let (store, site) = (opened.store.clone(), opened.site.clone());
-    let (owner, watch) = Owner::take(&store, lock_number()?).await?;
+    let (owner, watch) = Owner::take(&store).await?;
     let (arrived, queued, came) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
     let listeners = smtp::bind(&config).await?;
     let door = smtp::Door::new(&config, store.clone(), site.secret.clone(), Arc::new(Utc::now), came.clone())?;
@@ -194,8 +196,8 @@ pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>,
     for _ in 0..WORKERS {
         rooms.spawn(inbox.clone().run(arrived.clone(), inner.clone()));
     }
-    rooms.spawn(Exit::new(store.clone(), owner, site.clone(), &config).await?.run(queued.clone(), inner.clone()));
-    rooms.spawn(calendar(store.clone(), site.clone(), queued, inner.clone()));
+    rooms.spawn(Exit::new(store.clone(), owner.clone(), site.clone(), &config).await?.run(queued.clone(), inner.clone()));
+    rooms.spawn(calendar(store.clone(), owner, site.clone(), queued, inner.clone()));
     rooms.spawn(web::serve(pages, pages_of(&config, store, site, Arc::new(Utc::now)), inner.clone()));
     ready(&line);
     smtp::serve(door, listeners, outer).await;
@@ -205,11 +207,6 @@ pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>,
     opened.close().await
 }
 
-/// A number that no other process has chosen for its lock, but once in two thousand million.
-fn lock_number() -> Result<i32> {
-    Ok(i32::from_be_bytes(handlers::random()?) & i32::MAX)
-}
-
 /// What the pages show, as the configuration says.
 fn pages_of(config: &Config, store: Store, site: Arc<Site>, clock: Clock) -> web::Pages {
     let mode = config.delivery.mode();
@@ -217,18 +214,23 @@ fn pages_of(config: &Config, store: Store, site: Arc<Site>, clock: Clock) -> web
     web::Pages { store, site, clock, capture, review: mode == DeliveryMode::Review }
 }
 
-async fn calendar(store: Store, site: Arc<Site>, queued: Arc<Notify>, stop: CancellationToken) {
+/// Looks at the calendar until stopped; not while the database is away, and what is under way is cut when it goes.
+async fn calendar(store: Store, owner: Owner, site: Arc<Site>, queued: Arc<Notify>, stop: CancellationToken) {
     while !stop.is_cancelled() {
-        match schedule::step(&store, &site, Utc::now()).await {
-            Ok(0) => {
-                tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(CALENDAR) => {} }
+        let term = tokio::select! { term = owner.held() => term, () = stop.cancelled() => return };
+        let done = tokio::select! { done = schedule::step(&store, &site, Utc::now()) => done, () = term.lost() => continue };
+        let pause = match done {
+            Ok(0) => CALENDAR,
+            Ok(_) => {
+                queued.notify_one();
+                continue;
             }
-            Ok(_) => queued.notify_one(),
             Err(error) => {
-                tracing::error!(error = format!("{error:#}"), "the calendar could not be worked off; trying again in a minute");
-                tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(CALENDAR) => {} }
+                tracing::error!(error = format!("{error:#}"), "the calendar could not be worked off; trying again in some seconds");
+                CALENDAR_AGAIN
             }
-        }
+        };
+        tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(pause) => {} }
     }
 }
 
@@ -260,7 +262,7 @@ impl Stepped {
             site.url = format!("http://{http}");
         }
         let site = Arc::new(site);
-        let (owner, watch) = Owner::take(&store, lock_number()?).await?;
+        let (owner, watch) = Owner::take(&store).await?;
         let moment = Arc::new(AtomicI64::new(now.timestamp_micros()));
         let clock: Clock = {
             let moment = moment.clone();

@@ -5,10 +5,14 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use toml::{Table, Value};
 
 use crate::domain::address::EmailAddress;
+
+pub mod smtp;
+
+pub use smtp::{BareNewlines, Smtp};
 
 /// The whole configuration; every key has a default that makes `pairpost serve` run on a laptop.
 #[derive(Debug, Clone, Deserialize)]
@@ -64,63 +68,6 @@ impl Default for Config {
             auth: Auth::default(),
             relay: Relay::default(),
             dns: Dns::default(),
-        }
-    }
-}
-
-/// `[smtp]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Smtp {
-    /// Where mail comes in; a list, or one text with commas.
-    #[serde(deserialize_with = "addresses")]
-    pub listen: Vec<SocketAddr>,
-    /// Larger mail is refused with 552 5.3.4.
-    pub max_message_bytes: usize,
-    /// Bytes of letters in flight, over all sessions.
-    pub memory_bytes: usize,
-    /// Sessions at once; more are answered 421.
-    pub max_connections: usize,
-    /// Recipients of one letter; more are answered 452 4.5.3 (RFC 5321 4.5.3.1.8: at least 100).
-    pub max_recipients: usize,
-    /// Refused commands in one session before it is closed with 421.
-    pub max_errors: usize,
-    /// Seconds to wait for the next bytes of a client (RFC 5321 4.5.3.2.7: at least 5 minutes).
-    pub timeout_seconds: u64,
-    /// Whether STARTTLS is offered (RFC 3207).
-    pub tls: Switch,
-    /// The certificate shown, with its chain, in PEM; none: one of our own making in `data_dir`.
-    pub tls_certificate: Option<PathBuf>,
-    /// Its private key in PEM; none: it stands in the certificate's file.
-    pub tls_key: Option<PathBuf>,
-    /// What becomes of a letter with a CR or LF alone.
-    pub bare_newlines: BareNewlines,
-}
-
-/// What becomes of a letter with a CR or LF that is no part of a CR LF (RFC 5321 2.3.8): it could be read in two ways.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BareNewlines {
-    /// It is refused with 550 5.6.0.
-    Refuse,
-    /// Each becomes a CR LF.
-    Normalise,
-}
-
-impl Default for Smtp {
-    fn default() -> Self {
-        Self {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 2525))],
-            max_message_bytes: 26_214_400,
-            memory_bytes: 64 << 20,
-            max_connections: 500,
-            max_recipients: 100,
-            max_errors: 20,
-            timeout_seconds: 300,
-            tls: Switch::On,
-            tls_certificate: None,
-            tls_key: None,
-            bare_newlines: BareNewlines::Refuse,
         }
     }
 }
@@ -186,7 +133,7 @@ pub struct Delivery {
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self { smarthost: None, mode: None, concurrency: 20, per_domain: 10, timeout_seconds: 120 }
+        Self { smarthost: None, mode: None, concurrency: 32, per_domain: 20, timeout_seconds: 120 }
     }
 }
 
@@ -294,11 +241,7 @@ impl Config {
 
     fn check(&self) -> Result<()> {
         ensure!(EmailAddress::parse(&format!("join@{}", self.domain)).is_ok(), "domain = {:?} is not a mail domain", self.domain);
-        ensure!(!self.smtp.listen.is_empty(), "smtp.listen names no address");
-        ensure!(
-            self.smtp.tls_key.is_none() || self.smtp.tls_certificate.is_some(),
-            "smtp.tls_key is set and smtp.tls_certificate is not: set both, or neither"
-        );
+        self.smtp.check()?;
         if let Some(open) = self.smtp.listen.iter().find(|address| !is_loopback(address.ip())) {
             ensure!(self.auth.verify != Verify::Off, "auth.verify = \"off\" is for loopback listeners only, and smtp.listen has {open}: use \"enforce\"");
             ensure!(self.relay.limits == Switch::On, "relay.limits = \"off\" is for loopback listeners only, and smtp.listen has {open}: use \"on\"");
@@ -341,19 +284,6 @@ fn set(table: &mut Table, key: &str, value: &str) -> Result<()> {
             table.insert(section.to_owned(), parsed.unwrap_or_else(|| Value::String(value.to_owned())));
             Ok(())
         }
-    }
-}
-
-fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMore {
-        One(String),
-        More(Vec<SocketAddr>),
-    }
-    match OneOrMore::deserialize(deserializer)? {
-        OneOrMore::One(text) => text.split(',').map(|one| one.trim().parse().map_err(serde::de::Error::custom)).collect(),
-        OneOrMore::More(list) => Ok(list),
     }
 }
 

@@ -1,24 +1,28 @@
 //! The entrance behind the entrance: claims letters that were kept, reads, routes and handles each in one transaction, and commits all that it caused.
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, anyhow};
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     domain::command::Command,
-    handlers::{Context, Incoming, Outcome, Site, bounces, help, membership, relay, sign_up, topics, unproven},
+    handlers::{
+        Context, Incoming, Outcome, Site, bounces, help, membership,
+        relay::{self, Passing},
+        sign_up, topics, unproven,
+    },
     mail::{
         classify::{self, Class},
         message::Message,
-        reply,
     },
     route::{self, Route},
     store::{
         Store, exchanges,
-        inbox::{self, Claimed},
-        ownership::{self, Owner},
+        health::{Trouble, in_time},
+        inbox::{self, Again, Claimed, End},
+        ownership::{Owner, Term},
         people,
         recipients::Recipient,
         tokens,
@@ -31,6 +35,8 @@ const BATCH: i64 = 20;
 const OCTETS: i64 = 4 << 20;
 /// How long a worker sleeps when nothing wakes it.
 const POLL: Duration = Duration::from_secs(5);
+/// When a letter is tried again that failed because of the database.
+const SOON: TimeDelta = TimeDelta::seconds(2);
 
 /// Works letters off.
 #[derive(Debug, Clone)]
@@ -48,13 +54,20 @@ pub struct Inbox {
 impl Inbox {
     /// Claims one batch and handles it; gives how many letters that were. Different writers' letters are independent, so one that fails stops no other.
     pub async fn step(&self, now: DateTime<Utc>) -> Result<usize> {
+        let term = self.owner.held().await;
         let claimed = {
             let mut conn = self.store.connection().await?;
-            inbox::claim(&mut conn, self.owner.id(), BATCH, OCTETS, now).await?
+            // What is claimed and not known here would wait for ever.
+            in_time(inbox::claim(&mut conn, term.id(), BATCH, OCTETS, now)).await.inspect_err(|_| term.end())?
         };
         let count = claimed.len();
-        for letter in claimed {
-            self.work(letter, now).await?;
+        // Partners' letters, by far the most, share one transaction; any other may write to much, and has its own.
+        let (passing, others): (Vec<_>, Vec<_>) = claimed.into_iter().partition(|letter| letter.recipient.partnership().is_some() && !letter.held);
+        if !passing.is_empty() {
+            self.work(&term, passing.into(), now).await;
+        }
+        for letter in others {
+            self.work(&term, Arc::new([letter]), now).await;
         }
         if count > 0 {
             self.outbox.notify_one();
@@ -62,65 +75,116 @@ impl Inbox {
         Ok(count)
     }
 
-    /// Handles one letter. What it causes is committed with it, or not at all; an error or a panic is noted, and the letter tried again later.
-    async fn work(&self, letter: Claimed, now: DateTime<Utc>) -> Result<()> {
-        let (id, attempts, this) = (letter.id, letter.attempts, self.clone());
-        let error = match tokio::spawn(async move { this.handle(&letter, now).await }).await {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(error)) => format!("{error:#}"),
-            Err(died) => format!("the handler panicked: {died}"),
+    /// Handles letters in one transaction. What they cause is committed with them, or not at all; where that fails, or panics, each is tried by itself, and
+    /// the one whose fault it is noted and tried again later. When the term ends all is left as it is: the letters are given back.
+    async fn work(&self, term: &Arc<Term>, letters: Arc<[Claimed]>, now: DateTime<Utc>) {
+        if letters.len() > 1 && self.attempt(term, &letters, 0..letters.len(), now).await.is_ok() {
+            return;
+        }
+        for at in 0..letters.len() {
+            if let Err(failure) = self.attempt(term, &letters, at..at + 1, now).await {
+                self.note(term, &letters[at], &failure, now).await;
+            }
+        }
+    }
+
+    /// In a task of its own, so that a panic is an error like others; cut when the term ends.
+    async fn attempt(&self, term: &Arc<Term>, letters: &Arc<[Claimed]>, which: Range<usize>, now: DateTime<Utc>) -> Result<(), anyhow::Error> {
+        let (this, letters) = (self.clone(), letters.clone());
+        let mut handling = tokio::spawn(async move { this.handle(&letters[which], now).await });
+        tokio::select! {
+            ended = &mut handling => ended.unwrap_or_else(|died| Err(anyhow!("the handler panicked: {died}"))),
+            () = term.lost() => {
+                handling.abort();
+                Err(anyhow!("given back, since the lock of this process is lost"))
+            }
+        }
+    }
+
+    /// Notes a failed attempt, and goes on trying to as long as the letter is ours.
+    async fn note(&self, term: &Term, letter: &Claimed, failure: &anyhow::Error, now: DateTime<Utc>) {
+        let (id, attempts, error) = (letter.id, letter.attempts, format!("{failure:#}"));
+        let last = attempts >= inbox::ATTEMPTS;
+        let again = match self.store.diagnose(failure) {
+            Some(Trouble::Full | Trouble::Away) => Again::Uncounted(now + SOON),
+            Some(Trouble::Cut) if !last => Again::At(now + SOON),
+            None if !last => Again::At(now + back_off(attempts)),
+            Some(Trouble::Cut) | None => Again::Never,
         };
-        let again = (attempts < inbox::ATTEMPTS).then(|| now + back_off(attempts));
-        tracing::error!(inbox = %id, attempts, error, again = again.is_some(), "a letter could not be handled");
-        let mut tx = self.store.begin().await?;
-        inbox::fail(&mut tx, id, &error, again, now).await?;
-        tx.commit().await.context("cannot note a failed attempt")
+        tracing::error!(inbox = %id, attempts, error, ?again, "a letter could not be handled");
+        let noting = || async {
+            let mut tx = self.store.begin().await?;
+            let noted = inbox::fail(&mut tx, id, letter.owner, &error, again, now).await?;
+            tx.commit().await.context("cannot note a failed attempt")?;
+            Ok(noted)
+        };
+        loop {
+            match in_time(noting()).await {
+                Ok(true) => return,
+                Ok(false) => return tracing::info!(inbox = %id, "the letter is handled after all, or another process has it"),
+                Err(error) => tracing::warn!(inbox = %id, error = format!("{error:#}"), "a failed attempt could not be noted; trying again in a second"),
+            }
+            tokio::select! { () = term.lost() => return, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
+        }
     }
 
     /// Transaction 2.
-    async fn handle(&self, claimed: &Claimed, now: DateTime<Utc>) -> Result<()> {
+    async fn handle(&self, letters: &[Claimed], now: DateTime<Utc>) -> Result<()> {
+        let Some(owner) = letters.first().map(|claimed| claimed.owner) else { return Ok(()) };
+        let read: Vec<_> = letters.iter().map(|claimed| self.read(claimed)).collect();
+        let mut tx = self.store.begin().await?;
+        let mut context = Context { conn: &mut tx, now, site: &self.site, cause: None };
+        let mut outcomes: Vec<Option<Outcome>> = vec![None; letters.len()];
+        let mut passing = Vec::new();
+        for (outcome, Read { claimed, message, class, route }) in outcomes.iter_mut().zip(&read) {
+            context.cause = Some(claimed.exchange_id);
+            let Some((writer_id, writer)) = claimed.writer_id.zip(claimed.writer.as_ref()) else {
+                *outcome = Some(handle_unsigned(&mut context, route, claimed, message).await?);
+                continue;
+            };
+            let proven = claimed.verdict.is_aligned() || claimed.recipient.proves_mailbox();
+            if claimed.is_suppressed && *class == Class::Personal && !claimed.held && proven {
+                // Whoever writes from a mailbox can be written to: a bounce of last month no longer counts.
+                people::unsuppress(context.conn, writer_id).await?;
+            }
+            let incoming = Incoming::new(claimed, message, writer, writer_id);
+            match route {
+                Route::Relay { partnership, reader } => passing.push((outcome, Passing { incoming, partnership: *partnership, reader: *reader })),
+                Route::AskWriter => {
+                    // It waits, and its row says so.
+                    unproven::ask(&mut context, &incoming).await?;
+                    exchanges::decide(context.conn, claimed.exchange_id, route.kind(), class.name()).await?;
+                }
+                route => *outcome = Some(handle(&mut context, route, &incoming).await?),
+            }
+        }
+        let (waiting, passing): (Vec<_>, Vec<_>) = passing.into_iter().unzip();
+        for (outcome, became) in waiting.into_iter().zip(relay::forward(&mut context, &passing).await?) {
+            *outcome = Some(became);
+        }
+        let ends = read
+            .iter()
+            .zip(outcomes)
+            .filter_map(|(letter, outcome)| Some(End { id: letter.claimed.id, kind: letter.route.kind(), class: letter.class.name(), outcome: outcome? }));
+        inbox::finish(&mut tx, owner, &ends.collect::<Vec<_>>(), now).await?;
+        tx.commit().await.context("cannot commit what a letter caused")
+    }
+
+    fn read<'a>(&self, claimed: &'a Claimed) -> Read<'a> {
         let message = Message::parse(&claimed.raw);
         let class = classify::classify(claimed.reverse_path.is_none(), &message, &self.site.domain);
-        let route = route::route(&claimed.recipient, class, claimed.held);
-        let words = reply::split(message.text());
-
-        let mut tx = self.store.begin().await?;
-        exchanges::decide(&mut tx, claimed.exchange_id, route.kind(), class.name()).await?;
-        let writer = match claimed.writer_id {
-            Some(id) => people::email(&mut tx, id).await?.map(|email| (id, email)),
-            None => None,
-        };
-        let proven = claimed.verdict.is_aligned() || claimed.recipient.proves_mailbox();
-        if let (Some((id, _)), Class::Personal, false, true) = (&writer, class, claimed.held, proven) {
-            // Whoever writes from a mailbox can be written to: a bounce of last month no longer counts.
-            people::unsuppress(&mut tx, *id).await?;
-        }
-        let mut context = Context { conn: &mut tx, now, site: &self.site, cause: Some(claimed.exchange_id) };
-        let outcome = match &writer {
-            Some((writer_id, writer)) => {
-                let incoming = Incoming { claimed, message: &message, reply: &words, writer, writer_id: *writer_id };
-                handle(&mut context, &route, &incoming).await?
-            }
-            None => handle_unsigned(&mut context, &route, claimed, &message).await?,
-        };
-        // A letter on hold waits; its row says so already.
-        if route != Route::AskWriter {
-            inbox::finish(&mut tx, claimed.id, &outcome, now).await?;
-        }
-        tx.commit().await.context("cannot commit what a letter caused")
+        Read { claimed, class, route: route::route(&claimed.recipient, class, claimed.held), message }
     }
 
     /// Works until stopped: woken in this process, by a timer where another process or a retry is the reason.
     pub async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            let worked = if self.owner.is_held() { self.step(Utc::now()).await } else { Ok(0) };
-            match worked {
+            if !self.owner.is_held() {
+                tokio::select! { _ = self.owner.held() => {}, () = stop.cancelled() => return }
+            }
+            match self.step(Utc::now()).await {
                 Ok(0) => {
-                    tokio::select! {
-                        () = wake.notified() => {}
-                        () = stop.cancelled() => {}
-                        () = tokio::time::sleep(POLL) => self.release_orphans().await,
-                    }
+                    tokio::select! { () = wake.notified() => {}, () = stop.cancelled() => {}, () = tokio::time::sleep(POLL) => {} }
                 }
                 Ok(_) => {}
                 Err(error) => {
@@ -130,15 +194,14 @@ impl Inbox {
             }
         }
     }
+}
 
-    async fn release_orphans(&self) {
-        let released = async { ownership::release_orphans(&mut *self.store.connection().await?, Utc::now()).await };
-        match released.await {
-            Ok(0) => {}
-            Ok(rows) => tracing::warn!(rows, "rows of a process that is gone are free again"),
-            Err(error) => tracing::warn!(error = format!("{error:#}"), "cannot look for rows of processes that are gone"),
-        }
-    }
+/// A letter that was read.
+struct Read<'a> {
+    claimed: &'a Claimed,
+    message: Message,
+    class: Class,
+    route: Route,
 }
 
 /// Does with a letter what its route says.
@@ -149,8 +212,7 @@ async fn handle(ctx: &mut Context<'_>, route: &Route, incoming: &Incoming<'_>) -
     match route {
         Route::Bounce { .. } | Route::Quiet(_) => handle_unsigned(ctx, route, incoming.claimed, incoming.message).await,
         Route::Operator(mailbox) => help::for_operator(ctx, incoming, mailbox).await,
-        Route::AskWriter => unproven::ask(ctx, incoming).await,
-        Route::Relay { partnership, reader } => relay::forward(ctx, incoming, *partnership, *reader).await,
+        Route::AskWriter | Route::Relay { .. } => anyhow::bail!("handled with the others of its batch"),
         Route::Vouch { mailbox } => unproven::answered(ctx, incoming, *mailbox).await,
         Route::SignUpReply => match sign_up::replied(ctx, incoming).await? {
             Some(outcome) => Ok(outcome),

@@ -9,7 +9,7 @@ use crate::{
         round::{self, Action, Round, State},
     },
     handlers::{Context, Sending, Site, introductions, rounds, topics},
-    store::{Connection, Store, inbox, outbox, people, rounds as round_rows},
+    store::{Connection, Store, greylist, held, outbox, people, rounds as round_rows},
     templates::letters::Resumed,
 };
 
@@ -175,7 +175,7 @@ async fn end_pauses(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<us
 /// Letters on hold for which nobody vouched in time are dropped.
 async fn expire_held(store: &Store, now: DateTime<Utc>) -> Result<usize> {
     let mut tx = store.begin().await?;
-    let expired = inbox::expire_held(&mut tx, now).await?;
+    let expired = held::expire(&mut tx, now).await?;
     tx.commit().await.context("cannot commit the end of letters on hold")?;
     Ok(expired)
 }
@@ -184,8 +184,9 @@ async fn expire_held(store: &Store, now: DateTime<Utc>) -> Result<usize> {
 async fn forget_words(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
     let mut tx = store.begin().await?;
     let forgotten = outbox::drop_words(&mut tx, now - TimeDelta::days(site.keep_words_days.into())).await?;
+    let strangers = greylist::forget(&mut tx, now).await?;
     tx.commit().await.context("cannot commit the forgetting of words")?;
-    Ok(usize::try_from(forgotten)?)
+    Ok(usize::try_from(forgotten + strangers)?)
 }
 
 async fn start_topics(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {

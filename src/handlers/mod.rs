@@ -1,5 +1,5 @@
 //! What the service does: a file per happening. A handler loads, decides, records and writes, inside the one transaction it is given; it reaches no socket.
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -16,7 +16,7 @@ use crate::{
     mail::{
         draft::{Draft, ListFields},
         message::Message,
-        reply::Reply,
+        reply::{self, Reply},
     },
     store::{
         Connection,
@@ -92,12 +92,23 @@ pub struct Incoming<'a> {
     pub claimed: &'a Claimed,
     /// What stands in it.
     pub message: &'a Message,
-    /// Its words, apart from quotes and signature.
-    pub reply: &'a Reply,
     /// Its header From.
     pub writer: &'a EmailAddress,
     /// The address row of that.
     pub writer_id: Uuid,
+    reply: OnceLock<Reply>,
+}
+
+impl<'a> Incoming<'a> {
+    /// A letter, and whose it is.
+    pub fn new(claimed: &'a Claimed, message: &'a Message, writer: &'a EmailAddress, writer_id: Uuid) -> Self {
+        Self { claimed, message, writer, writer_id, reply: OnceLock::new() }
+    }
+
+    /// Its words, apart from quotes and signature: taken apart when somebody asks, which nobody does for a letter that only passes.
+    pub fn reply(&self) -> &Reply {
+        self.reply.get_or_init(|| reply::split(self.message.text()))
+    }
 }
 
 /// What became of a letter that a handler took: a few words for the record.
@@ -222,7 +233,7 @@ impl Context<'_> {
 
     /// The command that a letter is, if it is one.
     pub fn command(&self, incoming: &Incoming<'_>) -> Option<Command> {
-        Command::read(&incoming.message.subject, &incoming.reply.text, Audience::Member, self.now.date_naive())
+        Command::read(&incoming.message.subject, &incoming.reply().text, Audience::Member, self.now.date_naive())
     }
 
     /// The return path of the letter `id` of ours: it comes back only to say that this letter failed (VERP).

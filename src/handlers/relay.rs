@@ -1,9 +1,11 @@
 //! A partner's letter to the other: passed on without a trace of who wrote it but the name they chose, or sent back with words that say why not.
+use std::collections::{HashMap, HashSet};
+
 use anyhow::{Context as _, Result};
 use chrono::TimeDelta;
 use uuid::Uuid;
 
-use super::{Context, Incoming, Outcome, Sending};
+use super::{Context, Incoming, Outcome, Sending, Site};
 use crate::{
     domain::address::{EmailAddress, OwnAddress},
     mail::{
@@ -14,7 +16,7 @@ use crate::{
     store::{
         outbox::{self, NewLetter, Priority},
         people::{self, Person},
-        relays,
+        relays::{self, Circle, Member},
     },
     templates::letters::RelayRefused,
 };
@@ -24,79 +26,199 @@ const TOKEN_LENGTH: usize = 16;
 const SIGNED_ID_LENGTH: usize = 42;
 /// Letters of ours that one letter quotes at most; each costs a search through it.
 const SECRETS_AT_MOST: usize = 40;
+/// What to do when the partnership is over.
+const WHAT_NOW: &str = "Reply with “help” to see what you can do now.";
 
-/// Passes a letter on to `reader`, in their partnership.
-pub async fn forward(ctx: &mut Context<'_>, incoming: &Incoming<'_>, partnership: Uuid, reader: Uuid) -> Result<Outcome> {
-    let Some(writer) = people::person_of(ctx.conn, incoming.writer_id).await? else { return Ok("dropped: the writer is nobody's partner any more".into()) };
-    let Some(reader) = people::find(ctx.conn, reader).await? else { return Ok("dropped: the reader is gone".into()) };
-    if let Some(limit) = ctx.site.letters_per_day {
-        let mailbox = incoming.claimed.recipient.mailbox();
-        if relays::passed_on_since(ctx.conn, incoming.writer_id, &mailbox, ctx.now - TimeDelta::days(1)).await? >= limit {
-            return refuse(
-                ctx,
-                incoming,
-                &reader,
-                &format!("you have written more than {limit} letters to this partner within a day, and we stop there"),
-                "Please go on tomorrow.",
-                false,
-            )
-            .await;
-        }
+/// A letter on its way from one partner to another.
+pub struct Passing<'a> {
+    /// The letter.
+    pub incoming: Incoming<'a>,
+    /// Theirs.
+    pub partnership: Uuid,
+    /// To whom.
+    pub reader: Uuid,
+}
+
+/// Passes letters on, each of another writer; gives what became of each.
+pub async fn forward(ctx: &mut Context<'_>, letters: &[Passing<'_>]) -> Result<Vec<Outcome>> {
+    if letters.is_empty() {
+        return Ok(Vec::new());
     }
-    // It may have ended while the letter waited for proof, or for another attempt.
-    if !relays::runs(ctx.conn, partnership).await? {
-        return refuse(ctx, incoming, &reader, "the two of you are no longer partners here", "Reply with “help” to see what you can do now.", false).await;
+    let known = Known::load(ctx, letters).await?;
+    let fates: Vec<_> = letters.iter().enumerate().map(|(at, letter)| decide(ctx, letter, &known, at)).collect::<Result<_>>()?;
+    let queued = queue(ctx, letters, &fates).await?;
+    let mut outcomes = Vec::with_capacity(letters.len());
+    for (letter, fate) in letters.iter().zip(fates) {
+        ctx.cause = Some(letter.incoming.claimed.exchange_id);
+        outcomes.push(match fate {
+            Fate::Pass(ready) if queued.contains(&ready.id) => relays::RELAYED.into(),
+            Fate::Pass(ready) => refuse(ctx, &letter.incoming, &returned(ctx.site, ready.reader)).await?,
+            Fate::Refuse(no) => refuse(ctx, &letter.incoming, &no).await?,
+            Fate::Drop(why) => format!("dropped: {why}"),
+        });
     }
-    let Some(to) = reader.email.clone().filter(|_| reader.left_at.is_none()) else {
-        return refuse(ctx, incoming, &reader, "your partner is no longer in the programme", "Reply with “help” to see what you can do now.", false).await;
-    };
-    let mut parties = parties(ctx, incoming, partnership, &writer, &reader, to).await?;
-    parties.writer_addresses.extend(quoted_secrets(incoming.message, &ctx.site.domain));
-    let (threading, original) = threading(ctx, incoming, partnership).await?;
-    match anonymize::relay(&incoming.claimed.raw, &parties, &threading, &ctx.site.domain) {
-        Ok(raw) => {
-            if let Some(original) = original {
-                relays::remember(ctx.conn, partnership, &original, &threading.message_id).await?;
+    Ok(outcomes)
+}
+
+/// What the database knows about a batch of letters.
+struct Known {
+    circles: HashMap<Uuid, Circle>,
+    /// How the readers know the letters that these answer or follow.
+    names: HashMap<(Uuid, String), String>,
+    /// Letters that each writer sent to this partner within a day; empty where nobody counts.
+    today: Vec<i64>,
+}
+
+impl Known {
+    async fn load(ctx: &mut Context<'_>, letters: &[Passing<'_>]) -> Result<Self> {
+        let partnerships: Vec<_> = letters.iter().map(|letter| letter.partnership).collect();
+        let (mut within, mut ids) = (Vec::new(), Vec::new());
+        for letter in letters {
+            for id in letter.incoming.message.in_reply_to.iter().chain(&letter.incoming.message.references) {
+                within.push(letter.partnership);
+                ids.push(id.clone());
             }
-            let passed = Passed { reader: &reader, to: &parties.reader_address, from: &parties.writer_alias, message_id: &threading.message_id, raw: &raw };
-            pass_on(ctx, incoming, passed).await
         }
-        Err(refusal) => {
-            let (why, what_to_do) = words(&refusal);
-            refuse(ctx, incoming, &reader, &why, what_to_do, true).await
-        }
+        let today = match ctx.site.letters_per_day {
+            Some(_) => {
+                let writers: Vec<_> = letters.iter().map(|letter| letter.incoming.writer_id).collect();
+                let mailboxes: Vec<_> = letters.iter().map(|letter| letter.incoming.claimed.recipient.mailbox()).collect();
+                relays::passed_on_since(ctx.conn, &writers, &mailboxes, ctx.now - TimeDelta::days(1)).await?
+            }
+            None => Vec::new(),
+        };
+        Ok(Self { circles: relays::circles(ctx.conn, &partnerships).await?, names: relays::translate(ctx.conn, &within, &ids).await?, today })
     }
 }
 
-/// Who is who in this letter. A third partner is named only where the letter was addressed to them as well.
-async fn parties(
-    ctx: &mut Context<'_>,
-    incoming: &Incoming<'_>,
-    partnership: Uuid,
-    writer: &Person,
-    reader: &Person,
-    reader_address: EmailAddress,
-) -> Result<Parties> {
-    let all = relays::parties(ctx.conn, partnership).await?;
-    let alias = |person: Uuid| -> Result<EmailAddress> {
-        let party = all.iter().find(|party| party.person_id == person).context("a partner without an alias")?;
-        ctx.site.own(&OwnAddress::Alias(party.alias.clone()))
+/// What happens to a letter.
+enum Fate<'a> {
+    /// It is passed on, if its reader's mailbox lives.
+    Pass(Ready<'a>),
+    /// It is sent back, with words.
+    Refuse(No<'a>),
+    /// Nobody is there to read it, nor to be told.
+    Drop(&'static str),
+}
+
+/// A letter made ready for its reader.
+struct Ready<'a> {
+    id: Uuid,
+    reader: &'a Person,
+    to: EmailAddress,
+    from: String,
+    occasion: String,
+    reverse_path: String,
+    message_id: String,
+    raw: Vec<u8>,
+}
+
+/// Why a letter is not passed on, and what its writer can do.
+struct No<'a> {
+    reader: &'a Person,
+    why: String,
+    what_to_do: String,
+    tells: bool,
+}
+
+impl<'a> No<'a> {
+    fn new(reader: &'a Person, why: impl Into<String>, what_to_do: &str) -> Self {
+        Self { reader, why: why.into(), what_to_do: what_to_do.into(), tells: false }
+    }
+}
+
+/// Decides about the letter `at` that place of its batch.
+fn decide<'a>(ctx: &Context<'_>, letter: &Passing<'_>, known: &'a Known, at: usize) -> Result<Fate<'a>> {
+    let incoming = &letter.incoming;
+    let circle = known.circles.get(&letter.partnership).context("a letter to a partnership that is gone")?;
+    let Some(writer) = circle.members.iter().find(|member| member.addresses.contains(incoming.writer)) else {
+        return Ok(Fate::Drop("the writer is nobody's partner any more"));
     };
-    let (writer_alias, reader_alias) = (alias(writer.id)?, alias(reader.id)?);
-    let own = people::addresses(ctx.conn, reader.id).await?.into_iter().filter(|address| *address != reader_address);
-    let mut others: Vec<_> = own.map(|address| (address, reader_alias.clone())).collect();
+    let Some(reader) = circle.members.iter().find(|member| member.person.id == letter.reader) else { return Ok(Fate::Drop("the reader is gone")) };
+    if let (Some(limit), Some(count)) = (ctx.site.letters_per_day, known.today.get(at))
+        && *count >= limit
+    {
+        let why = format!("you have written more than {limit} letters to this partner within a day, and we stop there");
+        return Ok(Fate::Refuse(No::new(&reader.person, why, "Please go on tomorrow.")));
+    }
+    // It may have ended while the letter waited for proof, or for another attempt.
+    if !circle.runs {
+        return Ok(Fate::Refuse(No::new(&reader.person, "the two of you are no longer partners here", WHAT_NOW)));
+    }
+    let Some(to) = reader.person.email.clone().filter(|_| reader.person.left_at.is_none()) else {
+        return Ok(Fate::Refuse(No::new(&reader.person, "your partner is no longer in the programme", WHAT_NOW)));
+    };
+    let mut parties = parties(ctx.site, incoming, circle, writer, reader, to)?;
+    parties.writer_addresses.extend(quoted_secrets(incoming.message, &ctx.site.domain));
+    let threading = threading(ctx.site, letter, &known.names);
+    Ok(match anonymize::relay(&incoming.claimed.raw, &parties, &threading, &ctx.site.domain) {
+        Ok(raw) => {
+            let id = Uuid::now_v7();
+            Fate::Pass(Ready {
+                id,
+                reader: &reader.person,
+                to: parties.reader_address,
+                from: parties.writer_alias.local().to_owned(),
+                occasion: format!("relay:{}:{}", incoming.claimed.id, reader.person.id),
+                reverse_path: ctx.reverse_path(id),
+                message_id: threading.message_id,
+                raw,
+            })
+        }
+        Err(refusal) => {
+            let (why, what_to_do) = words(&refusal);
+            Fate::Refuse(No { tells: true, ..No::new(&reader.person, why, what_to_do) })
+        }
+    })
+}
+
+/// Queues all that pass, and remembers under which identifiers; gives those that were queued.
+async fn queue(ctx: &mut Context<'_>, letters: &[Passing<'_>], fates: &[Fate<'_>]) -> Result<HashSet<Uuid>> {
+    let (mut out, mut partnerships, mut original, mut relayed) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for (letter, fate) in letters.iter().zip(fates) {
+        let Fate::Pass(ready) = fate else { continue };
+        if let Some(id) = &letter.incoming.message.message_id {
+            partnerships.push(letter.partnership);
+            original.push(id.clone());
+            relayed.push(ready.message_id.clone());
+        }
+        out.push(NewLetter {
+            id: ready.id,
+            address_id: ready.reader.address_id,
+            to: &ready.to,
+            mailbox: &ready.from,
+            kind: "relay",
+            priority: Priority::Relay,
+            occasion: Some(&ready.occasion),
+            reverse_path: &ready.reverse_path,
+            message_id: &ready.message_id,
+            raw: &ready.raw,
+            cause: Some(letter.incoming.claimed.exchange_id),
+            sending: None,
+            not_before: ctx.now,
+        });
+    }
+    relays::remember(ctx.conn, &partnerships, &original, &relayed).await?;
+    outbox::enqueue_all(ctx.conn, &out, ctx.now).await
+}
+
+/// Who is who in this letter. A third partner is named only where the letter was addressed to them as well.
+fn parties(site: &Site, incoming: &Incoming<'_>, circle: &Circle, writer: &Member, reader: &Member, reader_address: EmailAddress) -> Result<Parties> {
+    let alias = |member: &Member| site.own(&OwnAddress::Alias(member.alias.clone()));
+    let (writer_alias, reader_alias) = (alias(writer)?, alias(reader)?);
+    let own = reader.addresses.iter().filter(|address| **address != reader_address);
+    let mut others: Vec<_> = own.map(|address| (address.clone(), reader_alias.clone())).collect();
     let mut third = None;
-    if let Some(party) = all.iter().find(|party| party.person_id != writer.id && party.person_id != reader.id) {
-        let alias = ctx.site.own(&OwnAddress::Alias(party.alias.clone()))?;
-        others.extend(people::addresses(ctx.conn, party.person_id).await?.into_iter().map(|address| (address, alias.clone())));
+    if let Some(member) = circle.members.iter().find(|member| ![writer.person.id, reader.person.id].contains(&member.person.id)) {
+        let alias = alias(member)?;
+        others.extend(member.addresses.iter().map(|address| (address.clone(), alias.clone())));
         if incoming.message.to.iter().chain(&incoming.message.cc).any(|address| *address == alias) {
-            let name = people::find(ctx.conn, party.person_id).await?.map(|person| person.called().to_owned()).unwrap_or_default();
-            third = Some((name, alias));
+            third = Some((member.person.called().to_owned(), alias));
         }
     }
     Ok(Parties {
-        writer_name: writer.called().to_owned(),
-        writer_addresses: people::addresses(ctx.conn, writer.id).await?,
+        writer_name: writer.person.called().to_owned(),
+        writer_addresses: writer.addresses.clone(),
         writer_alias,
         reader_address,
         reader_alias,
@@ -123,68 +245,38 @@ fn quoted_secrets(message: &Message, domain: &str) -> Vec<EmailAddress> {
     found
 }
 
-/// The letter's new identity, and the letters it follows as the reader knows them. The second is its own identifier, as the writer knows it.
-async fn threading(ctx: &mut Context<'_>, incoming: &Incoming<'_>, partnership: Uuid) -> Result<(Threading, Option<String>)> {
-    let mentioned = anonymize::mentioned_ids(&incoming.claimed.raw);
-    let ids: Vec<String> = mentioned.in_reply_to.iter().chain(&mentioned.references).cloned().collect();
-    let known = relays::translate(ctx.conn, partnership, &ids).await?;
-    let threading = Threading {
-        message_id: format!("{}@{}", ctx.site.secret.word("relay", incoming.claimed.id.as_bytes()), ctx.site.domain),
-        in_reply_to: mentioned.in_reply_to.iter().find_map(|id| known.get(id).cloned()),
-        references: mentioned.references.iter().filter_map(|id| known.get(id).cloned()).collect(),
-        received: incoming.claimed.received_at.timestamp(),
-    };
-    Ok((threading, mentioned.message_id))
-}
-
-/// A letter made ready for its reader.
-struct Passed<'a> {
-    reader: &'a Person,
-    to: &'a EmailAddress,
-    from: &'a EmailAddress,
-    message_id: &'a str,
-    raw: &'a [u8],
-}
-
-async fn pass_on(ctx: &mut Context<'_>, incoming: &Incoming<'_>, passed: Passed<'_>) -> Result<Outcome> {
-    let id = Uuid::now_v7();
-    let letter = NewLetter {
-        id,
-        address_id: passed.reader.address_id,
-        to: passed.to,
-        mailbox: passed.from.local(),
-        kind: "relay",
-        priority: Priority::Relay,
-        occasion: Some(&format!("relay:{}:{}", incoming.claimed.id, passed.reader.id)),
-        reverse_path: &ctx.reverse_path(id),
-        message_id: passed.message_id,
-        raw: passed.raw,
-        cause: ctx.cause,
-        sending: None,
-        not_before: ctx.now,
-    };
-    if outbox::enqueue(ctx.conn, &letter, ctx.now).await? {
-        return Ok(relays::RELAYED.into());
+/// The letter's new identity, and the letters it follows as the reader knows them.
+fn threading(site: &Site, letter: &Passing<'_>, names: &HashMap<(Uuid, String), String>) -> Threading {
+    let (claimed, message) = (letter.incoming.claimed, letter.incoming.message);
+    let known = |id: &String| names.get(&(letter.partnership, id.clone())).cloned();
+    Threading {
+        message_id: format!("{}@{}", site.secret.word("relay", claimed.id.as_bytes()), site.domain),
+        in_reply_to: message.in_reply_to.iter().find_map(known),
+        references: message.references.iter().filter_map(known).collect(),
+        received: claimed.received_at.timestamp(),
     }
-    let why = "letters to your partner's mailbox have come back as undeliverable";
+}
+
+/// The reader's mailbox sends letters back.
+fn returned<'a>(site: &Site, reader: &'a Person) -> No<'a> {
     let what_to_do = format!(
         "As soon as your partner writes from that mailbox again, letters pass as before. Until then keep your letter, or write a line to postmaster@{}: a person reads it and looks into it.",
-        ctx.site.domain
+        site.domain
     );
-    refuse(ctx, incoming, passed.reader, why, &what_to_do, false).await
+    No::new(reader, "letters to your partner's mailbox have come back as undeliverable", &what_to_do)
 }
 
-async fn refuse(ctx: &mut Context<'_>, incoming: &Incoming<'_>, reader: &Person, why: &str, what_to_do: &str, tells: bool) -> Result<Outcome> {
+async fn refuse(ctx: &mut Context<'_>, incoming: &Incoming<'_>, no: &No<'_>) -> Result<Outcome> {
     let Some(writer) = people::person_of(ctx.conn, incoming.writer_id).await? else { return Ok("dropped: nobody to tell".into()) };
     let letter = RelayRefused {
-        partner: markdown::escape(reader.called()),
+        partner: markdown::escape(no.reader.called()),
         subject: markdown::escape(&incoming.message.subject),
-        why: markdown::escape(why),
-        what_to_do: what_to_do.to_owned(),
-        tells,
+        why: markdown::escape(&no.why),
+        what_to_do: no.what_to_do.clone(),
+        tells: no.tells,
     };
     ctx.write(&writer, &letter, Sending::answering(incoming)).await?;
-    Ok(format!("not passed on: {why}"))
+    Ok(format!("not passed on: {}", no.why))
 }
 
 /// Why, as the end of "we could not pass it on, because …", and what the writer can do.

@@ -37,9 +37,9 @@ pub async fn replied(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<O
     let Some(person) = people::person_of(ctx.conn, incoming.writer_id).await? else { return Ok(None) };
     let Some(application) = applications::find_live(ctx.conn, person.id).await? else { return Ok(None) };
     // The one word may stand in the subject.
-    let says_yes = Command::read_yes_no(&incoming.reply.text) == Some(true) || ctx.command(incoming) == Some(Command::Confirm);
+    let says_yes = Command::read_yes_no(&incoming.reply().text) == Some(true) || ctx.command(incoming) == Some(Command::Confirm);
     // Below a "yes" stands our own letter, quoted: only what is written beside the "yes" changes anything.
-    let own = answers::read_form_knowing(&incoming.reply.text, &ctx.site.programme, &application.answers);
+    let own = answers::read_form_knowing(&incoming.reply().text, &ctx.site.programme, &application.answers);
     let reading = if says_yes { own } else { read(ctx, incoming, &application.answers) };
     match (says_yes, says_nothing(&reading)) {
         // Whoever can write in the name of a domain could say yes for anybody there: the letter that asks goes to the mailbox itself.

@@ -58,7 +58,7 @@ pub async fn wants(ctx: &mut Context<'_>, incoming: &Incoming<'_>, topics: bool)
 
 /// An answer to "do you want the topics?".
 pub async fn answered(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<Outcome> {
-    match Command::read_yes_no(&incoming.reply.text) {
+    match Command::read_yes_no(&incoming.reply().text) {
         Some(true) => {
             let person = people::ensure(ctx.conn, incoming.writer_id, ctx.now).await?;
             let new = subscriptions::subscribe(ctx.conn, person.id, ctx.now).await?;

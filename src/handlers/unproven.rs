@@ -7,7 +7,7 @@ use super::{Context, Incoming, Outcome, Sending};
 use crate::{
     domain::{address::EmailAddress, command::Command},
     mail::{markdown, message::Message},
-    store::{inbox, outbox, people, recipients::Recipient, tokens::Purpose},
+    store::{held, outbox, people, recipients::Recipient, tokens::Purpose},
     templates::{
         Letter,
         letters::{NothingHeld, WasItYou},
@@ -24,7 +24,7 @@ const SUBJECT_CHARACTERS: usize = 80;
 /// Keeps a letter until its writer's mailbox has said whether it is theirs. The mailbox is asked at most once a day, and strangers' mailboxes, over the
 /// whole service, only so often in an hour: nobody can use us to flood somebody.
 pub async fn ask(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<Outcome> {
-    inbox::hold(ctx.conn, incoming.claimed.id, ctx.now + TimeDelta::days(HELD_DAYS), ctx.now).await?;
+    held::hold(ctx.conn, incoming.claimed, ctx.now + TimeDelta::days(HELD_DAYS), ctx.now).await?;
     let person = people::person_of(ctx.conn, incoming.writer_id).await?;
     if person.is_none() && outbox::count_since(ctx.conn, WasItYou::NAME, ctx.now - TimeDelta::hours(1)).await? >= ctx.site.asks_per_hour {
         return Ok("held; not asked, since too many were asked within the hour".into());
@@ -58,13 +58,13 @@ pub async fn answered(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mailbox: U
         Recipient::Reply { subject, .. } => *subject,
         Recipient::Service(_) | Recipient::Alias { .. } | Recipient::Bounce { .. } => None,
     };
-    let Some(own) = Command::read_yes_no(&incoming.reply.text) else {
+    let Some(own) = Command::read_yes_no(&incoming.reply().text) else {
         let letter = WasItYou { subject: String::new(), days: HELD_DAYS, again: true };
         ctx.write_to(mailbox, incoming.writer, "", "en", &letter, Sending::answering(incoming).asking(Purpose::Vouch, asked)).await?;
         return Ok("an answer that says neither yes nor no; asked again".into());
     };
     let known = match asked {
-        Some(letter) => inbox::vouch(ctx.conn, letter, mailbox, own, ctx.now).await?,
+        Some(letter) => held::vouch(ctx.conn, letter, mailbox, own, ctx.now).await?,
         None => false,
     };
     if !(own && known) {
@@ -81,7 +81,7 @@ pub async fn answered(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mailbox: U
 
 /// Asks about the oldest letter that still waits for this mailbox's word, if there is one.
 async fn ask_about_the_next(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mailbox: Uuid) -> Result<()> {
-    let Some((letter, raw)) = inbox::next_held(ctx.conn, mailbox).await? else { return Ok(()) };
+    let Some((letter, raw)) = held::next(ctx.conn, mailbox).await? else { return Ok(()) };
     let held = Message::parse(&raw);
     let person = people::person_of(ctx.conn, mailbox).await?;
     let subject = if person.is_some() { markdown::escape(&harmless(&held.subject)) } else { String::new() };

@@ -1,6 +1,7 @@
 //! The format: bytes in, values out, and back; no I/O.
 pub mod anonymize;
 pub mod answers;
+pub mod authentication_results;
 pub mod bounce;
 mod charset;
 pub mod classify;
@@ -17,3 +18,4 @@ pub mod properties;
 pub mod reply;
 #[cfg(test)]
 mod robustness;
+pub mod structure;

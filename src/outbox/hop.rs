@@ -12,7 +12,7 @@ use tokio::io::AsyncWriteExt;
 
 use super::connection::{Connection, Dialer};
 use super::sign::Signed;
-use crate::{config::Delivery, domain::address::EmailAddress, mail::bounce};
+use crate::{config::Delivery, domain::address::EmailAddress, mail::bounce, store::ownership::Term};
 
 /// Letters on one connection: some servers want a limit.
 const LETTERS: u32 = 100;
@@ -32,6 +32,8 @@ pub enum Failure {
     Later(String),
     /// It will not be (5xx).
     Never(String),
+    /// We lost the right to send it before its last octet was on its way.
+    NotOurs,
 }
 
 /// A letter as it travels.
@@ -43,6 +45,8 @@ pub struct Parcel<'a> {
     pub to: &'a EmailAddress,
     /// Its lines end in CRLF, the last one too; no CR or LF besides.
     pub letter: &'a Signed<'a>,
+    /// While this is held, nobody else sends it: asked before each step, and for the last time before its last octets.
+    pub term: &'a Term,
 }
 
 /// The smarthost.
@@ -143,6 +147,8 @@ impl NextHop {
                 let usable = reply.code != 421 && matches!(connection.client.cmd("RSET\r\n").await, Ok(reset) if reset.is_positive_completion());
                 (Err(if reply.code / 100 == 5 { Failure::Never(words(&reply)) } else { Failure::Later(words(&reply)) }), usable)
             }
+            // Without its end the hop drops what it has of the letter (RFC 5321 4.1.1.4); the connection is of no use any more.
+            Said::NotOurs => (Err(Failure::NotOurs), false),
             Said::Nothing { error: Error::Timeout, .. } => (Err(Failure::Later(said(&Error::Timeout))), false),
             Said::Nothing { in_body: false, .. } if connection.letters > 1 => return None,
             Said::Nothing { error, .. } => (Err(Failure::Later(said(&error))), false),
@@ -162,6 +168,8 @@ enum Said {
     No(Response<String>),
     /// It said nothing, or nothing that can be read; `in_body`: nobody knows whether it took the letter (RFC 1047).
     Nothing { error: Error, in_body: bool },
+    /// We did not end the letter, since it may be another process's by now.
+    NotOurs,
 }
 
 /// MAIL, RCPT, DATA, and the letter.
@@ -171,6 +179,9 @@ async fn dialogue(connection: &mut Connection, parcel: Parcel<'_>) -> Said {
         Err(no) => return Said::No(no),
     };
     let nothing = |error| Said::Nothing { error, in_body: false };
+    if !parcel.term.is_held() {
+        return Said::NotOurs;
+    }
     let may_send = match connection.offers(EXT_PIPELINING) {
         true => pipelined(connection, &commands).await,
         false => one_by_one(connection, &commands).await,
@@ -180,9 +191,10 @@ async fn dialogue(connection: &mut Connection, parcel: Parcel<'_>) -> Said {
         Ok(Some(no)) => return Said::No(no),
         Err(error) => return nothing(error),
     }
-    match body(connection, parcel.letter).await {
-        Ok(reply) if reply.is_positive_completion() => Said::Taken(reply),
-        Ok(reply) => Said::No(reply),
+    match body(connection, parcel).await {
+        Ok(None) => Said::NotOurs,
+        Ok(Some(reply)) if reply.is_positive_completion() => Said::Taken(reply),
+        Ok(Some(reply)) => Said::No(reply),
         Err(error) => Said::Nothing { error, in_body: true },
     }
 }
@@ -246,16 +258,22 @@ async fn one_by_one(connection: &mut Connection, commands: &[String; 3]) -> Resu
     Ok((reply.code != 354).then_some(reply))
 }
 
-/// The letter, dots doubled at the beginning of lines (RFC 5321 4.5.2), in one write unless it is large.
-async fn body(connection: &mut Connection, letter: &Signed<'_>) -> Result<Response<String>, Error> {
+/// The letter, dots doubled at the beginning of lines (RFC 5321 4.5.2), in one write unless it is large; `None`: it is not ours any more, and not ended.
+async fn body(connection: &mut Connection, parcel: Parcel<'_>) -> Result<Option<Response<String>>, Error> {
     let client = &mut connection.client;
     let patience = client.timeout * BODY_PATIENCE;
     tokio::time::timeout(patience, async {
-        for piece in stuffed(letter) {
-            client.stream.write_all(&piece).await?;
+        for piece in stuffed(parcel.letter) {
+            if !parcel.term.is_held() {
+                return Ok(None);
+            }
+            let write = async {
+                client.stream.write_all(&piece).await?;
+                client.stream.flush().await
+            };
+            tokio::select! { written = write => written?, () = parcel.term.lost() => return Ok(None) }
         }
-        client.stream.flush().await?;
-        client.read().await
+        client.read().await.map(Some)
     })
     .await
     .map_err(|_| Error::Timeout)?

@@ -13,16 +13,17 @@ use tokio::{
     task::{self, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use crate::{
     config::{Config, DeliveryMode},
     domain::address::EmailAddress,
     handlers::{Context, Site, bounces},
     store::{
-        Connection, Store, keys,
-        outbox::{self, Allowance, Claimed},
-        ownership::Owner,
+        Connection, Store, Tx,
+        health::in_time,
+        keys,
+        outbox::{self, Allowance, Claimed, Mine},
+        ownership::{Owner, Term},
     },
 };
 
@@ -38,6 +39,8 @@ use sign::Signer;
 
 /// Letters on their way are held in memory: no further one is claimed behind so many octets of them.
 const OCTETS: usize = 32 << 20;
+/// Letters are claimed no more often than this while many are on their way: the next may go along with those that come meanwhile.
+const CLAIM_EVERY: Duration = Duration::from_millis(5);
 /// How long the exit sleeps when nothing wakes it.
 const POLL: Duration = Duration::from_secs(5);
 /// Once in this time a claim looks past the letters to domains at their limit, so that a long row of them delays nobody else by more.
@@ -69,6 +72,8 @@ enum Fate {
     Never(String),
     /// There is nobody any more to send it to.
     Nobody,
+    /// It was not sent, because it may be another process's by now.
+    Back,
 }
 
 /// The exit of one process.
@@ -87,9 +92,27 @@ pub struct Exit {
 #[derive(Default)]
 struct Flight {
     flying: JoinSet<Fate>,
-    letters: HashMap<task::Id, Arc<Claimed>>,
+    letters: HashMap<task::Id, Travelling>,
     /// Their reply is known and not yet committed: kept until it is, for only we know it.
-    landed: Vec<(Arc<Claimed>, Fate)>,
+    landed: Vec<(Travelling, Fate)>,
+    /// When letters were claimed last, and how many landed since.
+    claimed_at: Option<Instant>,
+    landed_since: usize,
+    /// A claim was put off for a moment.
+    waits_to_claim: bool,
+}
+
+/// A letter that is ours as long as the term lasts under which it was claimed. Holding the term keeps the letter's row from being freed.
+#[derive(Clone)]
+struct Travelling {
+    letter: Arc<Claimed>,
+    term: Arc<Term>,
+}
+
+impl Travelling {
+    fn mine(&self) -> Mine {
+        Mine { id: self.letter.id, owner: self.term.id() }
+    }
 }
 
 impl Exit {
@@ -119,7 +142,7 @@ impl Exit {
     /// Claims one batch and works it off; gives how many letters that were. For tests and the demo, which step until nothing is due.
     pub async fn step(&self, now: DateTime<Utc>) -> Result<usize> {
         let mut flight = Flight::default();
-        let count = self.launch(&mut flight, true, now).await?;
+        let count = self.launch(&mut flight, self.owner.held().await, true, now).await?;
         while flight.is_under_way() {
             flight.land().await;
             self.mark(&mut flight, now).await?;
@@ -147,11 +170,21 @@ impl Exit {
     async fn turn(&self, flight: &mut Flight, far: bool, wake: &Notify, stop: &CancellationToken) -> Result<()> {
         // What is known is marked before anything new is begun: no more than one letter of each connection is ever unmarked.
         self.mark(flight, Utc::now()).await?;
-        let launched = if self.owner.is_held() { self.launch(flight, far, Utc::now()).await? } else { 0 };
-        let pause = if flight.is_under_way() || launched > 0 { FAR_EVERY } else { POLL };
+        let term = self.owner.term();
+        let may_claim = term.is_some();
+        let launched = match term {
+            Some(term) => self.launch(flight, term, far, Utc::now()).await?,
+            None => 0,
+        };
+        let pause = match flight.is_under_way() || launched > 0 {
+            true if flight.waits_to_claim => CLAIM_EVERY,
+            true => FAR_EVERY,
+            false => POLL,
+        };
         tokio::select! {
             () = flight.land(), if flight.is_under_way() => {}
             () = wake.notified() => {}
+            _ = self.owner.held(), if !may_claim => {}
             () = stop.cancelled() => {}
             () = tokio::time::sleep(pause) => match &*self.way {
                 Way::Send(hop) => hop.close_idle(false).await,
@@ -180,30 +213,28 @@ impl Exit {
     }
 
     /// Claims as many letters as there is room for, and sets them on their way; gives how many.
-    async fn launch(&self, flight: &mut Flight, far: bool, now: DateTime<Utc>) -> Result<usize> {
+    async fn launch(&self, flight: &mut Flight, term: Arc<Term>, far: bool, now: DateTime<Utc>) -> Result<usize> {
         let flying = flight.flying.len();
-        // Claiming for one free place costs as much as for twenty: wait until some are free, unless nothing flies.
-        if flying > 0 && self.concurrency.saturating_sub(flying) < self.concurrency.div_ceil(4) {
+        flight.waits_to_claim = !flight.may_claim(flying);
+        if flight.waits_to_claim {
             return Ok(0);
         }
         let room = match &*self.way {
             Way::Send(hop) => hop.room(self.concurrency, flying, now),
             Way::Capture(_) => self.concurrency.saturating_sub(flying),
         };
-        let octets = OCTETS.saturating_sub(flight.letters.values().map(|letter| letter.raw.len()).sum());
+        let octets = OCTETS.saturating_sub(flight.letters.values().map(|travelling| travelling.letter.raw.len()).sum());
         if room == 0 || octets == 0 {
             return Ok(0);
         }
-        let mut tx = self.store.begin().await?;
-        if self.review {
-            outbox::hold_unreviewed(&mut tx, now).await?;
-        }
+        let tx = outbox::begin_claim(&self.store).await?;
         let allowance = Allowance { letters: room, per_domain: self.per_domain, octets, far };
-        let claimed = outbox::claim(&mut tx, self.owner.id(), allowance, now).await?;
-        tx.commit().await.context("cannot claim letters")?;
+        // What is claimed and not known here would wait for ever.
+        let claimed = in_time(self.claim(tx, term.id(), allowance, now)).await.inspect_err(|_| term.end())?;
+        (flight.claimed_at, flight.landed_since) = (Some(Instant::now()), 0);
         let count = claimed.len();
         for letter in claimed {
-            let letter = Arc::new(letter);
+            let letter = Travelling { letter: Arc::new(letter), term: term.clone() };
             let (way, signer, travelling) = (self.way.clone(), self.signer.clone(), letter.clone());
             let task = flight.flying.spawn(async move { deliver(&way, &signer, &travelling).await });
             flight.letters.insert(task.id(), letter);
@@ -211,46 +242,71 @@ impl Exit {
         Ok(count)
     }
 
-    /// Marks all letters whose reply is known, in one commit; they stay known until that is done.
+    async fn claim(&self, mut tx: Tx, owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
+        if self.review {
+            outbox::hold_unreviewed(&mut tx, now).await?;
+        }
+        let claimed = outbox::claim(&mut tx, owner, allowance, now).await?;
+        tx.commit().await.context("cannot claim letters")?;
+        Ok(claimed)
+    }
+
+    /// Marks all letters whose reply is known, in one commit; they stay known until that is done. Marking again what was marked already changes nothing.
     async fn mark(&self, flight: &mut Flight, now: DateTime<Utc>) -> Result<()> {
         if flight.landed.is_empty() {
             return Ok(());
         }
-        let (mut ids, mut replies) = (Vec::new(), Vec::new());
+        in_time(self.mark_landed(&flight.landed, now)).await?;
+        flight.landed.clear();
+        Ok(())
+    }
+
+    async fn mark_landed(&self, landed: &[(Travelling, Fate)], now: DateTime<Utc>) -> Result<()> {
+        let (mut sent, mut replies) = (Vec::new(), Vec::new());
         let mut tx = self.store.begin().await?;
-        for (letter, fate) in &flight.landed {
+        for (travelling, fate) in landed {
+            let (letter, mine) = (&travelling.letter, travelling.mine());
             match fate {
                 Fate::Sent(reply) => {
-                    ids.push(letter.id);
+                    sent.push(mine);
                     replies.push(reply.clone());
                 }
                 Fate::Later(reply) => {
                     let next = now + back_off(letter.attempts);
                     if next < letter.expires_at {
-                        outbox::reschedule(&mut tx, letter.id, reply, next).await?;
+                        outbox::reschedule(&mut tx, mine, reply, next).await?;
                     } else {
-                        self.give_up(&mut tx, letter.id, &format!("{}: {reply}", bounces::EXPIRED), now).await?;
+                        self.give_up(&mut tx, mine, &format!("{}: {reply}", bounces::EXPIRED), now).await?;
                     }
                 }
-                Fate::Never(reply) => self.give_up(&mut tx, letter.id, reply, now).await?,
-                Fate::Nobody => outbox::drop_claimed(&mut tx, letter.id, now).await?,
+                Fate::Never(reply) => self.give_up(&mut tx, mine, reply, now).await?,
+                Fate::Nobody => outbox::drop_claimed(&mut tx, mine, now).await?,
+                Fate::Back => outbox::give_back(&mut tx, mine).await?,
             }
         }
-        if !ids.is_empty() {
-            outbox::mark_sent(&mut tx, &ids, &replies, now).await?;
+        if !sent.is_empty() {
+            let marked = outbox::mark_sent(&mut tx, &sent, &replies, now).await?;
+            if marked < sent.len() {
+                tracing::warn!(letters = sent.len() - marked, "sent, and not ours to mark any more: marked before, or sent by another process as well");
+            }
         }
-        tx.commit().await.context("cannot mark letters as sent")?;
-        flight.landed.clear();
-        Ok(())
+        tx.commit().await.context("cannot mark letters as sent")
     }
 
-    async fn give_up(&self, conn: &mut Connection, id: Uuid, reply: &str, now: DateTime<Utc>) -> Result<()> {
-        outbox::give_up(conn, id, reply, now).await?;
-        bounces::given_up(&mut Context { conn, now, site: &self.site, cause: None }, id, reply).await
+    async fn give_up(&self, conn: &mut Connection, letter: Mine, reply: &str, now: DateTime<Utc>) -> Result<()> {
+        match outbox::give_up(conn, letter, reply, now).await? {
+            true => bounces::given_up(&mut Context { conn, now, site: &self.site, cause: None }, letter.id, reply).await,
+            false => Ok(()),
+        }
     }
 }
 
 impl Flight {
+    /// Claiming for one place costs as much as for twenty: unless nothing flies, a quarter of what flies has to land first, or a moment to pass.
+    fn may_claim(&self, flying: usize) -> bool {
+        flying == 0 || self.landed_since * 4 >= flying || self.claimed_at.is_none_or(|at| at.elapsed() >= CLAIM_EVERY)
+    }
+
     fn is_under_way(&self) -> bool {
         !self.flying.is_empty() || !self.landed.is_empty()
     }
@@ -265,13 +321,14 @@ impl Flight {
             };
             if let Some(letter) = self.letters.remove(&id) {
                 self.landed.push((letter, fate));
+                self.landed_since += 1;
             }
             next = self.flying.try_join_next_with_id();
         }
     }
 }
 
-async fn deliver(way: &Way, signer: &Signer, letter: &Claimed) -> Fate {
+async fn deliver(way: &Way, signer: &Signer, Travelling { letter, term }: &Travelling) -> Fate {
     let Some(to) = &letter.to else { return Fate::Nobody };
     if letter.raw.is_empty() {
         return Fate::Never("its words are no longer kept".into());
@@ -289,11 +346,13 @@ async fn deliver(way: &Way, signer: &Signer, letter: &Claimed) -> Fate {
         },
     };
     match way {
-        Way::Send(hop) => match hop.deliver(Parcel { from: from.as_ref(), to, letter: &signed }).await {
+        Way::Send(hop) => match hop.deliver(Parcel { from: from.as_ref(), to, letter: &signed, term }).await {
             Ok(reply) => Fate::Sent(reply),
             Err(Failure::Later(reply)) => Fate::Later(reply),
             Err(Failure::Never(reply)) => Fate::Never(reply),
+            Err(Failure::NotOurs) => Fate::Back,
         },
+        Way::Capture(_) if !term.is_held() => Fate::Back,
         Way::Capture(dir) => match capture::keep(dir.clone(), from, to.clone(), letter.id, &signed).await {
             Ok(()) => Fate::Sent("captured".into()),
             Err(error) => Fate::Later(format!("it could not be captured: {error:#}")),

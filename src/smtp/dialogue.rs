@@ -9,10 +9,15 @@ use samotop::{
     },
 };
 
-use super::{Step, Visit, body, guard, replies};
+use super::{Step, Visit, body, front, guard, replies};
+use crate::telemetry::{self, Figure};
 
 /// As it is announced, and said.
 const STARTTLS: &str = "STARTTLS";
+
+/// Of a mail server that receives for us.
+const XCLIENT: &str = "XCLIENT";
+const XFORWARD: &str = "XFORWARD";
 
 /// Carries out commands for a visit.
 #[derive(Debug, Clone)]
@@ -42,6 +47,7 @@ impl Commands {
             SmtpCommand::Data => self.data(state).await,
             SmtpCommand::Rset => {
                 replies::say(&mut state.session, replies::RESET);
+                self.0.forget_forwarded();
                 Esmtp.apply(SmtpRset, state).await;
             }
             SmtpCommand::Noop(_) => {
@@ -54,6 +60,7 @@ impl Commands {
             }
             SmtpCommand::Vrfy(_) => replies::say(&mut state.session, replies::NO_VERIFY),
             SmtpCommand::Expn(_) => replies::say(&mut state.session, replies::NO_EXPAND),
+            SmtpCommand::Other(verb, words) if verb == XCLIENT || verb == XFORWARD => self.0.be_told(&verb, &words, state),
             SmtpCommand::Other(verb, _) if verb == STARTTLS => self.starttls(state),
             SmtpCommand::Help(_) => replies::say(&mut state.session, &replies::help(domain)),
             SmtpCommand::Turn | SmtpCommand::Other(_, _) => replies::say(&mut state.session, replies::NOT_IMPLEMENTED),
@@ -84,6 +91,11 @@ impl Commands {
     /// samotop would repeat the client's name, which may be long or not ASCII, and list the extensions in any order.
     async fn hello(&self, hello: SmtpHelo, state: &mut SmtpContext) {
         let domain = &self.0.door.domain;
+        if self.0.is_name_of_ours(&hello.host.to_string()) {
+            telemetry::count(Figure::Reasons, "hello-of-ours");
+            return replies::say(&mut state.session, replies::HELLO_OF_OURS);
+        }
+        self.0.forget_forwarded();
         let mut lines = vec![format!("{domain} is glad of your letters")];
         let extended = hello.verb == "EHLO";
         self.0.extended.store(extended, Ordering::Relaxed);
@@ -165,6 +177,10 @@ impl SessionService for Visit {
         }
         if self.door.tls.is_some() {
             extensions.enable_string(STARTTLS, STARTTLS);
+        }
+        if self.front {
+            extensions.enable_string(XCLIENT, &format!("{XCLIENT} {}", front::ATTRIBUTES));
+            extensions.enable_string(XFORWARD, &format!("{XFORWARD} {}", front::FORWARDED));
         }
         extensions.enable_string("SIZE", &format!("SIZE {}", self.door.limits.max_message_bytes));
         replies::say(&mut state.session, &replies::greeting(&self.door.domain));

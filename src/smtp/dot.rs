@@ -1,4 +1,6 @@
 //! The dot: who wrote the letter, who admits it, and its rows committed before 250.
+use std::net::IpAddr;
+
 use anyhow::{Context, Result};
 use samotop::smtp::SmtpSession;
 use tracing::{info, warn};
@@ -13,14 +15,16 @@ use crate::{
         refusal::Refusal,
     },
     mail::{
+        authentication_results,
         envelope::{AuthResult, Envelope, Policy, Verdict},
         message::Message,
+        structure::{self, Excess, Limits},
     },
     store::{
-        Connection,
-        inbox::{self, Arrival},
-        recipients::{self, Recipient},
+        inbox::{self, Arrival, Known},
+        recipients::Recipient,
     },
+    telemetry::{self, Figure},
 };
 
 /// What came of a letter.
@@ -36,36 +40,62 @@ impl Visit {
         if deliveries.is_empty() {
             return replies::NO_RECIPIENT.to_owned();
         }
-        let head = head(&letter.bytes);
+        if let Some(words) = self.too_laborious(&letter.bytes) {
+            return words;
+        }
+        let caller = self.caller();
+        self.forget_forwarded();
         let envelope = Envelope {
-            peer: self.peer.ip().to_canonical(),
-            helo: session.peer_name.clone().unwrap_or_default(),
+            peer: caller.ip.unwrap_or(self.peer.ip().to_canonical()),
+            helo: caller.helo.or_else(|| session.peer_name.clone()).unwrap_or_default(),
             reverse_path: session.transaction.mail.as_ref().and_then(|mail| grammar::mailbox(mail.sender())),
         };
-        let head = Message::parse(head);
-        let (from, verdict) = self.judge(&letter.bytes, head.from, &envelope, &deliveries).await;
-        let keeping = self.keep(&letter.bytes, &envelope, from.as_ref(), head.message_id.as_deref(), &verdict, deliveries);
-        let kept = tokio::time::timeout(DATABASE_PATIENCE, keeping).await.context("the database did not answer in time").flatten();
+        let head = Message::parse(head(&letter.bytes));
+        let (from, verdict) = self.judge(&letter.bytes, head.from, &envelope, caller.ip, &deliveries).await;
+        if let Some(writer) = from.as_ref().filter(|_| envelope.reverse_path.is_some())
+            && !self.door.letters.take(writer, verdict.is_aligned())
+        {
+            telemetry::count(Figure::Reasons, "domain-rate");
+            return replies::TOO_MANY_OF_DOMAIN.to_owned();
+        }
+        let arrival = Arrival {
+            raw: &letter.bytes,
+            envelope: &envelope,
+            from: from.as_ref(),
+            message_id: head.message_id.as_deref(),
+            verdict: &verdict,
+            recipients: &deliveries,
+            domain: &self.door.domain,
+        };
+        let kept = tokio::time::timeout(DATABASE_PATIENCE, self.keep(&arrival)).await.context("the database did not answer in time").flatten();
         match kept {
             Ok(Outcome::Kept(id)) => {
                 info!(letter = %id, size = letter.bytes.len(), tls = self.tls_version(), "kept");
+                self.door.clients.note_good(self.peer.ip());
                 self.door.arrived.notify_one();
                 replies::kept(id)
             }
             Ok(Outcome::Refused(refusal)) => {
-                info!(refusal = refusal.name(), "refused");
+                telemetry::count(Figure::Reasons, refusal.name());
                 refusal.smtp_reply(&self.door.domain)
             }
             // Also where the outcome of the commit is unknown: the letter comes again, and is known then or kept then.
             Err(error) => {
                 warn!(error = format!("{error:#}"), "a letter could not be kept");
-                replies::AWAY.to_owned()
+                self.not_now(&error)
             }
         }
     }
 
     /// The writer and what was found out about them. A From field that two readers read differently names nobody.
-    async fn judge(&self, raw: &[u8], from: Option<EmailAddress>, envelope: &Envelope, deliveries: &[Recipient]) -> (Option<EmailAddress>, Verdict) {
+    async fn judge(
+        &self,
+        raw: &[u8],
+        from: Option<EmailAddress>,
+        envelope: &Envelope,
+        client: Option<IpAddr>,
+        deliveries: &[Recipient],
+    ) -> (Option<EmailAddress>, Verdict) {
         let Some(verifier) = &self.door.verifier else { return (from, Verdict::UNCHECKED) };
         // A bounce is judged by the signed address that it comes to.
         let only_bounces = deliveries.iter().all(|recipient| matches!(recipient, Recipient::Bounce { .. }));
@@ -73,57 +103,57 @@ impl Visit {
             return (from, Verdict::NOTHING);
         }
         match from {
-            Some(writer) => match verifier.verify(raw, &writer, envelope, &self.door.domain).await {
+            Some(writer) => match self.fronts_verdict(raw, &writer) {
                 Some(verdict) => (Some(writer), verdict),
-                None => (None, Verdict::NOTHING),
+                None => match verifier.examine(raw, &writer, envelope, client, &self.door.domain).await {
+                    Some(verdict) => (Some(writer), verdict),
+                    None => (None, Verdict::NOTHING),
+                },
             },
             None => (None, Verdict::NOTHING),
         }
     }
 
+    /// What the mail server that receives for us found out, where its word counts.
+    fn fronts_verdict(&self, raw: &[u8], writer: &EmailAddress) -> Option<Verdict> {
+        let id = self.door.limits.trusted_authserv_id.as_ref().filter(|_| self.front)?;
+        authentication_results::verdict(head(raw), id, writer.domain())
+    }
+
+    /// The reply to a letter that is built to be laborious.
+    fn too_laborious(&self, raw: &[u8]) -> Option<String> {
+        let limits = &self.door.limits;
+        let excess = structure::measure(raw, Limits { header: limits.max_header_bytes, parts: limits.max_parts, depth: limits.max_depth }).err()?;
+        telemetry::count(Figure::Reasons, excess.name());
+        Some(match excess {
+            Excess::Header => replies::header_too_large(limits.max_header_bytes),
+            Excess::Parts => replies::TOO_MANY_PARTS.to_owned(),
+            Excess::Depth => replies::TOO_DEEP.to_owned(),
+        })
+    }
+
     /// Transaction 1.
-    async fn keep(
-        &self,
-        raw: &[u8],
-        envelope: &Envelope,
-        from: Option<&EmailAddress>,
-        message_id: Option<&str>,
-        verdict: &Verdict,
-        recipients: Vec<Recipient>,
-    ) -> Result<Outcome> {
-        let now = (self.door.clock)();
-        let mut tx = self.door.store.begin().await?;
-        let mut deliveries = Vec::with_capacity(recipients.len());
-        for recipient in recipients {
-            let admission = admit(&self.question(&mut tx, &recipient, from, verdict).await?);
-            deliveries.push((recipient, admission));
-        }
-        let arrival = Arrival { raw, envelope, from, message_id, verdict, deliveries: &deliveries, domain: &self.door.domain };
-        let id = inbox::accept(&mut tx, &arrival, now).await?;
-        tx.commit().await.context("the outcome of the commit is unknown")?;
-        Ok(match refusal_of_all(&deliveries) {
+    async fn keep(&self, arrival: &Arrival<'_>) -> Result<Outcome> {
+        let mut conn = self.door.store.connection().await?;
+        let admits = |recipient: &Recipient, known: &Known| admit(&self.question(recipient, known, arrival));
+        let (id, admissions) = inbox::accept(&mut conn, arrival, admits, (self.door.clock)()).await?;
+        Ok(match refusal_of_all(&admissions) {
             Some(refusal) => Outcome::Refused(refusal),
             None => Outcome::Kept(id),
         })
     }
 
-    async fn question<'a>(&self, conn: &mut Connection, recipient: &'a Recipient, from: Option<&'a EmailAddress>, verdict: &Verdict) -> Result<Question<'a>> {
+    fn question<'a>(&self, recipient: &'a Recipient, known: &Known, arrival: &Arrival<'a>) -> Question<'a> {
         let door = match recipient {
             Recipient::Service(OwnAddress::Postmaster | OwnAddress::Abuse) => Way::Open,
             Recipient::Service(_) => Way::Service,
             Recipient::Bounce { .. } => Way::Bounce,
             Recipient::Reply { asked, expired, .. } => Way::Reply { asked, expired: *expired },
-            Recipient::Alias { partnership, reader, over, .. } => {
-                let from_partner = match from {
-                    Some(from) => recipients::is_partner(conn, *partnership, *reader, from).await?,
-                    None => false,
-                };
-                Way::Alias { from_partner, over: *over }
-            }
+            Recipient::Alias { partnership, reader, over, .. } => Way::Alias { from_partner: known.is_partner(*partnership, *reader), over: *over },
         };
         // `report` looks, records, and trusts.
         let trusting = self.door.verify != Verify::Enforce;
-        Ok(Question { door, from, aligned: trusting || verdict.is_aligned(), forged: !trusting && is_forged(verdict) })
+        Question { door, from: arrival.from, aligned: trusting || arrival.verdict.is_aligned(), forged: !trusting && is_forged(arrival.verdict) }
     }
 }
 
@@ -136,8 +166,8 @@ fn is_forged(verdict: &Verdict) -> bool {
 }
 
 /// The first refusal, where nobody admits the letter: one reply stands for all recipients (RFC 5321 4.2.5).
-fn refusal_of_all(deliveries: &[(Recipient, Admission)]) -> Option<Refusal> {
-    let mut refusals = deliveries.iter().map(|(_, admission)| match admission {
+fn refusal_of_all(admissions: &[Admission]) -> Option<Refusal> {
+    let mut refusals = admissions.iter().map(|admission| match admission {
         Admission::Refuse(refusal) => Some(*refusal),
         Admission::Take | Admission::Hold => None,
     });
@@ -157,12 +187,11 @@ mod tests {
 
     #[test]
     fn one_reply_refuses_only_where_all_refuse() {
-        let (service, no) = (Recipient::Service(OwnAddress::Help), Admission::Refuse(Refusal::Forged));
-        let to = |admissions: &[Admission]| refusal_of_all(&admissions.iter().map(|admission| (service.clone(), *admission)).collect::<Vec<_>>());
-        assert_eq!(to(&[no]), Some(Refusal::Forged));
-        assert_eq!(to(&[Admission::Refuse(Refusal::StrangerToAlias), no]), Some(Refusal::StrangerToAlias));
-        assert_eq!(to(&[no, Admission::Take]), None);
-        assert_eq!(to(&[Admission::Hold, no]), None);
+        let no = Admission::Refuse(Refusal::Forged);
+        assert_eq!(refusal_of_all(&[no]), Some(Refusal::Forged));
+        assert_eq!(refusal_of_all(&[Admission::Refuse(Refusal::StrangerToAlias), no]), Some(Refusal::StrangerToAlias));
+        assert_eq!(refusal_of_all(&[no, Admission::Take]), None);
+        assert_eq!(refusal_of_all(&[Admission::Hold, no]), None);
     }
 
     #[test]

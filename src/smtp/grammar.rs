@@ -9,9 +9,6 @@ use samotop::smtp::{
 use super::replies;
 use crate::domain::address::EmailAddress;
 
-/// The longest command line taken, in octets with its CR LF. RFC 5321 4.5.3.1.4 asks for 512 and what each extension adds; four times that hurts nobody.
-pub(super) const LONGEST_LINE: usize = 2048;
-
 /// Reads one command from the front of the input. What it refuses it refuses with the whole reply as the text of [`ParseError::Failed`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Grammar;
@@ -51,6 +48,8 @@ fn read(line: &[u8], state: &SmtpContext) -> Result<SmtpCommand, &'static str> {
         ("STARTTLS", Some(_)) | ("DATA" | "RSET" | "QUIT", Some(_)) => Err(replies::NO_ARGUMENT),
         ("STARTTLS", None) => Ok(SmtpCommand::Other(verb, Vec::new())),
         ("AUTH", _) => Err(replies::NO_LOGIN),
+        // Of a mail server that receives for us; the visit knows whether this is one.
+        ("XCLIENT" | "XFORWARD", Some(words)) => Ok(SmtpCommand::Other(verb, words.split(' ').map(str::to_owned).collect())),
         // RFC 5321 4.1.1.9: what stands behind NOOP is ignored; so is what stands behind HELP.
         ("DATA" | "RSET" | "QUIT" | "NOOP" | "HELP" | "TURN", _) => samotops(&verb, state),
         ("SEND" | "SOML" | "SAML" | "ETRN" | "ATRN" | "BDAT" | "BURL", _) => Err(replies::NOT_IMPLEMENTED),

@@ -12,7 +12,10 @@ use tracing::warn;
 use super::{SyncStep, Visit, grammar, replies};
 use crate::{
     domain::address::OwnAddress,
-    store::recipients::{self, Recipient},
+    store::{
+        health::Trouble,
+        recipients::{self, Recipient},
+    },
 };
 
 /// How long the database may take to say whose mailbox it is, or to keep a letter, before we call it away.
@@ -46,7 +49,11 @@ impl MailGuard for Visit {
         's: 'f,
     {
         Box::pin(async move {
-            match self.find(session, &asked.address).await {
+            let found = match self.find(session, &asked.address).await {
+                Ok(found) => self.welcome(&found, parts(session.transaction.mail.as_ref()).0.and_then(grammar::mailbox).as_ref()).await.map(|()| found),
+                Err(words) => Err(words),
+            };
+            match found {
                 Ok(found) => {
                     let mut taken = self.recipients();
                     taken.1 += 1;
@@ -91,8 +98,16 @@ impl Visit {
             Ok(None) => Err(replies::unknown_mailbox(&self.door.domain)),
             Err(error) => {
                 warn!(error = format!("{error:#}"), "a recipient could not be looked up");
-                Err(replies::AWAY.to_owned())
+                Err(self.not_now(&error))
             }
+        }
+    }
+
+    /// The reply to whoever needs the database while it can't serve: to come again (RFC 5321 4.2.3), also where the disk is full.
+    pub(super) fn not_now(&self, error: &anyhow::Error) -> String {
+        match self.door.store.diagnose(error) {
+            Some(Trouble::Full) => replies::FULL.to_owned(),
+            Some(Trouble::Away | Trouble::Cut) | None => replies::AWAY.to_owned(),
         }
     }
 

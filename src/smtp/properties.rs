@@ -7,6 +7,9 @@ use samotop::smtp::{
 use super::{body, driver, grammar, guard};
 use crate::domain::address::{EmailAddress, OwnAddress};
 
+/// As `smtp.max_line_bytes` has it.
+const LONGEST_LINE: usize = 2048;
+
 /// Octets as lines of commands: each line is one command or is refused by one reply, and what was read of an address is written and read again alike.
 pub fn lines(input: &[u8]) {
     let (mut rest, state) = (input, SmtpContext::default());
@@ -148,7 +151,7 @@ fn packets<'a>(mut input: &'a [u8], cuts: &'a [u8]) -> impl Iterator<Item = &'a 
 
 /// Lines of commands in packets: those that are not too long come out whole, each that is too long is gone as one, and what has not ended waits.
 pub fn long_lines(input: &[u8], cuts: &[u8]) {
-    let whole = |line: &[u8]| if line.len() > grammar::LONGEST_LINE { None } else { Some(line.to_vec()) };
+    let whole = |line: &[u8]| if line.len() > LONGEST_LINE { None } else { Some(line.to_vec()) };
     let mut expected = Vec::new();
     let mut rest = input;
     while let Some(end) = grammar::end_of_line(rest) {
@@ -159,7 +162,7 @@ pub fn long_lines(input: &[u8], cuts: &[u8]) {
     for packet in packets(input, cuts) {
         held.extend(packet);
         loop {
-            if driver::swallow(&mut held, &mut swallowed) {
+            if driver::swallow(&mut held, &mut swallowed, LONGEST_LINE) {
                 read.push(None);
                 continue;
             }
@@ -168,7 +171,7 @@ pub fn long_lines(input: &[u8], cuts: &[u8]) {
         }
     }
     assert_eq!(read, expected);
-    assert!(held.len() <= grammar::LONGEST_LINE && swallowed + held.len() == rest.len());
+    assert!(held.len() <= LONGEST_LINE && swallowed + held.len() == rest.len());
 }
 
 #[cfg(test)]

@@ -41,13 +41,6 @@ pub async fn insert_in(conn: &mut Connection, letter: In<'_>, now: DateTime<Utc>
     Ok(id)
 }
 
-/// Records a letter that we read and refused with `reply`: it is the record's only trace.
-pub async fn insert_refused(conn: &mut Connection, letter: In<'_>, reply: &str, now: DateTime<Utc>) -> Result<Uuid> {
-    let id = insert_in(conn, letter, now).await?;
-    end(conn, id, "refused", Some(reply), now).await?;
-    Ok(id)
-}
-
 /// Says what became of a letter; a later word replaces an earlier one, as a bounce does after "sent".
 pub async fn end(conn: &mut Connection, id: Uuid, outcome: &str, reply: Option<&str>, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!("update exchange set outcome = $2, reply = coalesce($3, reply), ended_at = $4 where id = $1", id, outcome, reply, now).execute(conn).await?;

@@ -2,10 +2,13 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use sqlx::{PgPool, Postgres, migrate::Migrator, postgres::PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, migrate::Migrator, postgres::PgPoolOptions};
 
 pub mod applications;
 pub mod exchanges;
+pub mod greylist;
+pub mod health;
+pub mod held;
 pub mod inbox;
 pub mod keys;
 pub mod outbox;
@@ -31,34 +34,53 @@ pub type Connection = sqlx::PgConnection;
 /// A transaction: rolled back unless committed.
 pub type Tx = sqlx::Transaction<'static, Postgres>;
 
+/// Our statements look rows up by key. So the plan that fits all values is the right one, and planning anew costs as much as running; a table of which
+/// Postgres has no figures yet must not be read whole, as it would choose to while the table is small, and go on doing with the plan that it keeps; and the
+/// index of a queue is full of entries of rows that are gone, which a plain scan leaves out from the second time on, a bitmap scan never.
+const BY_KEY: [(&str, &str); 4] = [("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("enable_bitmapscan", "off"), ("jit", "off")];
+
 static MIGRATIONS: Migrator = sqlx::migrate!();
+const MIGRATION_FAILED: &str = "the database's schema could not be brought up to date";
 
 /// The pool of connections that one process shares.
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    health: health::Health,
 }
 
 impl Store {
     /// Connects with at most `connections` at once. A dead database is noticed within ten seconds, not waited for.
     pub async fn connect(options: ConnectOptions, connections: u32) -> Result<Self> {
+        let health = health::Health::default();
+        let returned = health.clone();
         let pool = PgPoolOptions::new()
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(10))
+            .after_connect(|conn, _| Box::pin(health::prepare(conn)))
+            // sqlx's own test costs a round trip each time, and waits without end for a server that hangs.
+            .test_before_acquire(false)
+            .before_acquire(|conn, meta| Box::pin(async move { Ok(health::is_sound(conn, meta.idle_for).await) }))
             // A connection that carried a large letter once would hold as much memory ever after: sqlx never lets its buffers shrink by itself.
-            .after_release(|conn, _| {
+            .after_release(move |conn, _| {
                 sqlx::Connection::shrink_buffers(conn);
-                Box::pin(std::future::ready(Ok(true)))
+                let health = returned.clone();
+                Box::pin(async move { Ok(health.may_return(conn).await) })
             })
-            .connect_with(options)
+            .connect_with(options.options(BY_KEY))
             .await
             .context("cannot connect to Postgres")?;
-        Ok(Self { pool })
+        Ok(Self { pool, health })
     }
 
     /// Begins a transaction.
     pub async fn begin(&self) -> Result<Tx> {
         self.pool.begin().await.context("cannot begin a transaction")
+    }
+
+    /// Begins a transaction with this statement, which may do more in the same round trip.
+    pub(super) async fn begin_with(&self, statement: &'static str) -> Result<Tx> {
+        self.pool.begin_with(statement).await.context("cannot begin a transaction")
     }
 
     /// A connection for reading, or for one statement that needs no transaction.
@@ -73,7 +95,10 @@ impl Store {
 
     /// Brings the schema up to date, under sqlx's own lock, so that several processes may start at once.
     pub async fn migrate(&self) -> Result<()> {
-        migrate(&self.pool).await
+        // On a connection of its own without limits of time: a migration may take long, and wait long for another process's.
+        let mut conn = PgConnection::connect_with(&self.pool.connect_options()).await.context("cannot connect to Postgres")?;
+        MIGRATIONS.run(&mut conn).await.context(MIGRATION_FAILED)?;
+        Ok(conn.close().await?)
     }
 
     /// Closes every connection.
@@ -84,5 +109,5 @@ impl Store {
 
 /// Brings a schema up to date: all migrations that it has not seen, each in a transaction.
 pub async fn migrate(pool: &PgPool) -> Result<()> {
-    MIGRATIONS.run(pool).await.context("the database's schema could not be brought up to date")
+    MIGRATIONS.run(pool).await.context(MIGRATION_FAILED)
 }

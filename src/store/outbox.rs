@@ -1,9 +1,11 @@
 //! Letters of ours on their way out: queued with what caused them, claimed by the exit, marked as the next hop replies.
-use anyhow::{Result, bail};
-use chrono::{DateTime, TimeDelta, Utc};
+use std::collections::HashSet;
+
+use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::Connection;
+use super::{Connection, Store, Tx};
 use crate::domain::address::EmailAddress;
 
 /// What goes first when there is more than can go at once.
@@ -53,51 +55,52 @@ pub struct NewLetter<'a> {
 /// Queues a letter and records it; false, and nothing written, when one was written under the same occasion already,
 /// or when its mailbox is known to be dead.
 pub async fn enqueue(conn: &mut Connection, letter: &NewLetter<'_>, now: DateTime<Utc>) -> Result<bool> {
-    if let Some(occasion) = letter.occasion
-        && sqlx::query_scalar!("select exists (select 1 from outbox where occasion = $1) as \"known!\"", occasion).fetch_one(&mut *conn).await?
-    {
-        return Ok(false);
+    Ok(!enqueue_all(conn, std::slice::from_ref(letter), now).await?.is_empty())
+}
+
+/// The same for many letters in one statement; gives those that were queued. Two transactions that write under one occasion meet at the unique key: the
+/// second fails, is rolled back and, tried again, writes nothing.
+pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: DateTime<Utc>) -> Result<HashSet<Uuid>> {
+    if letters.is_empty() {
+        return Ok(HashSet::new());
     }
-    if sqlx::query_scalar!("select suppressed_at is not null as \"dead!\" from address where id = $1", letter.address_id).fetch_one(&mut *conn).await? {
-        return Ok(false);
-    }
-    let Ok(size) = i32::try_from(letter.raw.len()) else { bail!("a letter beyond 2 GiB") };
-    let exchange = Uuid::now_v7();
-    sqlx::query!(
-        "insert into exchange (id, at, direction, address_id, mailbox, kind, size, message_id, cause_id) values ($1, $2, 'out', $3, $4, $5, $6, $7, $8)",
-        exchange,
-        now,
-        letter.address_id,
-        letter.mailbox,
-        letter.kind,
-        size,
-        letter.message_id,
-        letter.cause
-    )
-    .execute(&mut *conn)
-    .await?;
-    // Two transactions that write under one occasion meet at the unique key: the second fails, is rolled back and, tried again, writes nothing.
-    sqlx::query!(
-        "insert into outbox (id, exchange_id, address_id, domain, kind, priority, occasion, sending_id, reverse_path, raw, size, next_at, expires_at, created_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)",
-        letter.id,
-        exchange,
-        letter.address_id,
-        letter.to.domain(),
-        letter.kind,
-        letter.priority as i16,
-        letter.occasion,
-        letter.sending,
-        letter.reverse_path,
-        letter.raw,
-        size,
-        letter.not_before,
-        letter.not_before.max(now) + TimeDelta::days(5),
+    let column = |of: fn(&NewLetter<'_>) -> Uuid| letters.iter().map(of).collect::<Vec<_>>();
+    let sizes = letters.iter().map(|letter| i32::try_from(letter.raw.len())).collect::<Result<Vec<_>, _>>().context("a letter beyond 2 GiB")?;
+    let written = sqlx::query_scalar!(
+        "with n as (
+             select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::text[], $9::text[], $10::text[],
+                     $11::bytea[], $12::integer[], $13::uuid[], $14::uuid[], $15::timestamptz[])
+                 as n (id, exchange_id, address_id, domain, mailbox, kind, priority, occasion, reverse_path, message_id, raw, size, cause_id, sending_id, not_before)),
+         fresh as (
+             select n.* from n join address a on a.id = n.address_id
+             where a.suppressed_at is null and not exists (select 1 from outbox o where o.occasion = n.occasion)),
+         e as (
+             insert into exchange (id, at, direction, address_id, mailbox, kind, size, message_id, cause_id)
+             select exchange_id, $16, 'out', address_id, mailbox, kind, size, message_id, cause_id from fresh)
+         insert into outbox (id, exchange_id, address_id, domain, kind, priority, occasion, sending_id, reverse_path, raw, size, next_at, expires_at, created_at)
+         select id, exchange_id, address_id, domain, kind, priority, occasion, sending_id, reverse_path, raw, size, not_before,
+             greatest(not_before, $16) + interval '5 days', $16 from fresh
+         returning id",
+        &column(|letter| letter.id),
+        &column(|_| Uuid::now_v7()),
+        &column(|letter| letter.address_id),
+        &letters.iter().map(|letter| letter.to.domain().to_owned()).collect::<Vec<_>>(),
+        &letters.iter().map(|letter| letter.mailbox).collect::<Vec<_>>() as &[&str],
+        &letters.iter().map(|letter| letter.kind).collect::<Vec<_>>() as &[&str],
+        &letters.iter().map(|letter| letter.priority as i16).collect::<Vec<_>>(),
+        &letters.iter().map(|letter| letter.occasion).collect::<Vec<_>>() as &[Option<&str>],
+        &letters.iter().map(|letter| letter.reverse_path).collect::<Vec<_>>() as &[&str],
+        &letters.iter().map(|letter| letter.message_id).collect::<Vec<_>>() as &[&str],
+        &letters.iter().map(|letter| letter.raw).collect::<Vec<_>>() as &[&[u8]],
+        &sizes,
+        &letters.iter().map(|letter| letter.cause).collect::<Vec<_>>() as &[Option<Uuid>],
+        &letters.iter().map(|letter| letter.sending).collect::<Vec<_>>() as &[Option<Uuid>],
+        &letters.iter().map(|letter| letter.not_before).collect::<Vec<_>>(),
         now
     )
-    .execute(conn)
+    .fetch_all(conn)
     .await?;
-    Ok(true)
+    Ok(written.into_iter().collect())
 }
 
 /// Letters of a kind queued since `since`, over the whole service.
@@ -157,31 +160,32 @@ pub struct Allowance {
     pub far: bool,
 }
 
-/// Claims due letters for `owner`, the most urgent first; none while everything is held. The caller commits at once. Concurrent claims go one
-/// after the other, for only so does the limit per domain hold.
+/// Begins the transaction in which letters are claimed. Concurrent claims go one after the other, for only so does the limit per domain hold.
+pub async fn begin_claim(store: &Store) -> Result<Tx> {
+    store.begin_with("begin; select pg_advisory_xact_lock(7725, -1)").await
+}
+
+/// Claims due letters for `owner`, the most urgent first; none while everything is held. Inside [`begin_claim`], committed at once.
 pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
-    sqlx::query!("select pg_advisory_xact_lock(7725, -1)").execute(&mut *tx).await?;
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    // The rows are chosen first, as an array, and the state is compared in a way that the queue's index knows nothing of: so that each is then found by its
+    // key, and the queue is not read a second time for every row.
     let mut rows = sqlx::query!(
-        "with busy as (select domain, count(*) as n from outbox where owner is not null group by domain),
+        "with busy as materialized (select domain, count(*) as n from outbox where owner is not null group by domain),
          near as (
-             select c.id, c.domain, c.priority, c.next_at
-             from unnest(array[0, 1, 2, 3]::smallint[]) as p (priority) cross join lateral (
-                 select o.id, o.domain, o.priority, o.next_at from outbox o
+             select c.* from unnest(array[0, 1, 2, 3]::smallint[]) as p (priority) cross join lateral (
+                 select o.id, o.domain, o.priority, o.next_at, o.size from outbox o
                  where o.state = 'queued' and o.owner is null and o.priority = p.priority and o.next_at <= $4
                      and (not $5 or o.domain <> all (array(select domain from busy where n >= $3)))
-                 order by o.next_at, o.id limit 200) c
+                 order by o.next_at, o.id limit $2::bigint * 4) c
              where not (select hold_all from installation)),
          ranked as (
-             select near.*, row_number() over (partition by near.domain order by near.priority, near.next_at, near.id) + coalesce(busy.n, 0) as place
-             from near left join busy using (domain)),
-         first as (select id, priority, next_at from ranked where place <= $3 order by priority, next_at, id limit $2),
-         counted as (
-             select f.id, coalesce(sum(octet_length(o.raw)) over (order by f.priority, f.next_at, f.id) - octet_length(o.raw), 0) as ahead
-             from first f join outbox o on o.id = f.id),
-         due as (select id from counted where ahead < $6)
-         update outbox o set owner = $1, attempts = attempts + 1 from due, address a
-         where o.id = due.id and a.id = o.address_id and o.state = 'queued' and o.owner is null
+             select near.*, row_number() over (partition by domain order by priority, next_at, id)
+                 + coalesce((select n from busy where busy.domain = near.domain), 0) as place from near),
+         first as (select * from ranked where place <= $3 order by priority, next_at, id limit $2::bigint),
+         counted as (select id, sum(size) over (order by priority, next_at, id) - size as ahead from first)
+         update outbox o set owner = $1, attempts = attempts + 1 from address a
+         where o.id = any (array(select id from counted where ahead < $6)) and a.id = o.address_id and coalesce(o.state, '') = 'queued' and o.owner is null
          returning o.id, a.email, o.reverse_path, o.raw, o.attempts, o.expires_at",
         owner,
         count(allowance.letters),
@@ -207,56 +211,84 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
         .collect())
 }
 
-/// The next hop took these letters, with these words.
-pub async fn mark_sent(conn: &mut Connection, ids: &[Uuid], replies: &[String], now: DateTime<Utc>) -> Result<()> {
-    sqlx::query!(
-        "with told as (select * from unnest($1::uuid[], $2::text[]) as t (id, reply)),
-         gone as (update outbox o set state = 'sent', owner = null, sent_at = $3 from told where o.id = told.id returning o.exchange_id, told.reply)
-         update exchange e set outcome = 'sent', reply = gone.reply, ended_at = $3 from gone where e.id = gone.exchange_id and e.outcome is distinct from 'bounced'",
-        ids,
+/// What became of a letter that was claimed: marked only while it is `owner`'s, since a process that was away may have lost it to another.
+#[derive(Debug, Clone, Copy)]
+pub struct Mine {
+    /// Its row.
+    pub id: Uuid,
+    /// The term under which it was claimed.
+    pub owner: i64,
+}
+
+/// The next hop took these letters, with these words. Also marked is a letter that nobody owns any more: it is sent, and would be again. Gives how many
+/// were marked; the others belong to another process by now, or were marked before.
+pub async fn mark_sent(conn: &mut Connection, letters: &[Mine], replies: &[String], now: DateTime<Utc>) -> Result<usize> {
+    let (ids, owners): (Vec<Uuid>, Vec<i64>) = letters.iter().map(|letter| (letter.id, letter.owner)).unzip();
+    let marked = sqlx::query_scalar!(
+        "with told as (select * from unnest($1::uuid[], $2::text[], $4::bigint[]) as t (id, reply, owner)),
+         gone as (
+             update outbox o set state = 'sent', owner = null, sent_at = $3 from told
+             where o.id = told.id and (o.owner = told.owner or (o.owner is null and o.state = 'queued')) returning o.exchange_id, told.reply),
+         recorded as (
+             update exchange e set outcome = 'sent', reply = gone.reply, ended_at = $3 from gone
+             where e.id = gone.exchange_id and e.outcome is distinct from 'bounced')
+         select count(*) as \"marked!\" from gone",
+        &ids,
         replies,
-        now
+        now,
+        &owners
     )
-    .execute(conn)
+    .fetch_one(conn)
     .await?;
-    Ok(())
+    Ok(usize::try_from(marked)?)
 }
 
 /// Tried again at `next_at`.
-pub async fn reschedule(conn: &mut Connection, id: Uuid, reply: &str, next_at: DateTime<Utc>) -> Result<()> {
+pub async fn reschedule(conn: &mut Connection, letter: Mine, reply: &str, next_at: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        "with later as (update outbox set owner = null, next_at = $3 where id = $1 returning exchange_id)
+        "with later as (update outbox set owner = null, next_at = $3 where id = $1 and owner = $4 returning exchange_id)
          update exchange e set reply = $2 from later where e.id = later.exchange_id",
-        id,
+        letter.id,
         reply,
-        next_at
+        next_at,
+        letter.owner
     )
     .execute(conn)
     .await?;
     Ok(())
 }
 
-/// Never tried again.
-pub async fn give_up(conn: &mut Connection, id: Uuid, reply: &str, now: DateTime<Utc>) -> Result<()> {
-    sqlx::query!(
-        "with failed as (update outbox set state = 'failed', owner = null where id = $1 returning exchange_id)
+/// Was not on its way yet when the right to send it was lost: whoever claims it next sends it.
+pub async fn give_back(conn: &mut Connection, letter: Mine) -> Result<()> {
+    sqlx::query!("update outbox set owner = null, attempts = greatest(attempts - 1, 0) where id = $1 and owner = $2", letter.id, letter.owner)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// Never tried again; false when it is not ours to say so any more.
+pub async fn give_up(conn: &mut Connection, letter: Mine, reply: &str, now: DateTime<Utc>) -> Result<bool> {
+    let given_up = sqlx::query!(
+        "with failed as (update outbox set state = 'failed', owner = null where id = $1 and owner = $4 returning exchange_id)
          update exchange e set outcome = 'failed', reply = $2, ended_at = $3 from failed where e.id = failed.exchange_id",
-        id,
+        letter.id,
         reply,
-        now
+        now,
+        letter.owner
     )
     .execute(conn)
     .await?;
-    Ok(())
+    Ok(given_up.rows_affected() > 0)
 }
 
 /// A claimed letter goes nowhere: its mailbox was erased.
-pub async fn drop_claimed(conn: &mut Connection, id: Uuid, now: DateTime<Utc>) -> Result<()> {
+pub async fn drop_claimed(conn: &mut Connection, letter: Mine, now: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        "with dropped as (update outbox set state = 'dropped', owner = null where id = $1 returning exchange_id)
+        "with dropped as (update outbox set state = 'dropped', owner = null where id = $1 and owner = $3 returning exchange_id)
          update exchange e set outcome = 'dropped', reply = 'the mailbox was erased', ended_at = $2 from dropped where e.id = dropped.exchange_id",
-        id,
-        now
+        letter.id,
+        now,
+        letter.owner
     )
     .execute(conn)
     .await?;

@@ -1,94 +1,311 @@
 //! Who owns a claimed row: a session, not a clock. Each process holds an advisory lock on a connection of its own; rows of an owner whose lock is free are free.
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+//!
+//! A **term** is one uninterrupted hold of such a lock. Rows are claimed under the number of a term, and marked only while they still bear it. When the
+//! connection is lost, or can't be confirmed for [`TRUST`], the term is over and never comes back: the process takes another number. Letters that were on
+//! their way keep the old term in mind (`Arc<Term>`), and as long as one does, its lock is held again beside the new one, so that nobody frees a row whose
+//! letter is sent and not yet marked. What is left of a term that nobody works under any more is given back.
+use std::{
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
 };
-use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use chrono::{DateTime, Utc};
-use sqlx::Connection as _;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::{Connection, Store};
+use super::{Connection, Store, health::in_time, wakes};
 
 /// The first half of our advisory locks, so that they meet nobody else's.
 const LOCK_CLASS: i32 = 7725;
 /// After this many deaths of the process over one letter, the letter is set aside.
 pub const DEATHS: i32 = 3;
+/// So long a term is trusted after its session was last known to be well; the server frees the lock of a client that vanished only after 20 seconds.
+pub const TRUST: Duration = Duration::from_secs(15);
+/// A sign of life is waited for so long: a little shorter, so that whoever waits for the end hears of it in time.
+const PATIENCE: Duration = Duration::from_secs(14);
+/// Once in so many signs of life (one a second) we look for rows of processes that are gone.
+const LOOK_EVERY: u32 = 3;
 
-/// This process as an owner of rows.
+/// This process as an owner of rows, through all its terms.
 #[derive(Debug, Clone)]
 pub struct Owner {
+    term: watch::Receiver<Option<Arc<Term>>>,
+}
+
+/// One uninterrupted hold of a lock.
+#[derive(Debug)]
+pub struct Term {
     id: i64,
-    held: Arc<AtomicBool>,
+    began: Instant,
+    /// Milliseconds after `began` at which the session was last known to be well.
+    confirmed: AtomicU64,
+    over: CancellationToken,
 }
 
 impl Owner {
-    /// Takes a lock for this process under `id` (random, positive, 31 bits) and keeps it until the returned future's task ends.
-    /// The future must be spawned: it watches the connection, and takes the lock anew when the database comes back.
-    pub async fn take(store: &Store, id: i32) -> Result<(Self, impl Future<Output = ()> + use<>)> {
-        let owner = Self { id: i64::from(id), held: Arc::new(AtomicBool::new(false)) };
-        let mut session = lock(store, id).await?;
-        owner.held.store(true, Ordering::SeqCst);
-        let (store, watched) = (store.clone(), owner.clone());
-        Ok((owner, async move {
-            loop {
-                tokio::time::sleep(Duration::from_secs(3)).await;
-                if session.ping().await.is_err() {
-                    watched.held.store(false, Ordering::SeqCst);
-                    tracing::warn!("the connection that marks our rows is lost; nothing is claimed until it is back");
-                    session = loop {
-                        match lock(&store, id).await {
-                            Ok(session) => break session,
-                            Err(_) => tokio::time::sleep(Duration::from_secs(1)).await,
-                        }
-                    };
-                    watched.held.store(true, Ordering::SeqCst);
-                    tracing::info!("the connection that marks our rows is back");
-                }
-            }
-        }))
+    /// Takes a lock for this process and keeps it until the returned future's task ends. The future must be spawned: it watches the connection, takes a
+    /// new lock when the database comes back, and frees the rows of processes that are gone.
+    pub async fn take(store: &Store) -> Result<(Self, impl Future<Output = ()> + use<>)> {
+        let (tell, term) = watch::channel(None);
+        let mut keeper = Keeper { store: store.clone(), session: None, past: Vec::new(), tell };
+        keeper.begin().await?;
+        Ok((Self { term }, keeper.run()))
     }
 
-    /// What stands in the `owner` column of our rows.
-    pub fn id(&self) -> i64 {
-        self.id
+    /// The term under which rows may be claimed now, if there is one.
+    pub fn term(&self) -> Option<Arc<Term>> {
+        self.term.borrow().clone().filter(|term| term.is_held())
+    }
+
+    /// The same, waited for as long as it takes.
+    pub async fn held(&self) -> Arc<Term> {
+        let mut changes = self.term.clone();
+        loop {
+            match self.term() {
+                Some(term) => return term,
+                None => {
+                    // Also a term that is only not confirmed, as after a pause of this process, may soon be.
+                    let _changed_or_not = tokio::time::timeout(Duration::from_millis(100), changes.changed()).await;
+                }
+            }
+        }
     }
 
     /// The lock is held, as far as we know: rows may be claimed.
     pub fn is_held(&self) -> bool {
-        self.held.load(Ordering::SeqCst)
+        self.term().is_some()
     }
 }
 
-async fn lock(store: &Store, id: i32) -> Result<Connection> {
-    let mut session = store.pool().acquire().await.context("cannot connect to Postgres")?.detach();
-    sqlx::query!("select pg_advisory_lock($1, $2)", LOCK_CLASS, id).execute(&mut session).await?;
-    Ok(session)
+impl Term {
+    fn new(id: i32, began: Instant) -> Self {
+        Self { id: i64::from(id), began, confirmed: AtomicU64::new(0), over: CancellationToken::new() }
+    }
+
+    /// What stands in the `owner` column of the rows claimed under it.
+    pub fn id(&self) -> i64 {
+        self.id
+    }
+
+    /// The lock was held [`TRUST`] ago or later: what is ours is not anybody else's. To be asked before each step that cannot be taken back.
+    pub fn is_held(&self) -> bool {
+        let confirmed = self.began + Duration::from_millis(self.confirmed.load(Ordering::SeqCst));
+        !self.over.is_cancelled() && confirmed.elapsed() < TRUST
+    }
+
+    /// Ends when the term does.
+    pub async fn lost(&self) {
+        self.over.cancelled().await;
+    }
+
+    /// Ends the term, because it is unknown what is claimed under it; another begins within two seconds.
+    pub fn end(&self) {
+        self.over.cancel();
+    }
+
+    /// The session was well at `moment`.
+    fn confirm(&self, moment: Instant) {
+        let milliseconds = moment.saturating_duration_since(self.began).as_millis();
+        self.confirmed.store(u64::try_from(milliseconds).unwrap_or(u64::MAX), Ordering::SeqCst);
+    }
+}
+
+/// A term that is over.
+struct Past {
+    id: i64,
+    term: Weak<Term>,
+    locked: bool,
+}
+
+/// Keeps the session and its locks.
+struct Keeper {
+    store: Store,
+    session: Option<Connection>,
+    past: Vec<Past>,
+    tell: watch::Sender<Option<Arc<Term>>>,
+}
+
+impl Keeper {
+    async fn run(mut self) {
+        loop {
+            let Some(term) = self.tell.borrow().clone() else { return };
+            let why = self.watch(&term).await;
+            term.end();
+            self.tell.send_replace(None);
+            self.past.push(Past { id: term.id, term: Arc::downgrade(&term), locked: self.session.is_some() });
+            drop(term);
+            if let Err(error) = why {
+                self.lose_session();
+                self.store.health.set_troubled(true);
+                tracing::warn!(error = format!("{error:#}"), "the connection that marks our rows is lost; nothing is claimed or sent until it is back");
+            }
+            while let Err(error) = self.begin().await {
+                self.lose_session();
+                tracing::debug!(error = format!("{error:#}"), "the connection that marks our rows is not back yet");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+            self.store.health.set_troubled(false);
+            tracing::info!("our rows are marked by a new connection or number; work goes on");
+        }
+    }
+
+    fn lose_session(&mut self) {
+        self.session = None;
+        self.past.iter_mut().for_each(|past| past.locked = false);
+    }
+
+    /// Begins a term, under a number that nobody has; first the rows of terms that some still work under are made safe again.
+    async fn begin(&mut self) -> Result<()> {
+        if self.session.is_none() {
+            self.session = Some(self.store.lone_connection().await?);
+        }
+        in_time(self.settle_past()).await?;
+        let session = self.session.as_mut().context("there is a session")?;
+        let began = Instant::now();
+        for _ in 0..100 {
+            let id = number();
+            if in_time(try_lock(session, i64::from(id))).await? {
+                self.tell.send_replace(Some(Arc::new(Term::new(id, began))));
+                return Ok(());
+            }
+        }
+        bail!("every number for the lock of this process is taken")
+    }
+
+    /// Until the term ends: an error when the session is lost.
+    async fn watch(&mut self, term: &Term) -> Result<()> {
+        let mut beats = 0;
+        while !term.over.is_cancelled() {
+            let began = Instant::now();
+            tokio::time::timeout(PATIENCE, self.beat(beats)).await.context("it did not answer in time")??;
+            term.confirm(began);
+            beats += 1;
+        }
+        Ok(())
+    }
+
+    /// A sign of life. The server sleeps, and not we, so that the end of the connection is noticed as it comes.
+    async fn beat(&mut self, beats: u32) -> Result<()> {
+        if beats.is_multiple_of(LOOK_EVERY) {
+            self.settle_past().await?;
+            let session = self.session.as_mut().context("there is a session")?;
+            let freed = release_orphans(session, Utc::now()).await?;
+            if freed > 0 {
+                tracing::warn!(rows = freed, "rows of a process that is gone are free again");
+                wakes::tell(session).await?;
+            }
+        }
+        let session = self.session.as_mut().context("there is a session")?;
+        sqlx::query!("select pg_sleep(1)").execute(session).await?;
+        Ok(())
+    }
+
+    /// Holds the locks of past terms that somebody still works under, and gives back the rows of the others.
+    async fn settle_past(&mut self) -> Result<()> {
+        let session = self.session.as_mut().context("there is a session")?;
+        let (past, over): (Vec<_>, Vec<_>) = self.past.drain(..).partition(|past| past.term.strong_count() > 0);
+        self.past = past;
+        let mut freed = 0;
+        for over in over {
+            freed += give_back(session, over.id).await?;
+            if over.locked {
+                sqlx::query!("select pg_advisory_unlock($1, $2)", LOCK_CLASS, i32::try_from(over.id)?).fetch_all(&mut *session).await?;
+            }
+        }
+        for past in &mut self.past {
+            past.locked = past.locked || try_lock(session, past.id).await?;
+        }
+        if freed > 0 {
+            wakes::tell(session).await?;
+        }
+        Ok(())
+    }
+}
+
+/// A number that no other process has chosen for its lock, but once in two thousand million.
+fn number() -> i32 {
+    // The last half of such an id is chance.
+    i32::try_from(Uuid::now_v7().as_u128() & 0x7fff_ffff).unwrap_or(i32::MAX)
+}
+
+async fn try_lock(session: &mut Connection, id: i64) -> Result<bool> {
+    Ok(sqlx::query_scalar!("select pg_try_advisory_lock($1, $2) as \"locked!\"", LOCK_CLASS, i32::try_from(id)?).fetch_one(session).await?)
+}
+
+/// Frees the rows of a term that nobody works under any more, and takes back the attempts: nothing was tried, or nobody can say so. Gives how many.
+async fn give_back(session: &mut Connection, id: i64) -> Result<i64> {
+    Ok(sqlx::query_scalar!(
+        "with letters as (update inbox set owner = null, attempts = greatest(attempts - 1, 0) where owner = $1 returning 1),
+         ours as (update outbox set owner = null, attempts = greatest(attempts - 1, 0) where owner = $1 returning 1)
+         select (select count(*) from letters) + (select count(*) from ours) as \"freed!\"",
+        id
+    )
+    .fetch_one(session)
+    .await?)
 }
 
 /// Frees the rows of owners that are gone, and counts the death; a letter that saw [`DEATHS`] is `failed`, in the record as well, and never tried again by
 /// itself. Gives how many rows were freed.
 pub async fn release_orphans(conn: &mut Connection, now: DateTime<Utc>) -> Result<i64> {
-    Ok(sqlx::query_scalar!(
+    let gone = sqlx::query_scalar!(
         "with living as (
              select l.objid::bigint as owner from pg_locks l
              where l.locktype = 'advisory' and l.classid::bigint = $1 and l.objsubid = 2 and l.granted
-               and l.database = (select oid from pg_database where datname = current_database())),
-         letters as (
-             update inbox set owner = null, deaths = deaths + 1,
-                 state = case when deaths + 1 >= $2 then 'failed' else state end,
-                 last_error = 'the process ended while it worked on this letter'
-             where owner is not null and owner not in (select owner from living) returning exchange_id, state),
-         told as (
-             update exchange e set outcome = 'failed', ended_at = $3 from letters where e.id = letters.exchange_id and letters.state = 'failed'),
-         ours as (
-             update outbox set owner = null where owner is not null and owner not in (select owner from living) returning 1)
-         select (select count(*) from letters) + (select count(*) from ours) as \"freed!\"",
-        i64::from(LOCK_CLASS),
-        DEATHS,
-        now
+               and l.database = (select oid from pg_database where datname = current_database()))
+         select distinct owner as \"owner!\" from (select owner from inbox where owner is not null union all select owner from outbox where owner is not null) o
+         where owner not in (select owner from living)",
+        i64::from(LOCK_CLASS)
     )
-    .fetch_one(conn)
-    .await?)
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut freed = 0;
+    for owner in gone {
+        // Its lock is ours until the statement ends, so its process can't come back meanwhile and hold these rows again. A row that is locked is being
+        // finished by a process that lost only its lock.
+        freed += sqlx::query_scalar!(
+            "with gone as materialized (select pg_try_advisory_xact_lock($1, $2::bigint::integer) as is_gone),
+             in_letters as (select i.id from inbox i where i.owner = $2 and (select is_gone from gone) for update skip locked),
+             letters as (
+                 update inbox i set owner = null, deaths = deaths + 1,
+                     state = case when deaths + 1 >= $3 then 'failed' else state end,
+                     last_error = 'the process ended while it worked on this letter'
+                 from in_letters g where i.id = g.id returning i.exchange_id, i.state),
+             told as (
+                 update exchange e set outcome = 'failed', ended_at = $4 from letters where e.id = letters.exchange_id and letters.state = 'failed'),
+             in_ours as (select o.id from outbox o where o.owner = $2 and (select is_gone from gone) for update skip locked),
+             ours as (update outbox o set owner = null from in_ours g where o.id = g.id returning 1)
+             select (select count(*) from letters) + (select count(*) from ours) as \"freed!\"",
+            LOCK_CLASS,
+            owner,
+            DEATHS,
+            now
+        )
+        .fetch_one(&mut *conn)
+        .await?;
+    }
+    Ok(freed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_is_trusted_for_fifteen_seconds_and_never_again_once_it_is_over() {
+        let Some(began) = Instant::now().checked_sub(Duration::from_secs(60)) else { return };
+        let term = Term::new(7, began);
+        assert!(!term.is_held(), "a minute ago is too long");
+        term.confirm(Instant::now());
+        assert!(term.is_held());
+        term.confirm(Instant::now() - TRUST);
+        assert!(!term.is_held());
+        term.confirm(Instant::now());
+        term.end();
+        assert!(!term.is_held());
+    }
 }

@@ -32,6 +32,8 @@ pub const DATABASE: &str = "pairpost";
 
 /// How often each user sees to it that the server is alive.
 const WATCH: Duration = Duration::from_millis(200);
+/// A server that does not start, as on a full disk, is tried again after a second, two, four, and then every so often.
+const SLOWEST: Duration = Duration::from_secs(5);
 
 /// A user's hold on a private server. Dropping it ends the server unless somebody else uses it, which may block for a moment.
 #[derive(Debug)]
@@ -199,16 +201,32 @@ impl Held {
 fn supervise(home: Arc<Home>, held: Arc<Mutex<Held>>) -> Result<(mpsc::Sender<()>, JoinHandle<()>)> {
     let (end, ended) = mpsc::channel();
     let watch = move || {
-        while ended.recv_timeout(WATCH) == Err(RecvTimeoutError::Timeout) {
+        let mut pause = WATCH;
+        while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
             let mut held = held.lock().unwrap_or_else(PoisonError::into_inner);
-            match held.is_well(&home) {
-                Ok(true) => continue,
-                Ok(false) => tracing::warn!(process = held.server.pid, "the private PostgreSQL died and is started again"),
-                Err(error) => tracing::error!("watching the private PostgreSQL: {error:#}"),
+            let well = held.is_well(&home);
+            if let Ok(true) = well {
+                pause = WATCH;
+                continue;
+            }
+            // Said once, not with every try.
+            let is_news = pause == WATCH;
+            match well {
+                Ok(_) if is_news => tracing::warn!(process = held.server.pid, "the private PostgreSQL died and is started again"),
+                Err(error) if is_news => tracing::error!("watching the private PostgreSQL: {error:#}"),
+                Ok(_) | Err(_) => {}
             }
             match held.mend(&home) {
-                Ok(()) => tracing::info!(process = held.server.pid, "the private PostgreSQL runs"),
-                Err(error) => tracing::error!("{error:#}"),
+                Ok(()) => {
+                    pause = WATCH;
+                    tracing::info!(process = held.server.pid, "the private PostgreSQL runs");
+                }
+                Err(error) => {
+                    if is_news {
+                        tracing::error!("{error:#}; it is tried again until it starts");
+                    }
+                    pause = (pause * 2).clamp(Duration::from_secs(1), SLOWEST);
+                }
             }
         }
     };

@@ -68,6 +68,14 @@ impl Recipient {
         }
     }
 
+    /// The partnership of an alias.
+    pub fn partnership(&self) -> Option<Uuid> {
+        match self {
+            Self::Alias { partnership, .. } => Some(*partnership),
+            Self::Service(_) | Self::Reply { .. } | Self::Bounce { .. } => None,
+        }
+    }
+
     /// A word for the record, until the handler knows better.
     pub fn kind(&self) -> &'static str {
         match self {
@@ -91,7 +99,11 @@ pub async fn resolve(conn: &mut Connection, own: &OwnAddress, secret: &Secret, n
         | OwnAddress::TopicsJoin
         | OwnAddress::TopicsLeave
         | OwnAddress::Postmaster
-        | OwnAddress::Abuse => Some(Recipient::Service(own.clone())),
+        | OwnAddress::Abuse => {
+            // Needs no look-up; but a client shall hear now, and not after a large letter, that nothing can be kept.
+            sqlx::Connection::ping(conn).await?;
+            Some(Recipient::Service(own.clone()))
+        }
         OwnAddress::Bounce(text) => secret.read_signed_id("bounce", text).map(|outbox| Recipient::Bounce { outbox }),
         OwnAddress::Reply(token) => super::tokens::find(conn, token.as_str()).await?.and_then(|found| {
             Some(Recipient::Reply {
@@ -113,18 +125,4 @@ pub async fn resolve(conn: &mut Connection, own: &OwnAddress, secret: &Secret, n
         .await?
         .map(|row| Recipient::Alias { alias: alias.clone(), partnership: row.partnership_id, reader: row.person_id, over: row.over }),
     })
-}
-
-/// Whether `from` is a known mailbox of a partner of `reader` in this partnership.
-pub async fn is_partner(conn: &mut Connection, partnership: Uuid, reader: Uuid, from: &EmailAddress) -> Result<bool> {
-    Ok(sqlx::query_scalar!(
-        "select exists (
-             select 1 from address a join partner w on w.person_id = a.person_id
-             where a.email_key = $1 and w.partnership_id = $2 and w.person_id <> $3) as \"is!\"",
-        from.key(),
-        partnership,
-        reader
-    )
-    .fetch_one(conn)
-    .await?)
 }

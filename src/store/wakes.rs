@@ -1,15 +1,17 @@
 //! Waking other processes: NOTIFY, outside of every letter's transaction (inside, it makes all commits queue for one lock), and not more often than is of use.
-use std::{sync::Arc, time::Duration};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
-use anyhow::Result;
-use sqlx::postgres::PgListener;
+use anyhow::{Context as _, Result};
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::Notify;
 
-use super::{Connection, Store};
+use super::{Connection, Store, health::in_time};
 
 const CHANNEL: &str = "pairpost";
 /// At most one NOTIFY in this time: others poll anyway.
 const DEBOUNCE: Duration = Duration::from_millis(200);
+/// A listener that heard nothing for so long asks whether the server is still there.
+const LISTENS: Duration = Duration::from_secs(10);
 
 /// Tells every process that there is work in the queues.
 pub async fn tell(conn: &mut Connection) -> Result<()> {
@@ -22,23 +24,38 @@ pub async fn tell_when(store: Store, happened: Arc<Notify>) {
     loop {
         happened.notified().await;
         let told = async { tell(&mut *store.connection().await?).await };
-        if let Err(error) = told.await {
+        if let Err(error) = in_time(told).await {
             tracing::debug!(error = format!("{error:#}"), "other processes could not be woken; they poll");
         }
         tokio::time::sleep(DEBOUNCE).await;
     }
 }
 
-/// Calls `wake` whenever another process tells of work. Runs until dropped; while the database is away, workers poll.
+/// Calls `wake` whenever another process tells of work, and when it may have done so unheard. Runs until dropped; while the database is away, workers poll.
 pub async fn listen(store: Store, wake: impl Fn()) {
     loop {
-        if let Ok(mut listener) = PgListener::connect_with(store.pool()).await
-            && listener.listen(CHANNEL).await.is_ok()
-        {
-            while listener.recv().await.is_ok() {
-                wake();
-            }
+        match listen_once(&store, &wake).await {
+            Ok(never) => match never {},
+            Err(error) => tracing::debug!(error = format!("{error:#}"), "other processes are not heard for a moment; workers poll"),
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Listens until the connection is lost, which a listener that only waits would not notice where the network swallows everything: it asks now and then.
+async fn listen_once(store: &Store, wake: &impl Fn()) -> Result<Infallible> {
+    // A pool of its own: a connection that hangs takes no place that somebody else needs.
+    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with((*store.pool().connect_options()).clone());
+    let mut listener = in_time(async { Ok(PgListener::connect_with(&pool).await?) }).await?;
+    in_time(async { Ok(listener.listen(CHANNEL).await?) }).await?;
+    wake();
+    loop {
+        match tokio::time::timeout(LISTENS, listener.try_recv()).await {
+            Ok(heard) => {
+                heard?.context("the connection is lost")?;
+                wake();
+            }
+            Err(_) => in_time(async { Ok(sqlx::query!("select 1 as \"there!\"").fetch_one(&mut listener).await?) }).await.map(drop)?,
+        }
     }
 }

@@ -8,25 +8,26 @@ use axum::{
 };
 
 use super::{Fault, Pages};
-use crate::store::exchanges;
+use crate::{store::exchanges, telemetry};
 
-/// 200 while the database answers, else 503: a balancer sends mail elsewhere.
+/// 200 while letters can be kept, else 503: a balancer sends mail elsewhere.
 pub async fn ready(State(pages): State<Pages>) -> Response {
-    match counts(&pages).await {
-        Ok(_) => "ready\n".into_response(),
-        Err(error) => {
-            tracing::warn!(error = format!("{error:#}"), "not ready");
-            (StatusCode::SERVICE_UNAVAILABLE, "the database does not answer\n").into_response()
+    match pages.store.ready().await {
+        Ok(()) => "ready\n".into_response(),
+        Err(why) => {
+            tracing::warn!(why, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response()
         }
     }
 }
 
-/// Letters by queue and state, and the record's size.
+/// Letters by queue and state, the record's size, and what this process has counted.
 pub async fn metrics(State(pages): State<Pages>) -> Result<Response, Fault> {
     let mut text = String::from("# HELP pairpost_letters Letters by queue and state.\n# TYPE pairpost_letters gauge\n");
     for (queue, state, count) in counts(&pages).await? {
         writeln!(text, "pairpost_letters{{queue=\"{queue}\",state=\"{state}\"}} {count}").map_err(anyhow::Error::from)?;
     }
+    text.push_str(&telemetry::render());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 

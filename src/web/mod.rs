@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     config::Config,
     handlers::{Clock, Site},
-    store::Store,
+    store::{Store, health::PATIENCE},
 };
 
 mod figures;
@@ -80,7 +80,15 @@ fn router(pages: Pages) -> Router {
             .route("/mailboxes/{mailbox}/{letter}/html", get(mailboxes::html))
             .route_layer(middleware::from_fn(asked_for_here));
     }
-    router.fallback(|| async { (StatusCode::NOT_FOUND, "There is no such page.\n") }).with_state(pages)
+    router.fallback(|| async { (StatusCode::NOT_FOUND, "There is no such page.\n") }).layer(middleware::from_fn(in_time)).with_state(pages)
+}
+
+/// Nobody waits for a page longer than for a database that is there.
+async fn in_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(PATIENCE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_) => Fault(anyhow::anyhow!("it took too long")).into_response(),
+    }
 }
 
 /// Lets only those pass who name this machine. A page from elsewhere can make its own name point here (DNS rebinding) and would then read what we show.

@@ -8,7 +8,7 @@ use pairpost::{
     mail::envelope::{Envelope, Verdict},
     store::{
         Store,
-        inbox::{self, Arrival},
+        inbox::{self, Again, Arrival, End},
         ownership::{self, DEATHS, Owner},
         recipients::Recipient,
     },
@@ -30,12 +30,10 @@ async fn arrives(store: &Store, from: &str, words: &str) {
         from: Some(&from),
         message_id: None,
         verdict: &Verdict::UNCHECKED,
-        deliveries: &[(Recipient::Service(OwnAddress::Help), Admission::Take)],
+        recipients: &[Recipient::Service(OwnAddress::Help)],
         domain: "pairs.test",
     };
-    let mut tx = store.begin().await.unwrap();
-    inbox::accept(&mut tx, &arrival, now()).await.unwrap();
-    tx.commit().await.unwrap();
+    inbox::accept(&mut store.connection().await.unwrap(), &arrival, |_, _| Admission::Take, now()).await.unwrap();
 }
 
 /// What a process gets to work on: the words of each letter, and their rows.
@@ -59,10 +57,11 @@ async fn a_writers_letters_wait_for_each_other_and_for_nobody_elses() {
     // A letter that failed and is tried again later still comes before its writer's next.
     let later = now() + TimeDelta::minutes(1);
     let mut conn = store.connection().await.unwrap();
-    inbox::fail(&mut conn, ids[0], "no luck", Some(later), now()).await.unwrap();
+    assert!(!inbox::fail(&mut conn, ids[0], 2, "no luck", Again::Never, now()).await.unwrap(), "it is the first one's");
+    assert!(inbox::fail(&mut conn, ids[0], 1, "no luck", Again::At(later), now()).await.unwrap());
     assert!(claim(&store, 2, now()).await.0.is_empty());
     assert_eq!(claim(&store, 2, later).await.0, ["ana 1"]);
-    inbox::finish(&mut conn, ids[0], "done", later).await.unwrap();
+    inbox::finish(&mut conn, 2, &[End { id: ids[0], kind: "help", class: "personal", outcome: "done".into() }], later).await.unwrap();
     assert_eq!(claim(&store, 1, later).await.0, ["ana 2"]);
 }
 
@@ -71,9 +70,9 @@ async fn letters_of_a_process_that_is_gone_are_free_again_until_one_has_killed_t
     let database = TestDatabase::new();
     let store = database.store().await;
     arrives(&store, "ana@example.org", "deadly").await;
-    let (alive, _watch) = Owner::take(&store, 7).await.unwrap();
+    let (alive, _watch) = Owner::take(&store).await.unwrap();
     let mut conn = store.connection().await.unwrap();
-    assert_eq!(claim(&store, alive.id(), now()).await.0, ["deadly"]);
+    assert_eq!(claim(&store, alive.held().await.id(), now()).await.0, ["deadly"]);
     assert_eq!(ownership::release_orphans(&mut conn, now()).await.unwrap(), 0, "its owner lives");
     sqlx::query("update inbox set owner = null").execute(&mut *conn).await.unwrap();
 
@@ -81,7 +80,7 @@ async fn letters_of_a_process_that_is_gone_are_free_again_until_one_has_killed_t
         assert_eq!(claim(&store, 8, now()).await.0, ["deadly"], "8 holds no lock: it is dead");
         assert_eq!(ownership::release_orphans(&mut conn, now()).await.unwrap(), 1);
     }
-    assert!(claim(&store, alive.id(), now()).await.0.is_empty());
+    assert!(claim(&store, alive.held().await.id(), now()).await.0.is_empty());
     let state: String = sqlx::query_scalar("select state || ' ' || attempts || ' ' || deaths from inbox").fetch_one(&mut *conn).await.unwrap();
     assert_eq!(state, format!("failed {} {DEATHS}", DEATHS + 1));
     let told: Option<String> = sqlx::query_scalar("select outcome from exchange").fetch_one(&mut *conn).await.unwrap();

@@ -52,7 +52,7 @@ impl Post {
         let config = config(dir.path(), settings);
         let site = Arc::new(app::site(&config).expect("a programme"));
         share_key(&store, &site).await;
-        let (owner, watch) = Owner::take(&store, 1).await.expect("a lock");
+        let (owner, watch) = Owner::take(&store).await.expect("a lock");
         tokio::spawn(watch);
         let exit = Exit::new(store.clone(), owner.clone(), site.clone(), &config).await.expect("an exit");
         Self { database, store, site, owner, exit, now: DateTime::from_timestamp(1_800_000_000, 0).expect("a moment"), dir }
@@ -612,7 +612,7 @@ async fn a_reply_that_comes_while_the_database_is_away_is_not_forgotten() {
     hop.mood(Step::Dot, Mood::Wait);
     post.write("ana@example.org", "one").await;
     wake.notify_one();
-    hop.hears("DATA").await;
+    hop.hears(".").await;
     post.database.cut_off(true).await;
     hop.go_on();
     hop.wait_for(1).await;

@@ -277,6 +277,8 @@ async fn session(stream: tokio::net::TcpStream, seen: &Seen, connection: usize) 
             "DATA" => {
                 if session.reply(Step::Data, "354 go on").await? {
                     let bytes = session.letter().await?;
+                    seen.commands.lock().unwrap().push(".".into());
+                    seen.changed.notify_waiters();
                     if session.reply(Step::Dot, "250 2.0.0 queued as 77").await? {
                         let letter = Taken { from: from.take().unwrap_or_default(), to: to.take().unwrap_or_default(), bytes, connection, encrypted };
                         seen.letters.lock().unwrap().push(letter);

@@ -46,7 +46,7 @@ impl Trio {
         let settings = [("PAIRPOST_DOMAIN", "pairs.test"), ("PAIRPOST_DATA_DIR", dir.path().to_str().expect("a name"))];
         let config = Config::load(Some(std::path::Path::new("/dev/null")), settings.map(|(key, value)| (key.to_owned(), value.to_owned())).into_iter());
         let site = Arc::new(app::site(&config.expect("good settings")).expect("a programme"));
-        let (owner, watch) = Owner::take(&store, 1).await.expect("a lock");
+        let (owner, watch) = Owner::take(&store).await.expect("a lock");
         tokio::spawn(watch);
         let inbox = Inbox { store: store.clone(), owner, site, outbox: Arc::new(Notify::new()) };
         let now = DateTime::from_timestamp(1_800_000_000, 0).expect("a moment");
@@ -69,12 +69,11 @@ impl Trio {
             from: Some(&from),
             message_id: None,
             verdict: &Verdict::UNCHECKED,
-            deliveries: &[(recipient, Admission::Take)],
+            recipients: &[recipient],
             domain: "pairs.test",
         };
-        let mut tx = self.store.begin().await.expect("a transaction");
-        inbox::accept(&mut tx, &arrival, self.now).await.expect("kept");
-        tx.commit().await.expect("kept");
+        let mut conn = self.store.connection().await.expect("a connection");
+        inbox::accept(&mut conn, &arrival, |_, _| Admission::Take, self.now).await.expect("kept");
     }
 
     /// Handles what came, and gives what goes out: to whom, and the letter.
@@ -182,7 +181,7 @@ async fn large_letters_are_not_claimed_many_at_once() {
         trio.comes_from(&format!("writer{n}@example.org"), 1, &large).await;
     }
     let mut conn = trio.store.connection().await.expect("a connection");
-    let owner = trio.inbox.owner.id();
+    let owner = trio.inbox.owner.held().await.id();
     for wanted in [2, 2, 2, 0] {
         let claimed = inbox::claim(&mut conn, owner, 20, 4000, trio.now).await.expect("claimed");
         assert_eq!(claimed.len(), wanted);
@@ -216,7 +215,7 @@ async fn large_letters_do_not_leave_many_at_once() {
     for wanted in [2, 1, 0] {
         let allowance = Allowance { letters: 20, per_domain: 20, octets: 4000, far: false };
         let mut tx = trio.store.begin().await.expect("a transaction");
-        let claimed = outbox::claim(&mut tx, trio.inbox.owner.id(), allowance, trio.now).await.expect("claimed");
+        let claimed = outbox::claim(&mut tx, trio.inbox.owner.held().await.id(), allowance, trio.now).await.expect("claimed");
         tx.commit().await.expect("claimed");
         assert_eq!(claimed.len(), wanted);
     }

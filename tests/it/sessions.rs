@@ -35,7 +35,8 @@ use crate::{
     dns::{NameServer, zone},
 };
 
-/// What the sessions' name server knows: `proven.test` speaks for letters from loopback, `forged.test` for none, `bare.test` publishes nothing.
+/// What the sessions' name server knows: `proven.test` speaks for letters from loopback, `there.test` for those
+/// from 192.0.2.7, `forged.test` for none, `bare.test` publishes nothing.
 const ZONE: &str = "
     proven.test TXT v=spf1 ip4:127.0.0.1 -all
     _dmarc.proven.test TXT v=DMARC1; p=reject
@@ -45,6 +46,10 @@ const ZONE: &str = "
     _dmarc.watched.test TXT v=DMARC1; p=none
     ill.test SERVFAIL
     _dmarc.ill.test SERVFAIL
+    there.test TXT v=spf1 ip4:192.0.2.7 -all
+    _dmarc.there.test TXT v=DMARC1; p=reject
+    7.2.0.192.list.test A 127.0.0.2
+    7.2.0.192.ill.test SERVFAIL
 ";
 
 /// Ana and Ben are partners: who writes to `to-ben@` reaches Ben. Their former partnership is over. Ana was asked something twice, once long ago.

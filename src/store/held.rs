@@ -1,0 +1,71 @@
+//! Letters on hold: their origin is unproven, and they wait for a word of the mailbox that they claim to come from.
+use anyhow::{Context, Result};
+use chrono::{DateTime, Utc};
+use uuid::Uuid;
+
+use super::{
+    Connection, exchanges,
+    inbox::{Claimed, NOT_OURS},
+};
+
+/// The letter waits until `until` for a word of the mailbox that it claims to come from. An error when it is another process's by now.
+pub async fn hold(conn: &mut Connection, letter: &Claimed, until: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
+    let exchange = sqlx::query_scalar!(
+        "update inbox set state = 'held', owner = null, next_at = $2 where id = $1 and owner = $3 returning exchange_id",
+        letter.id,
+        until,
+        letter.owner
+    )
+    .fetch_optional(&mut *conn)
+    .await?
+    .context(NOT_OURS)?;
+    exchanges::end(conn, exchange, "held", None, now).await
+}
+
+/// The mailbox `writer` says that the held letter `id` is its own (or not): it is handled, or dropped. False when it is not on hold any more.
+pub async fn vouch(conn: &mut Connection, id: Uuid, writer: Uuid, own: bool, now: DateTime<Utc>) -> Result<bool> {
+    if own {
+        let rows = sqlx::query!(
+            "update inbox set state = 'pending', admission = 'take', next_at = $3 where id = $1 and writer_id = $2 and state = 'held'",
+            id,
+            writer,
+            now
+        )
+        .execute(conn)
+        .await?;
+        return Ok(rows.rows_affected() > 0);
+    }
+    let held = sqlx::query_scalar!("select id from inbox where id = $1 and writer_id = $2 and state = 'held'", id, writer).fetch_optional(&mut *conn).await?;
+    if let Some(id) = held {
+        let_go(conn, id, "dropped: not theirs", now).await?;
+    }
+    Ok(held.is_some())
+}
+
+/// The oldest letter that waits for a word of `writer`, and its bytes.
+pub async fn next(conn: &mut Connection, writer: Uuid) -> Result<Option<(Uuid, Vec<u8>)>> {
+    let row = sqlx::query!(
+        "select i.id, l.raw from inbox i join letter l on l.id = i.letter_id where i.writer_id = $1 and i.state = 'held' order by i.id limit 1",
+        writer
+    )
+    .fetch_optional(conn)
+    .await?;
+    Ok(row.map(|row| (row.id, row.raw.unwrap_or_default())))
+}
+
+/// Ends the letters whose time on hold is over; gives how many.
+pub async fn expire(conn: &mut Connection, now: DateTime<Utc>) -> Result<usize> {
+    let ids = sqlx::query_scalar!("select id from inbox where state = 'held' and next_at <= $1", now).fetch_all(&mut *conn).await?;
+    for id in &ids {
+        let_go(conn, *id, "dropped: nobody vouched for it", now).await?;
+    }
+    Ok(ids.len())
+}
+
+/// A letter on hold is not handled any more.
+async fn let_go(conn: &mut Connection, id: Uuid, outcome: &str, now: DateTime<Utc>) -> Result<()> {
+    let exchange = sqlx::query_scalar!("update inbox set state = 'done', owner = null, last_error = null where id = $1 returning exchange_id", id)
+        .fetch_one(&mut *conn)
+        .await?;
+    exchanges::end(conn, exchange, outcome, None, now).await
+}
