@@ -1,4 +1,6 @@
 //! The dot: who wrote the letter, who admits it, and its rows committed before 250.
+use std::net::IpAddr;
+
 use anyhow::{Context, Result};
 use samotop::smtp::SmtpSession;
 use tracing::{info, warn};
@@ -13,13 +15,16 @@ use crate::{
         refusal::Refusal,
     },
     mail::{
+        authentication_results,
         envelope::{AuthResult, Envelope, Policy, Verdict},
         message::Message,
+        structure::{self, Excess, Limits},
     },
     store::{
         inbox::{self, Arrival, Known},
         recipients::Recipient,
     },
+    telemetry::{self, Figure},
 };
 
 /// What came of a letter.
@@ -35,17 +40,24 @@ impl Visit {
         if deliveries.is_empty() {
             return replies::NO_RECIPIENT.to_owned();
         }
-        let head = head(&letter.bytes);
-        if has_bare_ends(head) {
-            return replies::HEADER_LINES.to_owned();
+        if let Some(words) = self.too_laborious(&letter.bytes) {
+            return words;
         }
+        let caller = self.caller();
+        self.forget_forwarded();
         let envelope = Envelope {
-            peer: self.peer.ip().to_canonical(),
-            helo: session.peer_name.clone().unwrap_or_default(),
+            peer: caller.ip.unwrap_or(self.peer.ip().to_canonical()),
+            helo: caller.helo.or_else(|| session.peer_name.clone()).unwrap_or_default(),
             reverse_path: session.transaction.mail.as_ref().and_then(|mail| grammar::mailbox(mail.sender())),
         };
-        let head = Message::parse(head);
-        let (from, verdict) = self.judge(&letter.bytes, head.from, &envelope, &deliveries).await;
+        let head = Message::parse(head(&letter.bytes));
+        let (from, verdict) = self.judge(&letter.bytes, head.from, &envelope, caller.ip, &deliveries).await;
+        if let Some(writer) = from.as_ref().filter(|_| envelope.reverse_path.is_some())
+            && !self.door.letters.take(writer, verdict.is_aligned())
+        {
+            telemetry::count(Figure::Reasons, "domain-rate");
+            return replies::TOO_MANY_OF_DOMAIN.to_owned();
+        }
         let arrival = Arrival {
             raw: &letter.bytes,
             envelope: &envelope,
@@ -58,12 +70,13 @@ impl Visit {
         let kept = tokio::time::timeout(DATABASE_PATIENCE, self.keep(&arrival)).await.context("the database did not answer in time").flatten();
         match kept {
             Ok(Outcome::Kept(id)) => {
-                info!(letter = %id, size = letter.bytes.len(), "kept");
+                info!(letter = %id, size = letter.bytes.len(), tls = self.tls_version(), "kept");
+                self.door.clients.note_good(self.peer.ip());
                 self.door.arrived.notify_one();
                 replies::kept(id)
             }
             Ok(Outcome::Refused(refusal)) => {
-                info!(refusal = refusal.name(), "refused");
+                telemetry::count(Figure::Reasons, refusal.name());
                 refusal.smtp_reply(&self.door.domain)
             }
             // Also where the outcome of the commit is unknown: the letter comes again, and is known then or kept then.
@@ -75,7 +88,14 @@ impl Visit {
     }
 
     /// The writer and what was found out about them. A From field that two readers read differently names nobody.
-    async fn judge(&self, raw: &[u8], from: Option<EmailAddress>, envelope: &Envelope, deliveries: &[Recipient]) -> (Option<EmailAddress>, Verdict) {
+    async fn judge(
+        &self,
+        raw: &[u8],
+        from: Option<EmailAddress>,
+        envelope: &Envelope,
+        client: Option<IpAddr>,
+        deliveries: &[Recipient],
+    ) -> (Option<EmailAddress>, Verdict) {
         let Some(verifier) = &self.door.verifier else { return (from, Verdict::UNCHECKED) };
         // A bounce is judged by the signed address that it comes to.
         let only_bounces = deliveries.iter().all(|recipient| matches!(recipient, Recipient::Bounce { .. }));
@@ -83,12 +103,33 @@ impl Visit {
             return (from, Verdict::NOTHING);
         }
         match from {
-            Some(writer) => match verifier.verify(raw, &writer, envelope, &self.door.domain).await {
+            Some(writer) => match self.fronts_verdict(raw, &writer) {
                 Some(verdict) => (Some(writer), verdict),
-                None => (None, Verdict::NOTHING),
+                None => match verifier.examine(raw, &writer, envelope, client, &self.door.domain).await {
+                    Some(verdict) => (Some(writer), verdict),
+                    None => (None, Verdict::NOTHING),
+                },
             },
             None => (None, Verdict::NOTHING),
         }
+    }
+
+    /// What the mail server that receives for us found out, where its word counts.
+    fn fronts_verdict(&self, raw: &[u8], writer: &EmailAddress) -> Option<Verdict> {
+        let id = self.door.limits.trusted_authserv_id.as_ref().filter(|_| self.front)?;
+        authentication_results::verdict(head(raw), id, writer.domain())
+    }
+
+    /// The reply to a letter that is built to be laborious.
+    fn too_laborious(&self, raw: &[u8]) -> Option<String> {
+        let limits = &self.door.limits;
+        let excess = structure::measure(raw, Limits { header: limits.max_header_bytes, parts: limits.max_parts, depth: limits.max_depth }).err()?;
+        telemetry::count(Figure::Reasons, excess.name());
+        Some(match excess {
+            Excess::Header => replies::header_too_large(limits.max_header_bytes),
+            Excess::Parts => replies::TOO_MANY_PARTS.to_owned(),
+            Excess::Depth => replies::TOO_DEEP.to_owned(),
+        })
     }
 
     /// Transaction 1.
@@ -140,13 +181,6 @@ fn head(raw: &[u8]) -> &[u8] {
     &raw[..end]
 }
 
-/// A CR or LF alone (RFC 5321 2.3.8). In a body it is a byte like others; in a header it hides fields from one reader that another sees.
-fn has_bare_ends(head: &[u8]) -> bool {
-    let mut previous = 0;
-    let inside = head.iter().any(|&byte| (byte == b'\n') != (std::mem::replace(&mut previous, byte) == b'\r'));
-    inside || previous == b'\r'
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,16 +192,6 @@ mod tests {
         assert_eq!(refusal_of_all(&[Admission::Refuse(Refusal::StrangerToAlias), no]), Some(Refusal::StrangerToAlias));
         assert_eq!(refusal_of_all(&[no, Admission::Take]), None);
         assert_eq!(refusal_of_all(&[Admission::Hold, no]), None);
-    }
-
-    #[test]
-    fn a_header_has_no_bare_cr_or_lf() {
-        for good in ["", "From: a@b.example\r\n\r\n", "\r\n"] {
-            assert!(!has_bare_ends(good.as_bytes()), "{good:?}");
-        }
-        for bad in ["a\nb\r\n", "a\rb\r\n", "a\r\r\n", "\n", "\r", "a\r\n\n"] {
-            assert!(has_bare_ends(bad.as_bytes()), "{bad:?}");
-        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ pub mod applications;
 pub mod breaker;
 pub mod exchanges;
 pub mod failures;
+pub mod greylist;
 pub mod health;
 pub mod held;
 pub mod inbox;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 mod breaker;
 mod catcher;
+mod certificate;
 mod claims;
 mod database;
 mod demo;
@@ -10,6 +11,7 @@ mod exit;
 mod house;
 mod killed;
 mod next_hop;
+mod packets;
 mod poison;
 mod priorities;
 mod relay;
