@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres, migrate::Migrator, postgres::PgPoolOptions};
 
 pub mod applications;
+pub mod arrivals;
 pub mod breaker;
 pub mod exchanges;
 pub mod failures;
