@@ -30,9 +30,9 @@ use crate::{
 };
 
 /// Connections to Postgres that a serving process keeps at most.
-const CONNECTIONS: u32 = 24;
+const CONNECTIONS: u32 = 12;
 /// Letters handled at once.
-pub const WORKERS: usize = 4;
+pub const WORKERS: usize = 2;
 /// How often the calendar is looked at.
 const CALENDAR: Duration = Duration::from_secs(60);
 /// … and after something in it failed.
