@@ -9,6 +9,7 @@ mod dns;
 mod exit;
 mod house;
 mod killed;
+mod migrations;
 mod next_hop;
 mod poison;
 mod priorities;
