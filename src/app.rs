@@ -145,8 +145,9 @@ fn secret(config: &Config) -> Result<Secret> {
     }
 }
 
-/// Runs everything until `stop`; then finishes what was accepted. `ready` is called with the line that says where it listens.
-pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(&str) + Send) -> Result<()> {
+/// Runs everything until `stop`; then finishes what was accepted. At each `reload` the certificate is read anew. `ready` is called with the line that says
+/// where it listens.
+pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>, ready: impl FnOnce(&str) + Send) -> Result<()> {
     let opened = Opened::serve(&config).await?;
     let (store, site) = (opened.store.clone(), opened.site.clone());
     let (owner, watch) = Owner::take(&store).await?;
@@ -160,6 +161,15 @@ pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(&
     let others = Arc::new(Notify::new());
     let aside = [
         tokio::spawn(watch),
+        tokio::spawn({
+            let door = door.clone();
+            async move {
+                loop {
+                    reload.notified().await;
+                    door.reload_certificate();
+                }
+            }
+        }),
         tokio::spawn(wakes::tell_when(store.clone(), others.clone())),
         tokio::spawn(wakes::listen(store.clone(), {
             let (arrived, queued) = (arrived.clone(), queued.clone());

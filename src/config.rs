@@ -10,6 +10,10 @@ use toml::{Table, Value};
 
 use crate::domain::address::EmailAddress;
 
+pub mod smtp;
+
+pub use smtp::{BareNewlines, Smtp};
+
 /// The whole configuration; every key has a default that makes `pairpost serve` run on a laptop.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -68,41 +72,6 @@ impl Default for Config {
             auth: Auth::default(),
             relay: Relay::default(),
             dns: Dns::default(),
-        }
-    }
-}
-
-/// `[smtp]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Smtp {
-    /// Where mail comes in; a list, or one text with commas.
-    #[serde(deserialize_with = "one_or_more")]
-    pub listen: Vec<SocketAddr>,
-    /// Larger mail is refused with 552 5.3.4.
-    pub max_message_bytes: usize,
-    /// Bytes of letters in flight, over all sessions.
-    pub memory_bytes: usize,
-    /// Sessions at once; more are answered 421.
-    pub max_connections: usize,
-    /// Recipients of one letter; more are answered 452 4.5.3 (RFC 5321 4.5.3.1.8: at least 100).
-    pub max_recipients: usize,
-    /// Refused commands in one session before it is closed with 421.
-    pub max_errors: usize,
-    /// Seconds to wait for the next bytes of a client (RFC 5321 4.5.3.2.7: at least 5 minutes).
-    pub timeout_seconds: u64,
-}
-
-impl Default for Smtp {
-    fn default() -> Self {
-        Self {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 2525))],
-            max_message_bytes: 26_214_400,
-            memory_bytes: 64 << 20,
-            max_connections: 500,
-            max_recipients: 100,
-            max_errors: 20,
-            timeout_seconds: 300,
         }
     }
 }
@@ -276,7 +245,7 @@ impl Config {
 
     fn check(&self) -> Result<()> {
         ensure!(EmailAddress::parse(&format!("join@{}", self.domain)).is_ok(), "domain = {:?} is not a mail domain", self.domain);
-        ensure!(!self.smtp.listen.is_empty(), "smtp.listen names no address");
+        self.smtp.check()?;
         if let Some(open) = self.smtp.listen.iter().find(|address| !is_loopback(address.ip())) {
             ensure!(self.auth.verify != Verify::Off, "auth.verify = \"off\" is for loopback listeners only, and smtp.listen has {open}: use \"enforce\"");
             ensure!(self.relay.limits == Switch::On, "relay.limits = \"off\" is for loopback listeners only, and smtp.listen has {open}: use \"on\"");
@@ -322,6 +291,7 @@ fn set(table: &mut Table, key: &str, value: &str) -> Result<()> {
     }
 }
 
+/// A list, or one text with commas, which is how it stands in the environment.
 fn one_or_more<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
 where
     D: Deserializer<'de>,
@@ -380,6 +350,9 @@ mod tests {
             (&[("PAIRPOST_SMTP__LISTEN", "0.0.0.0:25"), ("DATABASE_URL", "postgres://x"), ("PAIRPOST_RELAY__LIMITS", "off")], "relay.limits"),
             (&[("PAIRPOST_DELIVERY__MODE", "send")], "smarthost"),
             (&[("PAIRPOST_DOMAIN", "no domain")], "mail domain"),
+            (&[("PAIRPOST_SMTP__TLS_KEY", "/etc/key.pem")], "smtp.tls_certificate"),
+            (&[("PAIRPOST_SMTP__TLS", "maybe")], "does not know"),
+            (&[("PAIRPOST_SMTP__BARE_NEWLINES", "keep")], "does not know"),
             (&[("PAIRPOST_SMPT__LISTEN", "x")], "does not know"),
             (&[("PAIRPOST_COORDINATORS", "cleo@example.org, dan")], "\"dan\""),
         ] {

@@ -10,6 +10,7 @@ pub mod dates;
 pub mod fold;
 pub mod languages;
 pub mod matching;
+pub mod network;
 pub mod places;
 pub mod programme;
 pub mod refusal;

@@ -30,6 +30,8 @@ use crate::{
 mod capture;
 mod connection;
 mod hop;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod sign;
 
 use hop::{Failure, NextHop, Parcel};

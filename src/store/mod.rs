@@ -5,9 +5,11 @@ use anyhow::{Context, Result};
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres, migrate::Migrator, postgres::PgPoolOptions};
 
 pub mod applications;
+pub mod arrivals;
 pub mod breaker;
 pub mod exchanges;
 pub mod failures;
+pub mod greylist;
 pub mod health;
 pub mod held;
 pub mod inbox;

@@ -8,9 +8,12 @@ use axum::{
 };
 
 use super::{Fault, Pages};
-use crate::store::{
-    breaker::{self, Breaker},
-    exchanges, failures, outbox,
+use crate::{
+    store::{
+        breaker::{self, Breaker},
+        exchanges, failures, outbox,
+    },
+    telemetry,
 };
 
 /// 200 while letters can be kept, else 503: a balancer sends mail elsewhere.
@@ -24,13 +27,14 @@ pub async fn ready(State(pages): State<Pages>) -> Response {
     }
 }
 
-/// Letters by queue and state, and the record's size.
+/// Letters by queue and state, the record's size, and what this process has counted.
 pub async fn metrics(State(pages): State<Pages>) -> Result<Response, Fault> {
     let mut text = String::from("# HELP pairpost_letters Letters by queue and state.\n# TYPE pairpost_letters gauge\n");
     for (queue, state, count) in counts(&pages).await? {
         writeln!(text, "pairpost_letters{{queue=\"{queue}\",state=\"{state}\"}} {count}").map_err(anyhow::Error::from)?;
     }
     text.push_str(&alarming(&pages).await?);
+    text.push_str(&telemetry::render());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 

@@ -19,7 +19,7 @@ use pairpost::{
     schedule,
     store::{
         Store,
-        inbox::{self, Arrival},
+        arrivals::{self, Arrival},
         ownership::Owner,
         recipients::{self, Recipient},
     },
@@ -83,7 +83,7 @@ impl House {
         };
         let admission = if held { Admission::Hold } else { Admission::Take };
         let mut conn = self.store.connection().await.expect("a connection");
-        inbox::accept(&mut conn, &arrival, |_, _| admission, self.now).await.expect("kept");
+        arrivals::accept(&mut conn, &[arrival], |_, _, _| admission, self.now).await.expect("kept");
     }
 
     /// A letter of a few words to one of our mailboxes has come.

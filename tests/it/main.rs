@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 mod breaker;
 mod catcher;
+mod certificate;
 mod claims;
 mod database;
 mod demo;
@@ -11,6 +12,7 @@ mod house;
 mod killed;
 mod migrations;
 mod next_hop;
+mod packets;
 mod poison;
 mod priorities;
 mod relay;

@@ -13,7 +13,8 @@ use pairpost::{
     },
     store::{
         Store,
-        inbox::{self, Arrival},
+        arrivals::{self, Arrival},
+        inbox,
         outbox::{self, Allowance, NewLetter},
         ownership::Owner,
         people,
@@ -73,7 +74,7 @@ impl Trio {
             domain: "pairs.test",
         };
         let mut conn = self.store.connection().await.expect("a connection");
-        inbox::accept(&mut conn, &arrival, |_, _| Admission::Take, self.now).await.expect("kept");
+        arrivals::accept(&mut conn, &[arrival], |_, _, _| Admission::Take, self.now).await.expect("kept");
     }
 
     /// Handles what came, and gives what goes out: to whom, and the letter.
