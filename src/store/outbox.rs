@@ -176,7 +176,7 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
                  select o.id, o.domain, o.priority, o.next_at, o.size from outbox o
                  where o.state = 'queued' and o.owner is null and o.priority = p.priority and o.next_at <= $4
                      and (not $5 or o.domain <> all (array(select domain from busy where n >= $3)))
-                 order by o.next_at, o.id limit $2::bigint * 4) c
+                 order by o.next_at, o.id limit $2::bigint * case when $5 then 50 else 4 end) c
              where p.priority < 0 or not (select hold_all from installation)),
          ranked as (
              select near.*, row_number() over (partition by domain order by priority, next_at, id)

@@ -10,6 +10,7 @@ mod dns;
 mod exit;
 mod house;
 mod killed;
+mod migrations;
 mod next_hop;
 mod packets;
 mod poison;
