@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::domain::matching::{
-    Applicant, Certificate, Decision, Graph, LIBRARIES, Matching, Objective, Past, Side, Unmatched, Weights, certificate, generate, prove_round,
-    read_applicants, read_lines,
+    Applicant, Certificate, Decision, Graph, LIBRARIES, Matching, Objective, Pairs, Past, Round, Side, Unmatched, WeightedPair, Weights, certificate, generate,
+    optimum, read_applicants, read_lines,
 };
 use crate::domain::programme::{Kind, Programme};
 
@@ -111,11 +111,11 @@ fn match_applicants(file: &Path, args: &Args, out: &mut Vec<u8>) -> anyhow::Resu
     let history: Vec<Past> = args.history.as_deref().map(read_values).transpose()?.unwrap_or_default();
     let decisions: Vec<Decision> = args.pins.as_deref().map(read_values).transpose()?.unwrap_or_default();
     let begin = Instant::now();
-    let proven = prove_round(&applicants, &history, &decisions, &weights, args.seed)?;
+    let round = Round { applicants: &applicants, past: &history, decisions: &decisions, under_way: &[], kept: &[], weights: &weights, seed: args.seed };
+    let proven = round.prove()?;
     let seconds = begin.elapsed().as_secs_f64();
     if let Some(file) = &args.scores {
-        let pairs: Vec<_> = proven.graph.pairs.iter().map(|&pair| proven.graph.named(pair)).collect();
-        write_file(file, |out| write_lines(out, &pairs))?;
+        write_file(file, |out| write_scores(out, &round))?;
     }
     write_certificate(args, &proven.certificate)?;
     match args.format {
@@ -128,16 +128,17 @@ fn match_applicants(file: &Path, args: &Args, out: &mut Vec<u8>) -> anyhow::Resu
 fn match_graph(file: &Path, args: &Args, out: &mut Vec<u8>) -> anyhow::Result<()> {
     let graph = Graph::read(&read(file)?).with_context(|| file.display().to_string())?;
     let begin = Instant::now();
-    let optimum = graph.optimum(args.seed)?;
+    let optimum = optimum::find(&graph, args.seed)?;
     certificate::examine(&graph, &optimum.pairs, &optimum.certificate)?;
     let seconds = begin.elapsed().as_secs_f64();
     write_certificate(args, &optimum.certificate)?;
-    let pairs: Vec<_> = optimum.pairs.iter().map(|&pair| graph.named(pair)).collect();
+    let name = |vertex: u32| graph.names()[vertex as usize].clone();
+    let pairs: Vec<_> = optimum.pairs.iter().map(|&(a, b, w)| WeightedPair { a: name(a), b: name(b), w }).collect();
     match args.format {
         Format::Json => {
             let score: i128 = pairs.iter().map(|pair| i128::from(pair.w)).sum();
             let matched = pairs.iter().flat_map(|pair| [&pair.a, &pair.b]).collect::<std::collections::HashSet<_>>();
-            let left = graph.names.iter().filter(|name| !matched.contains(name));
+            let left = graph.names().iter().filter(|name| !matched.contains(name));
             let why = "the best matching leaves it over";
             let output = Output {
                 pairs: pairs
@@ -347,6 +348,17 @@ fn write_lines<T: Serialize>(out: &mut dyn Write, values: &[T]) -> anyhow::Resul
         out.write_all(b"\n")?;
     }
     Ok(())
+}
+
+/// Pair by pair: a large round has more of them than memory should hold.
+fn write_scores(out: &mut dyn Write, round: &Round) -> anyhow::Result<()> {
+    let mut written = Ok(());
+    round.each_pair(|a, b, w| {
+        if written.is_ok() {
+            written = write_lines(out, &[WeightedPair { a: a.to_owned(), b: b.to_owned(), w }]);
+        }
+    })?;
+    written
 }
 
 fn write_file(file: &Path, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {

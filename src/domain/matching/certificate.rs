@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::optimum::Graph;
+use super::graph::Pairs;
 
 /// Dual values, all in units of `1 / scale`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,10 +46,10 @@ pub struct Flaw(pub String);
 ///
 /// # Errors
 /// The first thing that is wrong.
-pub fn examine(graph: &Graph, pairs: &[(u32, u32, i64)], certificate: &Certificate) -> Result<(), Flaw> {
+pub fn examine(graph: &impl Pairs, pairs: &[(u32, u32, i64)], certificate: &Certificate) -> Result<(), Flaw> {
     let flaw = |what: &str| Err(Flaw(what.to_owned()));
     let Certificate { scale, constant, people, blossoms, primal, dual } = certificate;
-    if *scale < 1 || !people.keys().eq(&graph.names) {
+    if *scale < 1 || !people.keys().eq(graph.names()) {
         return flaw("it is about other people");
     }
     let y: Vec<i128> = people.values().copied().collect();
@@ -78,7 +78,7 @@ pub fn examine(graph: &Graph, pairs: &[(u32, u32, i64)], certificate: &Certifica
             return flaw("a set is not odd");
         }
         for member in members {
-            match graph.names.binary_search(member) {
+            match graph.names().binary_search(member) {
                 Ok(position) => sets_of[position].push(number),
                 Err(_) => return flaw("a set holds a stranger"),
             }
@@ -87,30 +87,33 @@ pub fn examine(graph: &Graph, pairs: &[(u32, u32, i64)], certificate: &Certifica
 
     // No pair is worth more than its dual values, and the matching is made of pairs of the graph.
     let value = |w: i64| scale.checked_mul(constant.checked_add(i128::from(w))?);
-    let (mut of, mut holds, mut in_graph) = (u32::MAX, vec![false; blossoms.len()], 0);
-    for &(a, b, w) in &graph.pairs {
+    let (mut of, mut holds, mut in_graph, mut exceeded) = (u32::MAX, vec![false; blossoms.len()], 0, false);
+    let (mut largest, mut smallest, mut any) = (0, 0, false);
+    let all = 0..y.len() as u32;
+    let each = |a: u32, b: u32, w: i64| {
         if of != a {
             holds.fill(false);
             sets_of[a as usize].iter().for_each(|&set| holds[set] = true);
             of = a;
         }
-        let Some(value) = value(w) else { return flaw("its numbers are too large") };
         let mut reach = y[a as usize] + y[b as usize];
-        if reach < value {
+        if value(w).is_none_or(|value| reach < value) {
             reach += sets_of[b as usize].iter().filter(|&&set| holds[set]).map(|&set| blossoms[set].z).sum::<i128>();
-        }
-        if reach < value {
-            return flaw("a pair is worth more than its dual values");
+            exceeded |= value(w).is_none_or(|value| reach < value);
         }
         in_graph += usize::from(partner[a as usize] == Some((b, w)));
+        (largest, smallest, any) = (w.max(largest), w.min(smallest), true);
+    };
+    graph.walk(all, |_, _| true, each);
+    if exceeded {
+        return flaw("a pair is worth more than its dual values");
     }
     if in_graph != pairs.len() {
         return flaw("a pair is not allowed");
     }
 
     // Most pairs first: k + 1 pairs outweigh k, whatever their weights.
-    let (largest, smallest) = graph.pairs.iter().fold((0, 0), |(most, least), &(_, _, w)| (w.max(most), w.min(least)));
-    if *constant <= (y.len() / 2) as i128 * (i128::from(largest) - i128::from(smallest)) && !graph.pairs.is_empty() {
+    if *constant <= (y.len() / 2) as i128 * (i128::from(largest) - i128::from(smallest)) && any {
         return flaw("its constant does not put most pairs first");
     }
     let reached: Option<i128> = pairs.iter().map(|&(_, _, w)| value(w)).sum();
@@ -123,6 +126,8 @@ pub fn examine(graph: &Graph, pairs: &[(u32, u32, i64)], certificate: &Certifica
 
 #[cfg(test)]
 mod tests {
+    use super::super::graph::{Graph, Pairs as _};
+    use super::super::optimum::find;
     use super::*;
 
     /// A matching: pairs of positions with their weights.
@@ -132,7 +137,7 @@ mod tests {
     fn proven() -> (Graph, Pairs, Certificate) {
         let pairs = vec![(0, 1, 10), (0, 2, 10), (1, 2, 10), (3, 4, 10), (3, 5, 10), (4, 5, 10), (2, 3, 1), (5, 6, 2)];
         let graph = Graph::new("abcdefg".chars().map(String::from).collect(), pairs);
-        let optimum = graph.optimum(1).expect("solved");
+        let optimum = find(&graph, 1).expect("solved");
         assert!(!optimum.certificate.blossoms.is_empty() && optimum.pairs.len() == 3);
         (graph, optimum.pairs, optimum.certificate)
     }
@@ -157,7 +162,7 @@ mod tests {
             spoilt(&|certificate| moved(&mut certificate.dual));
             spoilt(&|certificate| moved(&mut certificate.scale));
             spoilt(&|certificate| moved(&mut certificate.constant));
-            for name in &graph.names {
+            for name in graph.names() {
                 spoilt(&|certificate| {
                     certificate.people.entry(name.clone()).and_modify(moved);
                 });

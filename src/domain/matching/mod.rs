@@ -8,6 +8,8 @@ pub mod blossom;
 pub mod certificate;
 pub mod explain;
 pub mod generate;
+pub mod graph;
+pub mod market;
 pub mod optimum;
 pub mod pricing;
 pub mod roster;
@@ -22,9 +24,10 @@ use serde::{Deserialize, Serialize};
 pub use applicant::{Applicant, BadLine, BadValue, Decision, LIBRARIES, Past, Verdict, read_applicants, read_lines};
 pub use certificate::Certificate;
 pub use explain::Side;
-pub use optimum::{Graph, WeightedPair};
+pub use graph::{Graph, Pairs, WeightedPair};
 pub use weights::Weights;
 
+use market::Market;
 use roster::Roster;
 use rules::Barrier;
 
@@ -128,15 +131,33 @@ pub enum MatchError {
     Unproven(#[from] certificate::Flaw),
 }
 
-/// A match with all that it rests on.
+/// A match and its proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proven {
     /// The match.
     pub matching: Matching,
-    /// Every acceptable pair with what it is worth; pinned people are not in it.
-    pub graph: Graph,
     /// The proof.
     pub certificate: Certificate,
+}
+
+/// All that decides a match. The order of the lists' items makes no difference.
+#[derive(Debug, Clone, Copy)]
+pub struct Round<'a> {
+    /// Who takes part.
+    pub applicants: &'a [Applicant],
+    /// Who were partners before.
+    pub past: &'a [Past],
+    /// What coordinators decided.
+    pub decisions: &'a [Decision],
+    /// Partnerships that go on: each takes a place of those of the two who are among the applicants, is not proposed again, and isn't
+    /// part of the result.
+    pub under_way: &'a [Past],
+    /// Pairs of an earlier proposal, which are worth [`market::KEPT`] more than they are, so that few change.
+    pub kept: &'a [Past],
+    /// How much each thing counts.
+    pub weights: &'a Weights,
+    /// Decides among matches that are equally good.
+    pub seed: u64,
 }
 
 /// Matches a round: the hard rules first, then as many people as possible, then the greatest sum of satisfactions (those badly served
@@ -148,39 +169,70 @@ pub fn match_round(applicants: &[Applicant], past: &[Past], decisions: &[Decisio
     prove_round(applicants, past, decisions, weights, seed).map(|proven| proven.matching)
 }
 
-/// As [`match_round`], and hands out the acceptable pairs and the certificate too.
+/// As [`match_round`], and hands out the certificate too.
 ///
 /// # Errors
 /// As [`match_round`].
 pub fn prove_round(applicants: &[Applicant], past: &[Past], decisions: &[Decision], weights: &Weights, seed: u64) -> Result<Proven, MatchError> {
-    check(applicants, weights)?;
-    // From here on the order of the input is forgotten.
-    let mut people = applicants.to_vec();
-    people.sort_unstable_by(|one, other| one.id.cmp(&other.id));
-    let roster = Roster::new(&people, past, decisions, weights);
-    let pinned = pinned(&roster, decisions)?;
-    let places = places(&roster, &pinned);
-    let graph = acceptable(&roster, &places);
-    let optimum = graph.optimum(seed)?;
-    certificate::examine(&graph, &optimum.pairs, &optimum.certificate)?;
+    Round { applicants, past, decisions, under_way: &[], kept: &[], weights, seed }.prove()
+}
 
-    let owner: HashMap<String, usize> = places.iter().map(|place| (place.name(&roster), place.person)).collect();
-    let owner_of = |position: u32| owner[&graph.names[position as usize]];
-    let mut found = Found { pairs: pinned.iter().map(|&(a, b)| (a, b, roster.worth(a, b))).collect(), joined: HashMap::new() };
-    found.pairs.extend(optimum.pairs.iter().map(|&(a, b, w)| {
-        let (a, b) = (owner_of(a), owner_of(b));
-        (a.min(b), a.max(b), w)
-    }));
-    found.pairs.sort_unstable();
-    if weights.trios {
-        found.join_those_left(&roster, &pinned, seed);
+impl Round<'_> {
+    /// The best match, proven.
+    ///
+    /// # Errors
+    /// [`MatchError`]: the input is wrong, or a pin can't be kept.
+    pub fn prove(&self) -> Result<Proven, MatchError> {
+        self.prepared(|roster, pinned, market| {
+            let optimum = optimum::find(market, self.seed)?;
+            certificate::examine(market, &optimum.pairs, &optimum.certificate)?;
+
+            let mut found = Found { pairs: pinned.iter().map(|&(a, b)| (a, b, roster.worth(a, b))).collect(), joined: HashMap::new() };
+            found.pairs.extend(optimum.pairs.iter().map(|&(a, b, w)| {
+                let (a, b) = (market.place(a).person, market.place(b).person);
+                (a.min(b), a.max(b), w)
+            }));
+            found.pairs.sort_unstable();
+            if self.weights.trios {
+                found.join_those_left(roster, pinned, self.seed);
+            }
+            let mut matching = found.told(roster);
+            // The bound on Σ (constant + w), less the constants of as many pairs.
+            let bound = optimum.certificate.dual / optimum.certificate.scale - optimum.certificate.constant * optimum.pairs.len() as i128;
+            let pinned_worth: i64 = pinned.iter().map(|&(a, b)| roster.worth(a, b)).sum();
+            matching.objective.bound = i64::try_from(bound).map_err(|_| blossom::GraphError::TooLarge)? + pinned_worth;
+            Ok(Proven { matching, certificate: optimum.certificate })
+        })
     }
-    let mut matching = found.told(&roster);
-    // The bound on Σ (constant + w), less the constants of as many pairs.
-    let bound = optimum.certificate.dual / optimum.certificate.scale - optimum.certificate.constant * optimum.pairs.len() as i128;
-    let pinned_worth: i64 = pinned.iter().map(|&(a, b)| roster.worth(a, b)).sum();
-    matching.objective.bound = i64::try_from(bound).map_err(|_| blossom::GraphError::TooLarge)? + pinned_worth;
-    Ok(Proven { matching, graph, certificate: optimum.certificate })
+
+    /// Hands out every acceptable pair of places that pins and partnerships under way leave free, with what it is worth.
+    ///
+    /// # Errors
+    /// As [`Round::prove`].
+    pub fn each_pair(&self, mut each: impl FnMut(&str, &str, i64)) -> Result<(), MatchError> {
+        self.prepared(|_, _, market| {
+            let names = market.names();
+            market.walk(0..names.len() as u32, |_, _| true, |a, b, w| each(&names[a as usize], &names[b as usize], w));
+            Ok(())
+        })
+    }
+
+    fn prepared<T>(&self, then: impl FnOnce(&Roster, &[(usize, usize)], &Market) -> Result<T, MatchError>) -> Result<T, MatchError> {
+        check(self.applicants, self.weights)?;
+        // From here on the order of the input is forgotten.
+        let mut people = self.applicants.to_vec();
+        people.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+        let apart: Vec<Past> = self.past.iter().chain(self.under_way).cloned().collect();
+        let roster = Roster::new(&people, &apart, self.decisions, self.weights);
+        let position = |id: &str| roster.people.binary_search_by(|person| person.id.as_str().cmp(id)).ok();
+        let pinned = pinned(&roster, self.decisions)?;
+        let mut taken = pinned.clone();
+        // One of the two may not be there: a partner who has no place left need not be among the applicants.
+        let both = |pair: &Past| position(&pair.a).or(position(&pair.b)).map(|known| (position(&pair.a).unwrap_or(known), position(&pair.b).unwrap_or(known)));
+        taken.extend(self.under_way.iter().filter_map(both));
+        let kept: Vec<(usize, usize)> = self.kept.iter().filter_map(|pair| Some((position(&pair.a)?, position(&pair.b)?))).collect();
+        then(&roster, &pinned, &Market::new(&roster, &taken, &kept))
+    }
 }
 
 fn check(applicants: &[Applicant], weights: &Weights) -> Result<(), MatchError> {
@@ -239,49 +291,6 @@ fn pinned(roster: &Roster, decisions: &[Decision]) -> Result<Vec<(usize, usize)>
 
 fn same(decision: &Decision, a: &str, b: &str) -> bool {
     (decision.a == a && decision.b == b) || (decision.a == b && decision.b == a)
-}
-
-/// A place for a partner.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    person: usize,
-    second: bool,
-}
-
-impl Place {
-    fn name(self, roster: &Roster) -> String {
-        let id = &roster.people[self.person].id;
-        if self.second { format!("{id}#2") } else { id.clone() }
-    }
-}
-
-/// The places that pins leave free.
-fn places(roster: &Roster, pinned: &[(usize, usize)]) -> Vec<Place> {
-    let mut places = Vec::new();
-    for person in roster.positions() {
-        let used = pinned.iter().filter(|&&(a, b)| a == person || b == person).count();
-        for number in used..usize::from(roster.people[person].capacity) {
-            places.push(Place { person, second: number == 1 });
-        }
-    }
-    places
-}
-
-/// Every pair of places that the rules allow. A second place has pairs only with people of one place, so that no two people can meet twice.
-fn acceptable(roster: &Roster, places: &[Place]) -> Graph {
-    let second_place = (places.len() / 2) as i64 * 2 * i64::from(weights::FULL) + 1;
-    let mut pairs = Vec::new();
-    for (one, &a) in places.iter().enumerate() {
-        for (other, &b) in places.iter().enumerate().skip(one + 1) {
-            let alone = |place: Place| roster.people[place.person].capacity == 1;
-            if a.person == b.person || (a.second && !alone(b)) || (b.second && !alone(a)) || roster.barrier(a.person, b.person).is_some() {
-                continue;
-            }
-            let cost = if a.second || b.second { second_place } else { 0 };
-            pairs.push((one as u32, other as u32, roster.worth(a.person, b.person) - cost));
-        }
-    }
-    Graph::new(places.iter().map(|place| place.name(roster)).collect(), pairs)
 }
 
 /// Pairs by the positions of people, and who joined which.

@@ -202,24 +202,3 @@ fn what_is_wrong_with_the_input_is_an_error() {
     assert!(error(&nowhere, &Weights::default()).starts_with("applicant a: `country` can't be \"XX\""));
     assert!(error(&[], &Weights { stated: 5000, ..Weights::default() }).contains("[matching]"));
 }
-
-#[test]
-#[ignore = "a measurement, run by hand"]
-fn time_of_a_round() {
-    for number in [100, 500] {
-        let everybody = generate::applicants(number, 1);
-        let weights = Weights::default();
-        let begin = std::time::Instant::now();
-        let roster = Roster::new(&everybody, &[], &[], &weights);
-        let places = places(&roster, &[]);
-        let graph = acceptable(&roster, &places);
-        let scored = begin.elapsed();
-        let optimum = graph.optimum(1).expect("solved");
-        let solved = begin.elapsed();
-        certificate::examine(&graph, &optimum.pairs, &optimum.certificate).expect("proven");
-        eprintln!("{number}: {} pairs scored {scored:?}, solved by {solved:?}, examined by {:?}", graph.pairs.len(), begin.elapsed());
-        let begin = std::time::Instant::now();
-        let matching = match_round(&everybody, &[], &[], &weights, 1).expect("a match");
-        eprintln!("whole: {:?}; {:?}", begin.elapsed(), matching.objective);
-    }
-}

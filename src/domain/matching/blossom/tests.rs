@@ -110,13 +110,3 @@ fn what_is_no_graph_or_cannot_be_added_up_is_refused() {
     assert_eq!(solve(2, &[edge(0, 1, 0)]), Err(GraphError::BadEdge(0)));
     assert_eq!(solve(2, &[edge(0, 1, Amount::MAX / 4)]), Err(GraphError::TooLarge));
 }
-
-#[test]
-#[ignore = "a measurement, run by hand"]
-fn time_of_a_dense_graph() {
-    let mut numbers = Numbers(3);
-    let edges = random_graph(&mut numbers, 500, 78, 2000, 500_000);
-    let begin = std::time::Instant::now();
-    let solution = solve(500, &edges).expect("solvable");
-    eprintln!("{} edges, {} blossoms: {:?}", edges.len(), solution.blossoms.len(), begin.elapsed());
-}
