@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::domain::matching::{
-    Applicant, Certificate, Decision, Graph, LIBRARIES, Matching, Objective, Past, Side, Unmatched, Weights, certificate, generate, prove_round,
+    Applicant, Certificate, Decision, Graph, Input, LIBRARIES, Matching, Objective, Past, Side, Unmatched, Weights, certificate, generate, prove_round,
     read_applicants, read_lines,
 };
 use crate::domain::programme::{Kind, Programme};
@@ -111,7 +111,7 @@ fn match_applicants(file: &Path, args: &Args, out: &mut Vec<u8>) -> anyhow::Resu
     let history: Vec<Past> = args.history.as_deref().map(read_values).transpose()?.unwrap_or_default();
     let decisions: Vec<Decision> = args.pins.as_deref().map(read_values).transpose()?.unwrap_or_default();
     let begin = Instant::now();
-    let proven = prove_round(&applicants, &history, &decisions, &weights, args.seed)?;
+    let proven = prove_round(&Input { past: &history, decisions: &decisions, ..Input::new(&applicants, &weights, args.seed) })?;
     let seconds = begin.elapsed().as_secs_f64();
     if let Some(file) = &args.scores {
         let pairs: Vec<_> = proven.graph.pairs.iter().map(|&pair| proven.graph.named(pair)).collect();

@@ -9,7 +9,9 @@ pub mod certificate;
 pub mod explain;
 pub mod generate;
 pub mod optimum;
+pub mod places;
 pub mod pricing;
+mod profile;
 pub mod roster;
 pub mod rules;
 pub mod score;
@@ -25,6 +27,7 @@ pub use explain::Side;
 pub use optimum::{Graph, WeightedPair};
 pub use weights::Weights;
 
+use places::Places;
 use roster::Roster;
 use rules::Barrier;
 
@@ -139,41 +142,63 @@ pub struct Proven {
     pub certificate: Certificate,
 }
 
+/// All that a match rests on. The order of items makes no difference.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// Who takes part.
+    pub applicants: &'a [Applicant],
+    /// Earlier partners, who don't meet again.
+    pub past: &'a [Past],
+    /// What coordinators decided.
+    pub decisions: &'a [Decision],
+    /// Pairs of an earlier answer that should stay if little is lost by it ([`score::KEPT`]).
+    pub kept: &'a [Past],
+    /// How much each thing counts.
+    pub weights: &'a Weights,
+    /// Decides between equally good matches.
+    pub seed: u64,
+}
+
+impl<'a> Input<'a> {
+    /// Nothing but people.
+    pub fn new(applicants: &'a [Applicant], weights: &'a Weights, seed: u64) -> Self {
+        Self { applicants, past: &[], decisions: &[], kept: &[], weights, seed }
+    }
+}
+
 /// Matches a round: the hard rules first, then as many people as possible, then the greatest sum of satisfactions (those badly served
-/// count more), then chance by the seed. The order of the arguments' items makes no difference. The result has been proven optimal.
+/// count more), then chance by the seed. The result has been proven optimal.
 ///
 /// # Errors
 /// [`MatchError`]: the input is wrong, or a pin can't be kept.
-pub fn match_round(applicants: &[Applicant], past: &[Past], decisions: &[Decision], weights: &Weights, seed: u64) -> Result<Matching, MatchError> {
-    prove_round(applicants, past, decisions, weights, seed).map(|proven| proven.matching)
+pub fn match_round(input: &Input) -> Result<Matching, MatchError> {
+    prove_round(input).map(|proven| proven.matching)
 }
 
 /// As [`match_round`], and hands out the acceptable pairs and the certificate too.
 ///
 /// # Errors
 /// As [`match_round`].
-pub fn prove_round(applicants: &[Applicant], past: &[Past], decisions: &[Decision], weights: &Weights, seed: u64) -> Result<Proven, MatchError> {
-    check(applicants, weights)?;
+pub fn prove_round(input: &Input) -> Result<Proven, MatchError> {
+    check(input.applicants, input.weights)?;
     // From here on the order of the input is forgotten.
-    let mut people = applicants.to_vec();
+    let mut people: Vec<&Applicant> = input.applicants.iter().collect();
     people.sort_unstable_by(|one, other| one.id.cmp(&other.id));
-    let roster = Roster::new(&people, past, decisions, weights);
-    let pinned = pinned(&roster, decisions)?;
-    let places = places(&roster, &pinned);
-    let graph = acceptable(&roster, &places);
-    let optimum = graph.optimum(seed)?;
+    let roster = Roster::new(people, input.past, input.decisions, input.kept, input.weights);
+    let pinned = pinned(&roster, input.decisions)?;
+    let places = Places::new(&roster, &pinned);
+    let graph = acceptable(&places);
+    let optimum = graph.optimum(input.seed)?;
     certificate::examine(&graph, &optimum.pairs, &optimum.certificate)?;
 
-    let owner: HashMap<String, usize> = places.iter().map(|place| (place.name(&roster), place.person)).collect();
-    let owner_of = |position: u32| owner[&graph.names[position as usize]];
     let mut found = Found { pairs: pinned.iter().map(|&(a, b)| (a, b, roster.worth(a, b))).collect(), joined: HashMap::new() };
     found.pairs.extend(optimum.pairs.iter().map(|&(a, b, w)| {
-        let (a, b) = (owner_of(a), owner_of(b));
+        let (a, b) = (places.owner(a), places.owner(b));
         (a.min(b), a.max(b), w)
     }));
     found.pairs.sort_unstable();
-    if weights.trios {
-        found.join_those_left(&roster, &pinned, seed);
+    if input.weights.trios {
+        found.join_those_left(&roster, &pinned, input.seed);
     }
     let mut matching = found.told(&roster);
     // The bound on Σ (constant + w), less the constants of as many pairs.
@@ -241,47 +266,11 @@ fn same(decision: &Decision, a: &str, b: &str) -> bool {
     (decision.a == a && decision.b == b) || (decision.a == b && decision.b == a)
 }
 
-/// A place for a partner.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    person: usize,
-    second: bool,
-}
-
-impl Place {
-    fn name(self, roster: &Roster) -> String {
-        let id = &roster.people[self.person].id;
-        if self.second { format!("{id}#2") } else { id.clone() }
-    }
-}
-
-/// The places that pins leave free.
-fn places(roster: &Roster, pinned: &[(usize, usize)]) -> Vec<Place> {
-    let mut places = Vec::new();
-    for person in roster.positions() {
-        let used = pinned.iter().filter(|&&(a, b)| a == person || b == person).count();
-        for number in used..usize::from(roster.people[person].capacity) {
-            places.push(Place { person, second: number == 1 });
-        }
-    }
-    places
-}
-
-/// Every pair of places that the rules allow. A second place has pairs only with people of one place, so that no two people can meet twice.
-fn acceptable(roster: &Roster, places: &[Place]) -> Graph {
-    let second_place = (places.len() / 2) as i64 * 2 * i64::from(weights::FULL) + 1;
-    let mut pairs = Vec::new();
-    for (one, &a) in places.iter().enumerate() {
-        for (other, &b) in places.iter().enumerate().skip(one + 1) {
-            let alone = |place: Place| roster.people[place.person].capacity == 1;
-            if a.person == b.person || (a.second && !alone(b)) || (b.second && !alone(a)) || roster.barrier(a.person, b.person).is_some() {
-                continue;
-            }
-            let cost = if a.second || b.second { second_place } else { 0 };
-            pairs.push((one as u32, other as u32, roster.worth(a.person, b.person) - cost));
-        }
-    }
-    Graph::new(places.iter().map(|place| place.name(roster)).collect(), pairs)
+/// Every pair of places that the rules allow.
+fn acceptable(places: &Places) -> Graph {
+    let all = 0..places.names().len() as u32;
+    let pairs = all.clone().flat_map(|a| (a + 1..all.end).filter_map(move |b| Some((a, b, places.worth(a, b)?))));
+    Graph::new(places.names().to_vec(), pairs.collect())
 }
 
 /// Pairs by the positions of people, and who joined which.
