@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
 use crate::domain::matching::{
-    Applicant, Certificate, Decision, Graph, LIBRARIES, Matching, Objective, Pairs, Past, Round, Side, Unmatched, WeightedPair, Weights, certificate, generate,
-    optimum, read_applicants, read_lines,
+    Applicant, Certificate, Decision, Graph, Input, LIBRARIES, Matching, Objective, Pairs, Past, Side, Unmatched, WeightedPair, Weights, certificate,
+    each_pair, generate, optimum, prove_round, read_applicants, read_lines,
 };
 use crate::domain::programme::{Kind, Programme};
 
@@ -111,11 +111,11 @@ fn match_applicants(file: &Path, args: &Args, out: &mut Vec<u8>) -> anyhow::Resu
     let history: Vec<Past> = args.history.as_deref().map(read_values).transpose()?.unwrap_or_default();
     let decisions: Vec<Decision> = args.pins.as_deref().map(read_values).transpose()?.unwrap_or_default();
     let begin = Instant::now();
-    let round = Round { applicants: &applicants, past: &history, decisions: &decisions, under_way: &[], kept: &[], weights: &weights, seed: args.seed };
-    let proven = round.prove()?;
+    let input = Input { past: &history, decisions: &decisions, ..Input::new(&applicants, &weights, args.seed) };
+    let proven = prove_round(&input)?;
     let seconds = begin.elapsed().as_secs_f64();
     if let Some(file) = &args.scores {
-        write_file(file, |out| write_scores(out, &round))?;
+        write_file(file, |out| write_scores(out, &input))?;
     }
     write_certificate(args, &proven.certificate)?;
     match args.format {
@@ -351,9 +351,9 @@ fn write_lines<T: Serialize>(out: &mut dyn Write, values: &[T]) -> anyhow::Resul
 }
 
 /// Pair by pair: a large round has more of them than memory should hold.
-fn write_scores(out: &mut dyn Write, round: &Round) -> anyhow::Result<()> {
+fn write_scores(out: &mut dyn Write, input: &Input) -> anyhow::Result<()> {
     let mut written = Ok(());
-    round.each_pair(|a, b, w| {
+    each_pair(input, |a, b, w| {
         if written.is_ok() {
             written = write_lines(out, &[WeightedPair { a: a.to_owned(), b: b.to_owned(), w }]);
         }

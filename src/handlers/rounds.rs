@@ -11,7 +11,7 @@ use crate::{
         address::base32,
         answers::{Answer, Answers},
         fold::fold,
-        matching::{self, Applicant, Matching, Past, Side},
+        matching::{self, Applicant, Input, Matching, Past, Side},
         programme::Programme,
         round::{self, Action, Prospects, Round},
     },
@@ -146,7 +146,7 @@ pub async fn snapshot(ctx: &mut Context<'_>, id: Uuid) -> Result<Snapshot> {
 pub fn matched(programme: &Programme, snapshot: &Snapshot) -> Result<Matching> {
     let applicants = snapshot.candidates.iter().map(|candidate| applicant(candidate, &snapshot.candidates)).collect::<Result<Vec<_>>>()?;
     let past: Vec<Past> = snapshot.history.iter().map(|(a, b)| Past { a: a.to_string(), b: b.to_string() }).collect();
-    Ok(matching::match_round(&applicants, &past, &[], &programme.matching, snapshot.round.seed)?)
+    Ok(matching::match_round(&Input { past: &past, ..Input::new(&applicants, &programme.matching, snapshot.round.seed) })?)
 }
 
 /// Somebody as the matcher knows them: names of people have become people, and a mailbox may tell of an employer.

@@ -294,6 +294,11 @@ impl Applicant {
         check_each("excludes.regions", &self.excludes.regions, is_region, "regions by UN M49 are expected")
     }
 
+    /// Whether a wish or an exclusion names anybody.
+    pub fn names_people(&self) -> bool {
+        !self.prefers.people.is_empty() || !self.excludes.people.is_empty()
+    }
+
     /// Whether the partner must not see the answer to a question.
     pub fn keeps_private(&self, key: &str) -> bool {
         self.private.iter().any(|private| private == key)

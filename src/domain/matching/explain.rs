@@ -62,14 +62,14 @@ impl Roster<'_> {
     /// Somebody's wishes, in words.
     pub fn asked(&self, who: usize) -> Vec<String> {
         let stated = Wish::ALL.into_iter().filter(|&wish| self.meets(wish, who, who).is_some());
-        stated.map(|wish| wish_in_words(wish, &self.people[who])).collect()
+        stated.map(|wish| wish_in_words(wish, self.people[who])).collect()
     }
 
     fn met(&self, wish: Wish, who: usize, with: usize, voice: &Voice) -> String {
         if wish == Wish::People {
             return format!("you and {} asked for each other", voice.partner);
         }
-        let asked = wish_in_words(wish, &self.people[who]);
+        let asked = wish_in_words(wish, self.people[who]);
         match self.fact(wish, who, with) {
             Some(fact) => format!("you asked for {asked}: {} {fact}", voice.partner),
             None => format!("you asked for {asked}, and that is what {} is", voice.partner),
@@ -80,7 +80,7 @@ impl Roster<'_> {
         if wish == Wish::People {
             return "you named a person to write with: such a wish counts only where both name each other".to_owned();
         }
-        let asked = wish_in_words(wish, &self.people[who]);
+        let asked = wish_in_words(wish, self.people[who]);
         // Facts alone decide this, never rules: what others exclude must not shine through.
         let somebody = self.positions().any(|other| other != who && self.meets(wish, who, other) == Some(true));
         let ending = if somebody { "this time it could not be arranged" } else { "nobody in this round could have met that wish" };
@@ -95,7 +95,7 @@ impl Roster<'_> {
 
     /// What a partner is in the respect of a wish, as the end of a sentence. `None` where it is unknown, private, or would only repeat the wish.
     fn fact(&self, wish: Wish, who: usize, with: usize) -> Option<String> {
-        let (own, other) = (&self.people[who], &self.people[with]);
+        let (own, other) = (self.people[who], self.people[with]);
         let key = match wish {
             Wish::Place => "country",
             Wish::Sector => "sector",
@@ -129,7 +129,7 @@ impl Roster<'_> {
 
     /// What two people have in common.
     fn shared(&self, who: usize, with: usize, voice: &Voice) -> Vec<String> {
-        let (own, other, both, partner) = (&self.people[who], &self.people[with], voice.both, voice.partner);
+        let (own, other, both, partner) = (self.people[who], self.people[with], voice.both, voice.partner);
         let may = |key: &str| !other.keeps_private(key);
         let mut reasons = Vec::new();
         if may("interests")
@@ -291,7 +291,7 @@ mod tests {
 
     fn side(lines: &[&str]) -> Side {
         let people = read_applicants(&lines.join("\n"), &LIBRARIES).expect("good lines");
-        Roster::new(&people, &[], &[], &Weights::default()).side(0, &(1..people.len().min(2)).collect::<Vec<_>>())
+        Roster::new(&people, &[], &[], &[], &Weights::default()).side(0, &(1..people.len().min(2)).collect::<Vec<_>>())
     }
 
     #[test]
@@ -373,7 +373,7 @@ mod tests {
         )
         .expect("good lines");
         people[1].private = ["country", "interests", "languages"].map(str::to_owned).to_vec();
-        let side = Roster::new(&people, &[], &[], &Weights::default()).side(0, &[1]);
+        let side = Roster::new(&people, &[], &[], &[], &Weights::default()).side(0, &[1]);
         assert_eq!((side.met.as_slice(), side.reasons.len()), (&["you asked for a partner in Peru, and that is what your partner is".to_owned()][..], 0));
     }
 }

@@ -9,9 +9,10 @@ pub mod certificate;
 pub mod explain;
 pub mod generate;
 pub mod graph;
-pub mod market;
 pub mod optimum;
+pub mod places;
 pub mod pricing;
+mod profile;
 pub mod roster;
 pub mod rules;
 pub mod score;
@@ -27,7 +28,7 @@ pub use explain::Side;
 pub use graph::{Graph, Pairs, WeightedPair};
 pub use weights::Weights;
 
-use market::Market;
+use places::Places;
 use roster::Roster;
 use rules::Barrier;
 
@@ -140,99 +141,93 @@ pub struct Proven {
     pub certificate: Certificate,
 }
 
-/// All that decides a match. The order of the lists' items makes no difference.
+/// All that a match rests on. The order of items makes no difference.
 #[derive(Debug, Clone, Copy)]
-pub struct Round<'a> {
+pub struct Input<'a> {
     /// Who takes part.
     pub applicants: &'a [Applicant],
-    /// Who were partners before.
+    /// Earlier partners, who don't meet again.
     pub past: &'a [Past],
     /// What coordinators decided.
     pub decisions: &'a [Decision],
-    /// Partnerships that go on: each takes a place of those of the two who are among the applicants, is not proposed again, and isn't
-    /// part of the result.
+    /// Partnerships that go on: each takes a place of those of the two who take part, and is neither proposed again nor part of the result.
     pub under_way: &'a [Past],
-    /// Pairs of an earlier proposal, which are worth [`market::KEPT`] more than they are, so that few change.
+    /// Pairs of an earlier answer that should stay if little is lost by it ([`score::KEPT`]).
     pub kept: &'a [Past],
     /// How much each thing counts.
     pub weights: &'a Weights,
-    /// Decides among matches that are equally good.
+    /// Decides between equally good matches.
     pub seed: u64,
 }
 
+impl<'a> Input<'a> {
+    /// Nothing but people.
+    pub fn new(applicants: &'a [Applicant], weights: &'a Weights, seed: u64) -> Self {
+        Self { applicants, past: &[], decisions: &[], under_way: &[], kept: &[], weights, seed }
+    }
+}
+
 /// Matches a round: the hard rules first, then as many people as possible, then the greatest sum of satisfactions (those badly served
-/// count more), then chance by the seed. The order of the arguments' items makes no difference. The result has been proven optimal.
+/// count more), then chance by the seed. The result has been proven optimal.
 ///
 /// # Errors
 /// [`MatchError`]: the input is wrong, or a pin can't be kept.
-pub fn match_round(applicants: &[Applicant], past: &[Past], decisions: &[Decision], weights: &Weights, seed: u64) -> Result<Matching, MatchError> {
-    prove_round(applicants, past, decisions, weights, seed).map(|proven| proven.matching)
+pub fn match_round(input: &Input) -> Result<Matching, MatchError> {
+    prove_round(input).map(|proven| proven.matching)
 }
 
 /// As [`match_round`], and hands out the certificate too.
 ///
 /// # Errors
 /// As [`match_round`].
-pub fn prove_round(applicants: &[Applicant], past: &[Past], decisions: &[Decision], weights: &Weights, seed: u64) -> Result<Proven, MatchError> {
-    Round { applicants, past, decisions, under_way: &[], kept: &[], weights, seed }.prove()
+pub fn prove_round(input: &Input) -> Result<Proven, MatchError> {
+    prepare(input, |roster, pinned, places| {
+        let optimum = optimum::find(places, input.seed)?;
+        certificate::examine(places, &optimum.pairs, &optimum.certificate)?;
+
+        let mut found = Found { pairs: pinned.iter().map(|&(a, b)| (a, b, roster.worth(a, b))).collect(), joined: HashMap::new() };
+        found.pairs.extend(optimum.pairs.iter().map(|&(a, b, w)| {
+            let (a, b) = (places.owner(a), places.owner(b));
+            (a.min(b), a.max(b), w)
+        }));
+        found.pairs.sort_unstable();
+        if input.weights.trios {
+            found.join_those_left(roster, pinned, input.seed);
+        }
+        let mut matching = found.told(roster);
+        // The bound on Σ (constant + w), less the constants of as many pairs.
+        let bound = optimum.certificate.dual / optimum.certificate.scale - optimum.certificate.constant * optimum.pairs.len() as i128;
+        let pinned_worth: i64 = pinned.iter().map(|&(a, b)| roster.worth(a, b)).sum();
+        matching.objective.bound = i64::try_from(bound).map_err(|_| blossom::GraphError::TooLarge)? + pinned_worth;
+        Ok(Proven { matching, certificate: optimum.certificate })
+    })
 }
 
-impl Round<'_> {
-    /// The best match, proven.
-    ///
-    /// # Errors
-    /// [`MatchError`]: the input is wrong, or a pin can't be kept.
-    pub fn prove(&self) -> Result<Proven, MatchError> {
-        self.prepared(|roster, pinned, market| {
-            let optimum = optimum::find(market, self.seed)?;
-            certificate::examine(market, &optimum.pairs, &optimum.certificate)?;
+/// Hands out every acceptable pair of places that pins and partnerships under way leave free, by their names, with what it is worth.
+///
+/// # Errors
+/// As [`match_round`].
+pub fn each_pair(input: &Input, mut each: impl FnMut(&str, &str, i64)) -> Result<(), MatchError> {
+    prepare(input, |_, _, places| {
+        let names = places.names();
+        places.walk(0..names.len() as u32, |_, _| true, |a, b, w| each(&names[a as usize], &names[b as usize], w));
+        Ok(())
+    })
+}
 
-            let mut found = Found { pairs: pinned.iter().map(|&(a, b)| (a, b, roster.worth(a, b))).collect(), joined: HashMap::new() };
-            found.pairs.extend(optimum.pairs.iter().map(|&(a, b, w)| {
-                let (a, b) = (market.place(a).person, market.place(b).person);
-                (a.min(b), a.max(b), w)
-            }));
-            found.pairs.sort_unstable();
-            if self.weights.trios {
-                found.join_those_left(roster, pinned, self.seed);
-            }
-            let mut matching = found.told(roster);
-            // The bound on Σ (constant + w), less the constants of as many pairs.
-            let bound = optimum.certificate.dual / optimum.certificate.scale - optimum.certificate.constant * optimum.pairs.len() as i128;
-            let pinned_worth: i64 = pinned.iter().map(|&(a, b)| roster.worth(a, b)).sum();
-            matching.objective.bound = i64::try_from(bound).map_err(|_| blossom::GraphError::TooLarge)? + pinned_worth;
-            Ok(Proven { matching, certificate: optimum.certificate })
-        })
-    }
-
-    /// Hands out every acceptable pair of places that pins and partnerships under way leave free, with what it is worth.
-    ///
-    /// # Errors
-    /// As [`Round::prove`].
-    pub fn each_pair(&self, mut each: impl FnMut(&str, &str, i64)) -> Result<(), MatchError> {
-        self.prepared(|_, _, market| {
-            let names = market.names();
-            market.walk(0..names.len() as u32, |_, _| true, |a, b, w| each(&names[a as usize], &names[b as usize], w));
-            Ok(())
-        })
-    }
-
-    fn prepared<T>(&self, then: impl FnOnce(&Roster, &[(usize, usize)], &Market) -> Result<T, MatchError>) -> Result<T, MatchError> {
-        check(self.applicants, self.weights)?;
-        // From here on the order of the input is forgotten.
-        let mut people = self.applicants.to_vec();
-        people.sort_unstable_by(|one, other| one.id.cmp(&other.id));
-        let apart: Vec<Past> = self.past.iter().chain(self.under_way).cloned().collect();
-        let roster = Roster::new(&people, &apart, self.decisions, self.weights);
-        let position = |id: &str| roster.people.binary_search_by(|person| person.id.as_str().cmp(id)).ok();
-        let pinned = pinned(&roster, self.decisions)?;
-        let mut taken = pinned.clone();
-        // One of the two may not be there: a partner who has no place left need not be among the applicants.
-        let both = |pair: &Past| position(&pair.a).or(position(&pair.b)).map(|known| (position(&pair.a).unwrap_or(known), position(&pair.b).unwrap_or(known)));
-        taken.extend(self.under_way.iter().filter_map(both));
-        let kept: Vec<(usize, usize)> = self.kept.iter().filter_map(|pair| Some((position(&pair.a)?, position(&pair.b)?))).collect();
-        then(&roster, &pinned, &Market::new(&roster, &taken, &kept))
-    }
+fn prepare<T>(input: &Input, then: impl FnOnce(&Roster, &[(usize, usize)], &Places) -> Result<T, MatchError>) -> Result<T, MatchError> {
+    check(input.applicants, input.weights)?;
+    // From here on the order of the input is forgotten.
+    let mut people: Vec<&Applicant> = input.applicants.iter().collect();
+    people.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+    let apart: Vec<Past> = input.past.iter().chain(input.under_way).cloned().collect();
+    let roster = Roster::new(people, &apart, input.decisions, input.kept, input.weights);
+    let pinned = pinned(&roster, input.decisions)?;
+    let position = |id: &str| roster.people.binary_search_by(|person| person.id.as_str().cmp(id)).ok();
+    let mut taken: Vec<usize> = pinned.iter().flat_map(|&(a, b)| [a, b]).collect();
+    taken.extend(input.under_way.iter().flat_map(|pair| [position(&pair.a), position(&pair.b)]).flatten());
+    let places = Places::new(&roster, &taken);
+    then(&roster, &pinned, &places)
 }
 
 fn check(applicants: &[Applicant], weights: &Weights) -> Result<(), MatchError> {

@@ -6,7 +6,7 @@ fn people(lines: &[&str]) -> Vec<Applicant> {
 }
 
 fn matched(lines: &[&str]) -> Matching {
-    match_round(&people(lines), &[], &[], &Weights::default(), 1).expect("a match")
+    match_round(&Input::new(&people(lines), &Weights::default(), 1)).expect("a match")
 }
 
 fn ids(matching: &Matching) -> Vec<(&str, &str)> {
@@ -74,7 +74,7 @@ fn pins_and_vetoes_are_kept_and_pins_against_the_rules_refused() {
         r#"{"id": "c", "languages": ["en"], "excludes": {"people": ["d"]}}"#,
         r#"{"id": "d", "languages": ["en"]}"#,
     ]);
-    let with = |decisions: &[Decision]| match_round(&everybody, &[], decisions, &Weights::default(), 1);
+    let with = |decisions: &[Decision]| match_round(&Input { decisions, ..Input::new(&everybody, &Weights::default(), 1) });
     assert_eq!(ids(&with(&[decision("d", "a", Verdict::Pin)]).expect("kept")), [("a", "d"), ("b", "c")]);
     assert_eq!(ids(&with(&[decision("a", "d", Verdict::Veto)]).expect("kept")), [("a", "c"), ("b", "d")]);
     let why = |decisions: &[Decision]| with(decisions).expect_err("refused").to_string();
@@ -111,7 +111,7 @@ fn the_one_left_over_joins_the_pair_where_the_worst_served_is_served_best() {
         r#"{"id": "e", "languages": ["en"], "interests": ["chess"]}"#,
     ]);
     let weights = Weights { trios: true, ..Weights::default() };
-    let matching = match_round(&everybody, &[], &[], &weights, 1).expect("a match");
+    let matching = match_round(&Input::new(&everybody, &weights, 1)).expect("a match");
     assert_eq!(ids(&matching), [("a", "b")]);
     assert_eq!((matching.trios[0].members.join(" "), matching.unmatched.len(), matching.objective.matched), ("c d e".to_owned(), 0, 5));
     assert!(matching.trios[0].sides[2].reasons[0].starts_with("you and one of your partners both work with, or care for, chess"));
@@ -122,7 +122,7 @@ fn the_order_of_the_input_makes_no_difference_and_the_seed_does() {
     let everybody = generate::applicants(120, 3);
     let earlier = past(&everybody, 7);
     let weights = Weights { trios: true, ..Weights::default() };
-    let prove = |people: &[Applicant], past: &[Past], seed| prove_round(people, past, &[], &weights, seed).expect("a match");
+    let prove = |people: &[Applicant], past: &[Past], seed| prove_round(&Input { past, ..Input::new(people, &weights, seed) }).expect("a match");
     let first = prove(&everybody, &earlier, 5);
     let (mut turned, mut earlier_turned) = (everybody.clone(), earlier.clone());
     turned.rotate_left(41);
@@ -133,7 +133,7 @@ fn the_order_of_the_input_makes_no_difference_and_the_seed_does() {
     assert_eq!((other.matching.objective.score, other.matching.objective.matched), (first.matching.objective.score, first.matching.objective.matched));
     // Alike people are many here, so that chance has something to decide.
     let alike: Vec<Applicant> = (0..20).map(|index| Applicant { languages: vec!["en".into()], ..Applicant::new(format!("p{index}")) }).collect();
-    assert_ne!(ids(&match_round(&alike, &[], &[], &weights, 1).expect("a match")), ids(&match_round(&alike, &[], &[], &weights, 2).expect("a match")));
+    assert_ne!(ids(&match_round(&Input::new(&alike, &weights, 1)).expect("a match")), ids(&match_round(&Input::new(&alike, &weights, 2)).expect("a match")));
 }
 
 #[test]
@@ -141,7 +141,7 @@ fn made_up_rounds_keep_every_rule_and_are_proven() {
     for seed in 0..12 {
         let everybody = generate::applicants(20 + 9 * seed as usize, seed);
         let earlier = past(&everybody, 3);
-        let proven = prove_round(&everybody, &earlier, &[], &Weights::default(), seed).expect("a match");
+        let proven = prove_round(&Input { past: &earlier, ..Input::new(&everybody, &Weights::default(), seed) }).expect("a match");
         let of = |id: &str| everybody.iter().find(|person| person.id == id).expect("known");
         let mut partners: HashMap<&str, Vec<&str>> = HashMap::new();
         for pair in &proven.matching.pairs {
@@ -166,9 +166,9 @@ fn made_up_rounds_keep_every_rule_and_are_proven() {
 #[test]
 fn a_secret_of_one_person_shows_in_nobody_elses_words() {
     let mut everybody = generate::applicants(41, 9);
-    let before = match_round(&everybody, &[], &[], &Weights::default(), 1).expect("a match");
+    let before = match_round(&Input::new(&everybody, &Weights::default(), 1)).expect("a match");
     everybody[5].excludes.people = everybody.iter().map(|person| person.id.clone()).filter(|id| id != "p6").collect();
-    let after = match_round(&everybody, &[], &[], &Weights::default(), 1).expect("a match");
+    let after = match_round(&Input::new(&everybody, &Weights::default(), 1)).expect("a match");
     assert_ne!(ids(&before), ids(&after), "the secret changes who writes to whom");
     // Where the partner is the same, so is every word.
     let mut alike = 0;
@@ -188,14 +188,14 @@ fn a_secret_of_one_person_shows_in_nobody_elses_words() {
 
 #[test]
 fn a_match_is_kept_as_json_and_read_back() {
-    let matching = match_round(&generate::applicants(31, 2), &[], &[], &Weights { trios: true, ..Weights::default() }, 1).expect("a match");
+    let matching = match_round(&Input::new(&generate::applicants(31, 2), &Weights { trios: true, ..Weights::default() }, 1)).expect("a match");
     let kept = serde_json::to_value(&matching).expect("writes");
     assert_eq!(serde_json::from_value::<Matching>(kept).expect("reads"), matching);
 }
 
 #[test]
 fn what_is_wrong_with_the_input_is_an_error() {
-    let error = |people: &[Applicant], weights: &Weights| match_round(people, &[], &[], weights, 1).expect_err("refused").to_string();
+    let error = |people: &[Applicant], weights: &Weights| match_round(&Input::new(people, weights, 1)).expect_err("refused").to_string();
     let twice = [Applicant::new("a"), Applicant::new("a")];
     assert_eq!(error(&twice, &Weights::default()), "two applicants have the identifier a");
     let nowhere = [Applicant { country: Some("XX".into()), ..Applicant::new("a") }];
