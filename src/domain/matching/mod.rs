@@ -10,12 +10,15 @@ pub mod explain;
 pub mod generate;
 pub mod graph;
 pub mod optimum;
+mod parallel;
 pub mod places;
 pub mod pricing;
 mod profile;
 pub mod roster;
 pub mod rules;
 pub mod score;
+mod survey;
+mod ties;
 pub mod weights;
 
 use std::collections::{HashMap, HashSet};
@@ -126,7 +129,7 @@ pub enum MatchError {
     },
     /// The numbers are beyond all measure.
     #[error(transparent)]
-    Graph(#[from] blossom::GraphError),
+    TooLarge(#[from] blossom::TooLarge),
     /// The proof failed: a fault of the program, never a result.
     #[error(transparent)]
     Unproven(#[from] certificate::Flaw),
@@ -198,7 +201,7 @@ pub fn prove_round(input: &Input) -> Result<Proven, MatchError> {
         // The bound on Σ (constant + w), less the constants of as many pairs.
         let bound = optimum.certificate.dual / optimum.certificate.scale - optimum.certificate.constant * optimum.pairs.len() as i128;
         let pinned_worth: i64 = pinned.iter().map(|&(a, b)| roster.worth(a, b)).sum();
-        matching.objective.bound = i64::try_from(bound).map_err(|_| blossom::GraphError::TooLarge)? + pinned_worth;
+        matching.objective.bound = i64::try_from(bound).map_err(|_| blossom::TooLarge)? + pinned_worth;
         Ok(Proven { matching, certificate: optimum.certificate })
     })
 }
@@ -302,7 +305,7 @@ impl Found {
 
     /// Lets each person who is left over join the pair in which the worst served of the three is served best. Pinned pairs stay as they are.
     fn join_those_left(&mut self, roster: &Roster, pinned: &[(usize, usize)], seed: u64) {
-        let chance = |people: &[usize]| optimum::seeded(seed, &people.iter().map(|&person| roster.people[person].id.as_str()).collect::<Vec<_>>());
+        let chance = |people: &[usize]| ties::seeded(seed, &people.iter().map(|&person| roster.people[person].id.as_str()).collect::<Vec<_>>());
         let mut left = self.left_over(roster);
         left.sort_by_key(|&person| chance(&[person]));
         for person in left {

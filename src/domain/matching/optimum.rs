@@ -1,13 +1,16 @@
 //! The one answer to a weighted graph: most pairs first, then the greatest sum of weights, then chance by a seed; and its proof.
-use super::blossom::{self, Amount, Edge, GraphError, SCALE, Solution};
+use super::blossom::{Amount, SCALE, Solution, TooLarge};
 use super::certificate::{Certificate, OddSet};
 use super::graph::Pairs;
+use super::parallel::cores;
 use super::pricing;
+use super::survey::Survey;
+use super::ties::Ties;
 
 /// The best matching of a graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Optimum {
-    /// Who is matched: pairs of the graph.
+    /// Who is matched: pairs of the graph, ascending.
     pub pairs: Vec<(u32, u32, i64)>,
     /// The proof.
     pub certificate: Certificate,
@@ -18,57 +21,48 @@ pub struct Optimum {
 ///
 /// # Errors
 /// Weights too large to be added up.
-pub fn find(graph: &impl Pairs, seed: u64) -> Result<Optimum, GraphError> {
-    let names = graph.names();
+pub fn find(graph: &impl Pairs, seed: u64) -> Result<Optimum, TooLarge> {
+    find_on(graph, seed, cores())
+}
+
+/// As [`find`], with so many cores; the answer is the same with any number of them.
+///
+/// # Errors
+/// As [`find`].
+pub fn find_on(graph: &impl Pairs, seed: u64, cores: usize) -> Result<Optimum, TooLarge> {
+    let survey = Survey::of(graph, cores);
+    let constant = constant(graph.names().len(), survey.extremes);
+    let proof = pricing::solve(graph, &survey, constant, cores)?;
+    let ties = Ties::new(graph, &survey, constant, &proof.duals, seed);
+    let chosen = pricing::solve(&ties, &Survey::of(&ties, cores), 0, cores)?;
     let mut pairs = Vec::new();
-    graph.walk(0..names.len() as u32, |_, _| true, |a, b, w| pairs.push((a, b, w)));
-    let most_pairs = (names.len() / 2) as Amount;
-    // One pair more outweighs all that weights can differ: with k pairs at most k times the largest weight is won, with k + 1 at
-    // least k + 1 times the smallest.
-    let weights = || pairs.iter().map(|&(_, _, w)| Amount::from(w));
-    let (largest, smallest) = (weights().max().unwrap_or(0).max(0), weights().min().unwrap_or(0).min(0));
-    let constant = most_pairs * (largest - smallest) + 1;
-    let edges: Vec<Edge> = pairs.iter().map(|&(a, b, w)| Edge { a, b, weight: constant + Amount::from(w) }).collect();
-    let proof = pricing::solve(names.len(), &edges)?;
-    // Every best matching is made of edges that are tight under these duals, so the others need not be looked at again.
-    let tight = edges.iter().zip(pricing::slacks(&proof, &edges)).filter(|&(_, slack)| slack == 0);
-    let most_ties = most_pairs * (Amount::from(u32::MAX) + 1) + 1;
-    let with_tie = |&Edge { a, b, weight }: &Edge| {
-        let tie = Amount::from(seeded(seed, &[&names[a as usize], &names[b as usize]]) >> 32);
-        let weight = weight.checked_mul(most_ties).and_then(|weight| weight.checked_add(tie)).ok_or(GraphError::TooLarge)?;
-        Ok(Edge { a, b, weight })
-    };
-    let tied: Vec<Edge> = tight.map(|(edge, _)| with_tie(edge)).collect::<Result<_, _>>()?;
-    let chosen = blossom::solve(names.len(), &tied)?;
-    let is_chosen = |&&(a, b, _): &&(u32, u32, i64)| chosen.mate[a as usize] == Some(b);
-    let pairs: Vec<(u32, u32, i64)> = pairs.iter().filter(is_chosen).copied().collect();
-    Ok(Optimum { certificate: certificate(names, constant, &proof, &pairs), pairs })
+    let is_chosen = |a: u32, b: u32| chosen.mate[a as usize] == Some(b);
+    graph.walk(0..graph.names().len() as u32, is_chosen, |a, b, w| pairs.push((a, b, w)));
+    pairs.sort_unstable();
+    Ok(Optimum { certificate: certificate(graph.names(), constant, &proof, &pairs), pairs })
+}
+
+/// What is added to each weight so that one pair more outweighs all that weights can differ: with k pairs at most k times the largest
+/// weight is won, with k + 1 at least k + 1 times the smallest, and there are never more than half as many pairs as people.
+fn constant(people: usize, extremes: Option<(i64, i64)>) -> Amount {
+    let (largest, smallest) = extremes.unwrap_or((0, 0));
+    (people / 2) as Amount * (Amount::from(largest.max(0)) - Amount::from(smallest.min(0))) + 1
 }
 
 fn certificate(names: &[String], constant: Amount, proof: &Solution, pairs: &[(u32, u32, i64)]) -> Certificate {
     let name = |&vertex: &u32| names[vertex as usize].clone();
-    let sets: Vec<OddSet> = proof.blossoms.iter().map(|blossom| OddSet { members: blossom.members.iter().map(name).collect(), z: blossom.z }).collect();
-    let dual = proof.y.iter().sum::<Amount>() + sets.iter().map(|set| set.z * (set.members.len() as Amount / 2)).sum::<Amount>();
+    let sets: Vec<OddSet> = proof.duals.blossoms().iter().map(|blossom| OddSet { members: blossom.members.iter().map(name).collect(), z: blossom.z }).collect();
+    let y = &proof.duals.y;
+    let dual = y.iter().sum::<Amount>() + sets.iter().map(|set| set.z * (set.members.len() as Amount / 2)).sum::<Amount>();
     let primal = pairs.iter().map(|&(_, _, w)| SCALE * (constant + Amount::from(w))).sum();
-    Certificate { scale: SCALE, constant, people: names.iter().cloned().zip(proof.y.iter().copied()).collect(), blossoms: sets, primal, dual }
-}
-
-/// A number that depends on the seed and the words alone, the same on every machine: FNV-1a, its bits mixed at the end.
-pub(super) fn seeded(seed: u64, words: &[&str]) -> u64 {
-    let mut hash = 0xCBF2_9CE4_8422_2325 ^ seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    // A byte that no UTF-8 text holds keeps words apart.
-    for byte in words.iter().flat_map(|word| word.bytes().chain([0xFF])) {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
-    }
-    hash = (hash ^ (hash >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    hash = (hash ^ (hash >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    hash ^ (hash >> 31)
+    Certificate { scale: SCALE, constant, people: names.iter().cloned().zip(y.iter().copied()).collect(), blossoms: sets, primal, dual }
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::certificate::examine;
     use super::super::graph::Graph;
+    use super::super::ties::seeded;
     use super::*;
 
     fn graph(pairs: &[(&str, &str, i64)]) -> Graph {

@@ -1,0 +1,126 @@
+//! A first look at all pairs of a graph: the best of each vertex by weight, and a bound on the weights of the others.
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::graph::Pairs;
+use super::parallel::share;
+
+/// So many of each vertex's best pairs are on the list: more of them cost memory and spare looking at the others.
+const LISTED: usize = 64;
+
+/// So many of each vertex's best pairs take part from the start: fewer make the first step quicker and more of them needed.
+const BEST: usize = 16;
+
+/// What the first look has shown.
+pub struct Survey {
+    /// The best pairs, ascending: those that are among the best of one of their ends.
+    pub list: Vec<(u32, u32, i64)>,
+    /// Those of them to begin with.
+    pub start: Vec<(u32, u32, i64)>,
+    /// The largest weight and the smallest; `None` where there is no pair.
+    pub extremes: Option<(i64, i64)>,
+    /// Above each vertex's weights that are not on the list, or at them; `None` where all are.
+    bounds: Vec<Option<i64>>,
+}
+
+impl Survey {
+    /// Looks at every pair once.
+    pub fn of(graph: &impl Pairs, cores: usize) -> Self {
+        let vertices = graph.names().len();
+        let mut looks = share(vertices, cores, |rows| {
+            let mut look = Look::of(vertices);
+            graph.walk(rows, |_, _| true, |a, b, w| look.at(a, b, w));
+            look
+        });
+        let mut look = looks.pop().unwrap_or_else(|| Look::of(vertices));
+        looks.into_iter().for_each(|other| look.also(other));
+        look.survey()
+    }
+
+    /// Above the weight of every pair of these two that is not on the list, or at it; `None` where there can be none.
+    pub fn bound(&self, a: u32, b: u32) -> Option<i64> {
+        self.bounds[a as usize].min(self.bounds[b as usize])
+    }
+}
+
+/// A pair as one of its ends sees it. Among equals a mixed number decides, for otherwise everybody's best would be the same few.
+type Ranked = (i64, u32, u32);
+
+/// A survey while it is made.
+struct Look {
+    /// Each vertex's best so far, the least of them first.
+    best: Vec<BinaryHeap<Reverse<Ranked>>>,
+    /// The weight that a pair has to reach to be among them.
+    least: Vec<i64>,
+    /// Whether some pair was not.
+    more: Vec<bool>,
+    extremes: Option<(i64, i64)>,
+}
+
+impl Look {
+    fn of(vertices: usize) -> Self {
+        Self { best: vec![BinaryHeap::new(); vertices], least: vec![i64::MIN; vertices], more: vec![false; vertices], extremes: None }
+    }
+
+    fn at(&mut self, a: u32, b: u32, w: i64) {
+        self.extremes = Some(self.extremes.map_or((w, w), |(largest, smallest)| (largest.max(w), smallest.min(w))));
+        let mixed = mix(a, b);
+        self.rank(a, (w, mixed, b));
+        self.rank(b, (w, mixed, a));
+    }
+
+    fn rank(&mut self, vertex: u32, pair: Ranked) {
+        let vertex = vertex as usize;
+        if pair.0 < self.least[vertex] {
+            self.more[vertex] = true;
+            return;
+        }
+        let best = &mut self.best[vertex];
+        best.push(Reverse(pair));
+        if best.len() > LISTED {
+            best.pop();
+            self.more[vertex] = true;
+        }
+        if best.len() == LISTED {
+            self.least[vertex] = best.peek().map_or(i64::MIN, |&Reverse((w, _, _))| w);
+        }
+    }
+
+    /// Takes in what another core has seen.
+    fn also(&mut self, other: Self) {
+        for (vertex, best) in (0..).zip(other.best) {
+            best.into_iter().for_each(|Reverse(pair)| self.rank(vertex, pair));
+            self.more[vertex as usize] |= other.more[vertex as usize];
+        }
+        self.extremes = match (self.extremes, other.extremes) {
+            (Some((largest, smallest)), Some((most, least))) => Some((largest.max(most), smallest.min(least))),
+            (one, other) => one.or(other),
+        };
+    }
+
+    fn survey(self) -> Survey {
+        let (mut list, mut start) = (Vec::new(), Vec::new());
+        for (vertex, best) in (0..).zip(self.best) {
+            for (rank, Reverse((w, _, other))) in best.into_sorted_vec().into_iter().enumerate() {
+                let pair = (other.min(vertex), other.max(vertex), w);
+                list.push(pair);
+                if rank < BEST {
+                    start.push(pair);
+                }
+            }
+        }
+        for pairs in [&mut list, &mut start] {
+            pairs.sort_unstable();
+            pairs.dedup();
+            pairs.shrink_to_fit();
+        }
+        let bounds = self.more.iter().zip(self.least).map(|(more, least)| more.then_some(least)).collect();
+        Survey { list, start, extremes: self.extremes, bounds }
+    }
+}
+
+/// A number that depends on both ends and looks like chance.
+pub(super) fn mix(a: u32, b: u32) -> u32 {
+    let mixed = (u64::from(a) << 32 | u64::from(b)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    ((mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 32) as u32
+}
