@@ -3,7 +3,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::applicant::{BadLine, read_lines};
+use super::applicant::{BadLine, BadLines, split_lines};
 
 /// A graph with whole weights that can be walked pair by pair, by several threads at once. It need not be built: weights may be worked
 /// out when asked for.
@@ -61,12 +61,14 @@ impl Graph {
     /// Reads a graph, a JSON line for each pair.
     ///
     /// # Errors
-    /// The first line that is no pair, joins a name with itself, or repeats a pair.
-    pub fn read(text: &str) -> Result<Self, BadLine> {
+    /// Every line that is no pair, joins a name with itself, or repeats a pair.
+    pub fn read(text: &str) -> Result<Self, BadLines> {
         let (mut names, mut pairs, mut positions, mut lines) = (Vec::new(), Vec::new(), HashMap::new(), HashMap::new());
-        for (line, pair) in read_lines::<WeightedPair>(text)? {
+        let (values, mut faults) = split_lines::<WeightedPair>(text);
+        for (line, pair) in values {
             if pair.a == pair.b {
-                return Err(BadLine { line, problem: "a pair is two, and this is one".to_owned() });
+                faults.push(BadLine { line, problem: "a pair is two, and this is one".to_owned() });
+                continue;
             }
             let mut position = |name: String| {
                 *positions.entry(name).or_insert_with_key(|name| {
@@ -76,10 +78,11 @@ impl Graph {
             };
             let (a, b) = (position(pair.a), position(pair.b));
             if let Some(earlier) = lines.insert((a.min(b), a.max(b)), line) {
-                return Err(BadLine { line, problem: format!("this pair stands in line {earlier} already") });
+                faults.push(BadLine { line, problem: format!("this pair stands in line {earlier} already") });
             }
             pairs.push((a, b, pair.w));
         }
+        BadLines::or(faults, ())?;
         Ok(Self::new(names, pairs))
     }
 }

@@ -3,14 +3,20 @@
 //! The way of a match: [`applicant`] reads people, [`roster`] prepares them, [`rules`] say who can't be partners, [`score`] how well
 //! two suit each other by the [`weights`] of the programme, [`optimum`] has [`blossom`] find the best matching, [`certificate`]
 //! examines the proof, [`explain`] puts it into words.
+mod alternating;
 pub mod applicant;
 pub mod blossom;
 pub mod certificate;
 pub mod explain;
+pub mod fairness;
+mod found;
 pub mod generate;
 pub mod graph;
+pub mod left_over;
 pub mod optimum;
 mod parallel;
+mod phrases;
+mod pins;
 pub mod places;
 pub mod pricing;
 mod profile;
@@ -21,19 +27,21 @@ mod survey;
 mod ties;
 pub mod weights;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use applicant::{Applicant, BadLine, BadValue, Decision, LIBRARIES, Past, Verdict, read_applicants, read_lines};
+pub use applicant::{Applicant, BadLine, BadLines, BadValue, Decision, LIBRARIES, Past, Verdict, read_applicants, read_lines};
 pub use certificate::Certificate;
-pub use explain::Side;
+pub use explain::{Side, Wording};
+pub use fairness::{Fairness, fairness};
 pub use graph::{Graph, Pairs, WeightedPair};
+pub use left_over::Witness;
 pub use weights::Weights;
 
+use found::Found;
 use places::Places;
 use roster::Roster;
-use rules::Barrier;
 
 /// What came of a round.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +87,8 @@ pub struct Unmatched {
     pub id: String,
     /// Why, in words for that person.
     pub why: String,
+    /// Why, for coordinators: who competes for whom.
+    pub witness: Option<Witness>,
 }
 
 /// How good a match is.
@@ -159,14 +169,19 @@ pub struct Input<'a> {
     pub kept: &'a [Past],
     /// How much each thing counts.
     pub weights: &'a Weights,
+    /// What the programme calls things.
+    pub wording: &'a Wording,
     /// Decides between equally good matches.
     pub seed: u64,
 }
 
+/// For callers without a programme.
+static PLAIN: Wording = Wording { sectors: BTreeMap::new() };
+
 impl<'a> Input<'a> {
     /// Nothing but people.
     pub fn new(applicants: &'a [Applicant], weights: &'a Weights, seed: u64) -> Self {
-        Self { applicants, past: &[], decisions: &[], under_way: &[], kept: &[], weights, seed }
+        Self { applicants, past: &[], decisions: &[], under_way: &[], kept: &[], weights, wording: &PLAIN, seed }
     }
 }
 
@@ -184,20 +199,36 @@ pub fn match_round(input: &Input) -> Result<Matching, MatchError> {
 /// # Errors
 /// As [`match_round`].
 pub fn prove_round(input: &Input) -> Result<Proven, MatchError> {
-    prepare(input, |roster, pinned, places| {
-        let optimum = optimum::find(places, input.seed)?;
-        certificate::examine(places, &optimum.pairs, &optimum.certificate)?;
+    prove_round_telling(input, &|_| {})
+}
 
-        let mut found = Found { pairs: pinned.iter().map(|&(a, b)| (a, b, roster.worth(a, b))).collect(), joined: HashMap::new() };
-        found.pairs.extend(optimum.pairs.iter().map(|&(a, b, w)| {
-            let (a, b) = (places.owner(a), places.owner(b));
-            (a.min(b), a.max(b), w)
-        }));
-        found.pairs.sort_unstable();
-        if input.weights.trios {
-            found.join_those_left(roster, pinned, input.seed);
-        }
-        let mut matching = found.told(roster);
+/// Where a match stands that takes its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The best match is being looked for.
+    Solving {
+        /// Among so many people.
+        people: usize,
+    },
+    /// It is found, and its proof is being examined.
+    Examining,
+    /// It is proven, and is being put into words.
+    Explaining,
+}
+
+/// As [`prove_round`], and says at the beginning of each step which one it is.
+///
+/// # Errors
+/// As [`match_round`].
+pub fn prove_round_telling(input: &Input, tell: &dyn Fn(Step)) -> Result<Proven, MatchError> {
+    prepare(input, |ground| {
+        tell(Step::Solving { people: input.applicants.len() });
+        let Ground { roster, pinned, places, .. } = *ground;
+        let optimum = optimum::find(places, input.seed)?;
+        tell(Step::Examining);
+        certificate::examine(places, &optimum.pairs, &optimum.certificate)?;
+        tell(Step::Explaining);
+        let mut matching = Found::new(ground, &optimum.pairs, input).told(ground, input.wording);
         // The bound on Σ (constant + w), less the constants of as many pairs.
         let bound = optimum.certificate.dual / optimum.certificate.scale - optimum.certificate.constant * optimum.pairs.len() as i128;
         let pinned_worth: i64 = pinned.iter().map(|&(a, b)| roster.worth(a, b)).sum();
@@ -211,26 +242,36 @@ pub fn prove_round(input: &Input) -> Result<Proven, MatchError> {
 /// # Errors
 /// As [`match_round`].
 pub fn each_pair(input: &Input, mut each: impl FnMut(&str, &str, i64)) -> Result<(), MatchError> {
-    prepare(input, |_, _, places| {
+    prepare(input, |Ground { places, .. }| {
         let names = places.names();
         places.walk(0..names.len() as u32, |_, _| true, |a, b, w| each(&names[a as usize], &names[b as usize], w));
         Ok(())
     })
 }
 
-fn prepare<T>(input: &Input, then: impl FnOnce(&Roster, &[(usize, usize)], &Places) -> Result<T, MatchError>) -> Result<T, MatchError> {
+/// What a match stands on.
+struct Ground<'a> {
+    roster: &'a Roster<'a>,
+    /// Pairs that coordinators fixed.
+    pinned: &'a [(usize, usize)],
+    /// Each person once for each partnership under way.
+    busy: &'a [usize],
+    /// The places that are free.
+    places: &'a Places<'a>,
+}
+
+fn prepare<T>(input: &Input, then: impl FnOnce(&Ground) -> Result<T, MatchError>) -> Result<T, MatchError> {
     check(input.applicants, input.weights)?;
     // From here on the order of the input is forgotten.
     let mut people: Vec<&Applicant> = input.applicants.iter().collect();
     people.sort_unstable_by(|one, other| one.id.cmp(&other.id));
     let apart: Vec<Past> = input.past.iter().chain(input.under_way).cloned().collect();
     let roster = Roster::new(people, &apart, input.decisions, input.kept, input.weights);
-    let pinned = pinned(&roster, input.decisions)?;
-    let position = |id: &str| roster.people.binary_search_by(|person| person.id.as_str().cmp(id)).ok();
-    let mut taken: Vec<usize> = pinned.iter().flat_map(|&(a, b)| [a, b]).collect();
-    taken.extend(input.under_way.iter().flat_map(|pair| [position(&pair.a), position(&pair.b)]).flatten());
+    let busy: Vec<usize> = input.under_way.iter().flat_map(|pair| [roster.position(&pair.a), roster.position(&pair.b)]).flatten().collect();
+    let pinned = pins::kept(&roster, input.decisions, &busy)?;
+    let taken: Vec<usize> = pinned.iter().flat_map(|&(a, b)| [a, b]).chain(busy.iter().copied()).collect();
     let places = Places::new(&roster, &taken);
-    then(&roster, &pinned, &places)
+    then(&Ground { roster: &roster, pinned: &pinned, busy: &busy, places: &places })
 }
 
 fn check(applicants: &[Applicant], weights: &Weights) -> Result<(), MatchError> {
@@ -245,112 +286,7 @@ fn check(applicants: &[Applicant], weights: &Weights) -> Result<(), MatchError> 
     Ok(())
 }
 
-/// The pairs that coordinators fixed, the lower position first. A pin may go on with an earlier partnership, which is a decision; it
-/// can't overrule a language, an employer, or what one of the two asked for.
-fn pinned(roster: &Roster, decisions: &[Decision]) -> Result<Vec<(usize, usize)>, MatchError> {
-    let position = |id: &str| roster.people.binary_search_by(|person| person.id.as_str().cmp(id)).ok();
-    let (mut pairs, mut taken) = (Vec::new(), vec![0; roster.people.len()]);
-    for Decision { a, b, decision } in decisions {
-        if *decision == Verdict::Veto {
-            continue;
-        }
-        let no = |why| Err(MatchError::Pin { a: a.clone(), b: b.clone(), why });
-        let (Some(first), Some(second)) = (position(a), position(b)) else { return no("both have to be in the round") };
-        if first == second {
-            return no("they are one person");
-        }
-        let pair = (first.min(second), first.max(second));
-        if pairs.contains(&pair) {
-            continue;
-        }
-        if decisions.iter().any(|other| other.decision == Verdict::Veto && (same(other, a, b))) {
-            return no("there is a veto against this pair as well; take one of the two back");
-        }
-        match roster.barrier(first, second) {
-            None | Some(Barrier::EarlierPartners) if roster.excludes(first, second) || roster.excludes(second, first) => {
-                return no("one of the two excluded the other");
-            }
-            None | Some(Barrier::EarlierPartners) => {}
-            Some(Barrier::NoCommonLanguage) => return no("they have no language in common"),
-            Some(Barrier::SameOrganisation) => return no("they work at the same organisation"),
-            Some(Barrier::ExcludedByFirst | Barrier::ExcludedBySecond) => return no("one of the two excluded the other"),
-            Some(Barrier::Vetoed) => return no("there is a veto against this pair as well; take one of the two back"),
-        }
-        for person in [first, second] {
-            taken[person] += 1;
-            if taken[person] > roster.people[person].capacity {
-                return no("one of the two has more pins than places");
-            }
-        }
-        pairs.push(pair);
-    }
-    Ok(pairs)
-}
-
-fn same(decision: &Decision, a: &str, b: &str) -> bool {
-    (decision.a == a && decision.b == b) || (decision.a == b && decision.b == a)
-}
-
-/// Pairs by the positions of people, and who joined which.
-struct Found {
-    pairs: Vec<(usize, usize, i64)>,
-    joined: HashMap<usize, usize>,
-}
-
-impl Found {
-    fn left_over(&self, roster: &Roster) -> Vec<usize> {
-        let with_partner: HashSet<usize> = self.pairs.iter().flat_map(|&(a, b, _)| [a, b]).chain(self.joined.values().copied()).collect();
-        roster.positions().filter(|person| !with_partner.contains(person)).collect()
-    }
-
-    /// Lets each person who is left over join the pair in which the worst served of the three is served best. Pinned pairs stay as they are.
-    fn join_those_left(&mut self, roster: &Roster, pinned: &[(usize, usize)], seed: u64) {
-        let chance = |people: &[usize]| ties::seeded(seed, &people.iter().map(|&person| roster.people[person].id.as_str()).collect::<Vec<_>>());
-        let mut left = self.left_over(roster);
-        left.sort_by_key(|&person| chance(&[person]));
-        for person in left {
-            let fits = |a: usize, b: usize| {
-                let stranger = person != a && person != b && roster.barrier(person, a).is_none() && roster.barrier(person, b).is_none();
-                stranger && !pinned.contains(&(a, b)) && roster.share_a_language(&[a, b, person])
-            };
-            let worst = |a: usize, b: usize| {
-                let all = [(a, b), (b, a), (a, person), (person, a), (b, person), (person, b)];
-                all.map(|(who, with)| roster.satisfaction(who, with)).into_iter().min().unwrap_or(0)
-            };
-            let free = self.pairs.iter().enumerate().filter(|&(index, &(a, b, _))| !self.joined.contains_key(&index) && fits(a, b));
-            if let Some((index, _)) = free.max_by_key(|&(_, &(a, b, _))| (worst(a, b), chance(&[a, b, person]))) {
-                self.joined.insert(index, person);
-            }
-        }
-    }
-
-    fn told(&self, roster: &Roster) -> Matching {
-        let id = |person: usize| roster.people[person].id.clone();
-        let (mut pairs, mut trios) = (Vec::new(), Vec::new());
-        for (index, &(a, b, score)) in self.pairs.iter().enumerate() {
-            match self.joined.get(&index) {
-                None => pairs.push(Pair { a: id(a), b: id(b), score, sides: [roster.side(a, &[b]), roster.side(b, &[a])] }),
-                Some(&c) => trios.push(Trio {
-                    members: [id(a), id(b), id(c)],
-                    score,
-                    sides: [roster.side(a, &[b, c]), roster.side(b, &[a, c]), roster.side(c, &[a, b])],
-                }),
-            }
-        }
-        let left = self.left_over(roster);
-        let sides = || pairs.iter().flat_map(|pair| &pair.sides).chain(trios.iter().flat_map(|trio| &trio.sides));
-        let objective = Objective {
-            matched: roster.people.len() - left.len(),
-            requests: sides().map(|side| side.asked.len()).sum::<usize>() + left.iter().map(|&person| roster.asked(person).len()).sum::<usize>(),
-            requests_met: sides().map(|side| side.met.len()).sum(),
-            score: self.pairs.iter().map(|&(_, _, score)| score).sum(),
-            optimal: true,
-            bound: 0,
-        };
-        let unmatched = left.iter().map(|&person| Unmatched { id: id(person), why: roster.why_unmatched(person, left.len() == 1) }).collect();
-        Matching { pairs, trios, unmatched, objective }
-    }
-}
-
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -70,6 +70,11 @@ impl<'a> Roster<'a> {
         0..self.people.len()
     }
 
+    /// Where somebody stands; the people must be in the order of their identifiers.
+    pub(super) fn position(&self, id: &str) -> Option<usize> {
+        self.people.binary_search_by(|person| person.id.as_str().cmp(id)).ok()
+    }
+
     /// By how many minutes the clocks of two people differ, on average over the year; 0 to 720. `None` where a time zone is unknown.
     pub fn minutes_apart(&self, a: usize, b: usize) -> Option<u32> {
         let clock = |person: usize| self.clocks[usize::from(self.profiles[person].clock)];

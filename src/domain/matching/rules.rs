@@ -1,7 +1,9 @@
 //! The hard rules: who can never be partners.
-use super::applicant::primary_language;
+use super::applicant::{Exclusions, primary_language};
 use super::profile::{Profile, Set, holds};
 use super::roster::Roster;
+use crate::domain::fold::fold;
+use crate::domain::places;
 
 /// Why two people can't be partners. Only some may be told to the two: see [`super::explain`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +31,7 @@ impl Roster<'_> {
             Some(Barrier::NoCommonLanguage)
         } else if are_colleagues(a, b) {
             Some(Barrier::SameOrganisation)
-        } else if self.earlier.contains(&pair) {
+        } else if self.were_partners(first, second) {
             Some(Barrier::EarlierPartners)
         } else if self.excludes(first, second) {
             Some(Barrier::ExcludedByFirst)
@@ -60,6 +62,41 @@ impl Roster<'_> {
         self.profiles[who].has(Set::BarsPlaces, self.profiles[whom].country)
     }
 
+    /// As [`Self::may_meet`], if `who` took these of the own exclusions back.
+    pub(super) fn may_meet_but_for(&self, who: usize, other: usize, taken_back: &Exclusions) -> bool {
+        let pair = (who.min(other) as u32, who.max(other) as u32);
+        let (own, person) = (&self.people[who].excludes, self.people[other]);
+        let left = |all: &[String], less: &[String]| all.iter().filter(|one| !less.contains(one)).cloned().collect::<Vec<_>>();
+        let (countries, regions, people) =
+            (left(&own.countries, &taken_back.countries), left(&own.regions, &taken_back.regions), left(&own.people, &taken_back.people));
+        let place = person.country.as_ref().is_some_and(|country| countries.contains(country) || regions.iter().any(|region| places::is_in(country, region)));
+        let means = |word: &String| *word == person.id || person.name.as_deref().is_some_and(|name| fold(name) == fold(word));
+        self.may_write(who, other)
+            && !self.are_colleagues(who, other)
+            && !self.were_partners(who, other)
+            && !self.vetoed.contains(&pair)
+            && !self.excludes(other, who)
+            && !place
+            && !people.iter().any(means)
+    }
+
+    /// Whether two people speak a language in common.
+    #[inline]
+    pub(super) fn may_write(&self, first: usize, second: usize) -> bool {
+        self.profiles[first].meets(Set::Speaks, &self.profiles[second], Set::Speaks)
+    }
+
+    /// Whether two people belong to one organisation.
+    #[inline]
+    pub(super) fn are_colleagues(&self, first: usize, second: usize) -> bool {
+        are_colleagues(&self.profiles[first], &self.profiles[second])
+    }
+
+    /// Whether two people were partners before.
+    pub(super) fn were_partners(&self, first: usize, second: usize) -> bool {
+        self.earlier.contains(&(first.min(second) as u32, first.max(second) as u32))
+    }
+
     /// Whether there is a language that all of these people speak.
     pub fn share_a_language(&self, people: &[usize]) -> bool {
         let spoken = |tag: &String| {
@@ -72,7 +109,7 @@ impl Roster<'_> {
 
 /// Whether two people belong to one organisation.
 #[inline]
-pub(super) fn are_colleagues(a: &Profile, b: &Profile) -> bool {
+fn are_colleagues(a: &Profile, b: &Profile) -> bool {
     let same = |one: Option<u32>, other: Option<u32>| one.is_some() && one == other;
     same(a.organisation, b.organisation) || same(a.domain, b.domain)
 }

@@ -30,6 +30,19 @@ impl Wish {
     /// Each kind, in the order in which they are told.
     pub const ALL: [Wish; 7] = [Wish::People, Wish::Place, Wish::Languages, Wish::Sector, Wish::Roles, Wish::Stage, Wish::Interests];
 
+    /// What it is about, for coordinators.
+    pub fn about(self) -> &'static str {
+        match self {
+            Self::Place => "country or region",
+            Self::Sector => "sector",
+            Self::Stage => "stage",
+            Self::Languages => "languages",
+            Self::Roles => "role",
+            Self::Interests => "interests",
+            Self::People => "a named person",
+        }
+    }
+
     fn weight(self, weights: &Weights) -> u32 {
         match self {
             Self::Place => weights.place,

@@ -1,4 +1,6 @@
 //! Whole rounds: that the rules hold, that the answer is the best one, and that nothing but facts and the seed decides.
+use std::collections::HashMap;
+
 use super::*;
 
 fn people(lines: &[&str]) -> Vec<Applicant> {
@@ -59,7 +61,7 @@ fn why_somebody_has_no_partner_is_told_by_facts_and_own_exclusions_only() {
             ("b", crowded),
             ("c", "nobody in this round shares a language with you"),
             ("d", "we don't know which languages you speak, and partners need one in common"),
-            ("e", "everybody in this round who could be your partner is among those whom you asked us to leave out"),
+            ("e", "everybody in this round who could be your partner is in Latin America, and you asked us not to look there"),
         ]
     );
     assert_eq!(matched(&[r#"{"id": "a", "languages": ["en"]}"#]).unmatched[0].why, "nobody else takes part in this round");
@@ -79,7 +81,7 @@ fn pins_and_vetoes_are_kept_and_pins_against_the_rules_refused() {
     assert_eq!(ids(&with(&[decision("a", "d", Verdict::Veto)]).expect("kept")), [("a", "c"), ("b", "d")]);
     let why = |decisions: &[Decision]| with(decisions).expect_err("refused").to_string();
     assert_eq!(why(&[decision("c", "d", Verdict::Pin)]), "c and d can't be pinned to each other: one of the two excluded the other");
-    assert!(why(&[decision("a", "b", Verdict::Pin), decision("b", "c", Verdict::Pin)]).ends_with("one of the two has more pins than places"));
+    assert!(why(&[decision("a", "b", Verdict::Pin), decision("b", "c", Verdict::Pin)]).ends_with("one of the two has more pins and partners than places"));
     assert!(why(&[decision("a", "b", Verdict::Pin), decision("b", "a", Verdict::Veto)]).contains("a veto against this pair"));
     assert!(why(&[decision("a", "z", Verdict::Pin)]).ends_with("both have to be in the round"));
 }
