@@ -347,7 +347,7 @@ mod tests {
         assert_eq!(desk.read("scores.jsonl"), "{\"a\":\"a\",\"b\":\"b\",\"w\":1742}\n");
         let proof: Certificate = serde_json::from_str(&desk.read("proof.json")).expect("a certificate");
         assert_eq!((proof.scale, proof.primal, proof.dual), (4, 4 * (proof.constant + 1742), 4 * (proof.constant + 1742)));
-        assert_eq!(proof.people.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(proof.names, ["a", "b", "c"]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The one answer to a weighted graph: most pairs first, then the greatest sum of weights, then chance by a seed; and its proof.
-use super::blossom::{Amount, SCALE, Solution, TooLarge};
+use super::blossom::{Amount, Blossom, SCALE, Solution, TooLarge};
 use super::certificate::{Certificate, OddSet};
 use super::graph::Pairs;
 use super::parallel::cores;
@@ -39,7 +39,7 @@ pub fn find_on(graph: &impl Pairs, seed: u64, cores: usize) -> Result<Optimum, T
     let is_chosen = |a: u32, b: u32| chosen.mate[a as usize] == Some(b);
     graph.walk(0..graph.names().len() as u32, is_chosen, |a, b, w| pairs.push((a, b, w)));
     pairs.sort_unstable();
-    Ok(Optimum { certificate: certificate(graph.names(), constant, &proof, &pairs), pairs })
+    Ok(Optimum { certificate: certificate(graph.names(), constant, proof, &pairs), pairs })
 }
 
 /// What is added to each weight so that one pair more outweighs all that weights can differ: with k pairs at most k times the largest
@@ -49,13 +49,12 @@ fn constant(people: usize, extremes: Option<(i64, i64)>) -> Amount {
     (people / 2) as Amount * (Amount::from(largest.max(0)) - Amount::from(smallest.min(0))) + 1
 }
 
-fn certificate(names: &[String], constant: Amount, proof: &Solution, pairs: &[(u32, u32, i64)]) -> Certificate {
-    let name = |&vertex: &u32| names[vertex as usize].clone();
-    let sets: Vec<OddSet> = proof.duals.blossoms().iter().map(|blossom| OddSet { members: blossom.members.iter().map(name).collect(), z: blossom.z }).collect();
-    let y = &proof.duals.y;
+fn certificate(names: &[String], constant: Amount, proof: Solution, pairs: &[(u32, u32, i64)]) -> Certificate {
+    let sets: Vec<OddSet> = proof.duals.blossoms().into_iter().map(|Blossom { members, z }| OddSet { members, z }).collect();
+    let y = proof.duals.y;
     let dual = y.iter().sum::<Amount>() + sets.iter().map(|set| set.z * (set.members.len() as Amount / 2)).sum::<Amount>();
     let primal = pairs.iter().map(|&(_, _, w)| SCALE * (constant + Amount::from(w))).sum();
-    Certificate { scale: SCALE, constant, people: names.iter().cloned().zip(y.iter().copied()).collect(), blossoms: sets, primal, dual }
+    Certificate { scale: SCALE, constant, names: names.to_vec(), y, sets, primal, dual }
 }
 
 #[cfg(test)]

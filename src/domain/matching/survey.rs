@@ -1,7 +1,4 @@
 //! A first look at all pairs of a graph: the best of each vertex by weight, and a bound on the weights of the others.
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use super::graph::Pairs;
 use super::parallel::share;
 
@@ -48,8 +45,8 @@ type Ranked = (i64, u32, u32);
 
 /// A survey while it is made.
 struct Look {
-    /// Each vertex's best so far, the least of them first.
-    best: Vec<BinaryHeap<Reverse<Ranked>>>,
+    /// Each vertex's best so far, and some that were for a while.
+    best: Vec<Vec<Ranked>>,
     /// The weight that a pair has to reach to be among them.
     least: Vec<i64>,
     /// Whether some pair was not.
@@ -59,37 +56,41 @@ struct Look {
 
 impl Look {
     fn of(vertices: usize) -> Self {
-        Self { best: vec![BinaryHeap::new(); vertices], least: vec![i64::MIN; vertices], more: vec![false; vertices], extremes: None }
+        Self { best: vec![Vec::new(); vertices], least: vec![i64::MIN; vertices], more: vec![false; vertices], extremes: None }
     }
 
     fn at(&mut self, a: u32, b: u32, w: i64) {
         self.extremes = Some(self.extremes.map_or((w, w), |(largest, smallest)| (largest.max(w), smallest.min(w))));
-        let mixed = mix(a, b);
-        self.rank(a, (w, mixed, b));
-        self.rank(b, (w, mixed, a));
+        self.rank(a, w, b);
+        self.rank(b, w, a);
     }
 
-    fn rank(&mut self, vertex: u32, pair: Ranked) {
-        let vertex = vertex as usize;
-        if pair.0 < self.least[vertex] {
-            self.more[vertex] = true;
+    fn rank(&mut self, vertex: u32, w: i64, other: u32) {
+        if w < self.least[vertex as usize] {
             return;
         }
-        let best = &mut self.best[vertex];
-        best.push(Reverse(pair));
-        if best.len() > LISTED {
-            best.pop();
-            self.more[vertex] = true;
+        let best = &mut self.best[vertex as usize];
+        best.push((w, mix(vertex.min(other), vertex.max(other)), other));
+        if best.len() == 2 * LISTED {
+            self.cut(vertex);
         }
-        if best.len() == LISTED {
-            self.least[vertex] = best.peek().map_or(i64::MIN, |&Reverse((w, _, _))| w);
+    }
+
+    /// Keeps the best.
+    fn cut(&mut self, vertex: u32) {
+        let best = &mut self.best[vertex as usize];
+        if best.len() > LISTED {
+            best.select_nth_unstable_by(LISTED - 1, |one, other| other.cmp(one));
+            best.truncate(LISTED);
+            self.least[vertex as usize] = best[LISTED - 1].0;
+            self.more[vertex as usize] = true;
         }
     }
 
     /// Takes in what another core has seen.
     fn also(&mut self, other: Self) {
         for (vertex, best) in (0..).zip(other.best) {
-            best.into_iter().for_each(|Reverse(pair)| self.rank(vertex, pair));
+            best.into_iter().for_each(|(w, _, other)| self.rank(vertex, w, other));
             self.more[vertex as usize] |= other.more[vertex as usize];
         }
         self.extremes = match (self.extremes, other.extremes) {
@@ -98,10 +99,13 @@ impl Look {
         };
     }
 
-    fn survey(self) -> Survey {
+    fn survey(mut self) -> Survey {
         let (mut list, mut start) = (Vec::new(), Vec::new());
-        for (vertex, best) in (0..).zip(self.best) {
-            for (rank, Reverse((w, _, other))) in best.into_sorted_vec().into_iter().enumerate() {
+        for vertex in 0..self.best.len() as u32 {
+            self.cut(vertex);
+            let mut best = std::mem::take(&mut self.best[vertex as usize]);
+            best.sort_unstable_by(|one, other| other.cmp(one));
+            for (rank, (w, _, other)) in best.into_iter().enumerate() {
                 let pair = (other.min(vertex), other.max(vertex), w);
                 list.push(pair);
                 if rank < BEST {

@@ -67,14 +67,19 @@ impl<N: Number> Solver<N> {
     /// Opens the blossoms around an uncovered vertex. Half of a blossom's dual goes to each of its vertices, so that all edges inside
     /// reach as far as before and those that lead out reach farther.
     fn open_around(&mut self, vertex: u32) {
+        let mut raise = N::ZERO;
         while self.top(vertex) != vertex {
             let blossom = self.top(vertex);
-            let half = self.nodes[blossom as usize].z.half();
-            for member in self.vertices_of(blossom) {
-                self.y[member as usize] += half;
+            raise += self.nodes[blossom as usize].z.half();
+            let (children, _) = self.split(blossom);
+            let inwards = self.top(vertex);
+            for child in children.into_iter().filter(|&child| child != inwards) {
+                for member in self.vertices_of(child) {
+                    self.y[member as usize] += raise;
+                }
             }
-            self.split(blossom);
         }
+        self.y[vertex as usize] += raise;
     }
 
     /// Makes the duals of all uncovered vertices even, so that the trees that grow from them keep the slacks between outer vertices even.

@@ -8,7 +8,7 @@ fn main() {
     let seed: u64 = std::env::args().nth(2).unwrap().parse().unwrap();
     let people = generate::applicants(n, seed);
     let t = cpu();
-    let proven = prove_round(&people, &[], &[], &Weights::default(), seed).unwrap();
-    let total: usize = proven.certificate.blossoms.iter().map(|b| b.members.len()).sum();
-    println!("{n} {seed}: {:.3} s {} {:?} sets {} members {}", cpu() - t, rss(), proven.matching.objective, proven.certificate.blossoms.len(), total);
+    let proven = prove_round(&Input::new(&people, &Weights::default(), seed)).unwrap();
+    let total: usize = proven.certificate.sets.iter().map(|b| b.members.len()).sum();
+    println!("{n} {seed}: {:.3} s {} {:?} sets {} members {}", cpu() - t, rss(), proven.matching.objective, proven.certificate.sets.len(), total);
 }
