@@ -44,11 +44,15 @@ pub struct Calendar {
     pub introductions_over: u16,
     /// From the first introductions to the end of the round.
     pub round: u16,
+    /// While a round runs, those without a partner are matched every so many days; 0: only when coordinators say so.
+    pub late_every: u16,
+    /// In the last so many days of a round nobody new is matched any more.
+    pub late_until: u16,
 }
 
 impl Default for Calendar {
     fn default() -> Self {
-        Self { open: 30, closing_to_matching: 1, matching_to_introductions: 7, introductions_over: 3, round: 180 }
+        Self { open: 30, closing_to_matching: 1, matching_to_introductions: 7, introductions_over: 3, round: 180, late_every: 7, late_until: 60 }
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
         address::OwnAddress,
         answers::Answers,
         matching::Side,
-        round::{self, Action, Round},
+        round::{self, Action, Round, State},
     },
     mail::{answers, markdown},
     store::{
@@ -29,16 +29,19 @@ const BATCH: i64 = 50;
 /// Introductions that go out on one day; more where the days of the programme file would not suffice.
 const A_DAY: usize = 200;
 
-/// Introduces the next partnerships of an approved round, and after the last takes care of those left over. Gives how many letters that made, or `None` when
+/// Introduces the next partnerships of a round that was approved or (those found late) runs, and after the last of an approved one takes care of those left over. Gives how many letters that made, or `None` when
 /// the round has nothing to introduce. The caller commits, and comes again until `None`: what is done is not done twice.
 pub async fn step(ctx: &mut Context<'_>, id: Uuid) -> Result<Option<usize>> {
     let round = rounds::lock(ctx.conn, id).await?;
-    if round.may(Action::Introduce).is_err() {
+    let runs = round.state == State::Running;
+    if round.may(Action::Introduce).is_err() && !runs {
         return Ok(None);
     }
     let batch = partnerships::of_round(ctx.conn, id, Some(BATCH)).await?;
-    if batch.is_empty() {
-        return finish(ctx, &round).await.map(Some);
+    match (batch.is_empty(), runs) {
+        (true, true) => return Ok(None),
+        (true, false) => return finish(ctx, &round).await.map(Some),
+        (false, _) => {}
     }
     let (mut sent, total, first) = partnerships::letters(ctx.conn, id).await?;
     let (first, days) = (first.unwrap_or(ctx.now), usize::from(ctx.site.programme.calendar.introductions_over));
@@ -49,6 +52,9 @@ pub async fn step(ctx: &mut Context<'_>, id: Uuid) -> Result<Option<usize>> {
         let day = TimeDelta::days(i64::try_from(round::spread(sent, total, A_DAY, days))?);
         sent += people.len();
         for reader in &people {
+            if runs {
+                rounds::finish_late(ctx.conn, id, reader.person.id, ctx.now).await?;
+            }
             let letter = introduction(ctx, &round, &partnership, &people, reader)?;
             let sending = Sending { not_before: Some((first + day).max(ctx.now)), ..Sending::about(partnership.id.to_string()) };
             letters += usize::from(ctx.write(&reader.person, &letter, sending).await?);
@@ -69,10 +75,8 @@ async fn available(ctx: &mut Context<'_>, round: &Round, partnership: &mut Partn
     for partner in &partnership.partners {
         let person =
             people::find(ctx.conn, partner.person_id).await?.filter(|person| person.paused_at.is_none() && person.left_at.is_none() && person.email.is_some());
-        let application = applications::find_live(ctx.conn, partner.person_id).await?;
-        let application = application.filter(|application| application.state == applications::State::Confirmed && application.round_id == Some(round.id));
-        match (person, application) {
-            (Some(person), Some(application)) => present.push(Present { person, answers: application.answers }),
+        match (person, applications::introducible(ctx.conn, partner.person_id, round.id, round.state == State::Running).await?) {
+            (Some(person), Some(answers)) => present.push(Present { person, answers }),
             (Some(_), None) | (None, _) => gone.push(partner.person_id),
         }
     }

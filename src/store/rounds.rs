@@ -1,6 +1,7 @@
 //! Rounds, who is in them, and what a match proposes for them.
 use anyhow::{Context, Result};
 use chrono::{DateTime, NaiveDate, Utc};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -8,7 +9,7 @@ use super::{Connection, applications, partnerships};
 use crate::domain::{
     address::EmailAddress,
     answers::Answers,
-    matching::Objective,
+    matching::{Certificate, Fairness, Objective, Witness},
     round::{Days, Round, State},
 };
 
@@ -41,6 +42,7 @@ struct Row {
     state: String,
     seed: i64,
     version: i32,
+    rematched_on: Option<NaiveDate>,
 }
 
 impl TryFrom<Row> for Round {
@@ -55,6 +57,7 @@ impl TryFrom<Row> for Round {
             state: State::read(&row.state).context("a round's state of another version")?,
             seed: row.seed as u64,
             version: row.version,
+            rematched_on: row.rematched_on,
         })
     }
 }
@@ -85,7 +88,7 @@ pub async fn insert(conn: &mut Connection, round: &NewRound<'_>, now: DateTime<U
 pub async fn list(conn: &mut Connection) -> Result<Vec<Round>> {
     let rows = sqlx::query_as!(
         Row,
-        "select id, name, opens_on, closes_on, match_on, introduce_on, ends_on, capacity, self_approve, state, seed, version from round order by opens_on, id"
+        "select id, name, opens_on, closes_on, match_on, introduce_on, ends_on, capacity, self_approve, state, seed, version, rematched_on from round order by opens_on, id"
     )
     .fetch_all(conn)
     .await?;
@@ -97,7 +100,7 @@ pub async fn find(conn: &mut Connection, name_or_id: &str) -> Result<Option<Roun
     let id = Uuid::parse_str(name_or_id.trim()).ok();
     let row = sqlx::query_as!(
         Row,
-        "select id, name, opens_on, closes_on, match_on, introduce_on, ends_on, capacity, self_approve, state, seed, version from round
+        "select id, name, opens_on, closes_on, match_on, introduce_on, ends_on, capacity, self_approve, state, seed, version, rematched_on from round
          where id = $1 or lower(name) = lower($2) order by id = $1 desc, name = $2 desc limit 1",
         id,
         name_or_id.trim()
@@ -111,7 +114,7 @@ pub async fn find(conn: &mut Connection, name_or_id: &str) -> Result<Option<Roun
 pub async fn lock(conn: &mut Connection, id: Uuid) -> Result<Round> {
     let row = sqlx::query_as!(
         Row,
-        "select id, name, opens_on, closes_on, match_on, introduce_on, ends_on, capacity, self_approve, state, seed, version from round where id = $1 for update",
+        "select id, name, opens_on, closes_on, match_on, introduce_on, ends_on, capacity, self_approve, state, seed, version, rematched_on from round where id = $1 for update",
         id
     )
     .fetch_optional(conn)
@@ -212,7 +215,7 @@ pub async fn release_drafts(conn: &mut Connection, round: Uuid) -> Result<u64> {
 }
 
 /// Somebody who is to be matched.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Candidate {
     /// The person.
     pub person_id: Uuid,
@@ -225,7 +228,7 @@ pub struct Candidate {
 }
 
 /// All that a match rests on, at one moment.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Snapshot {
     /// The round, with its version of then.
     pub round: Round,
@@ -233,17 +236,43 @@ pub struct Snapshot {
     pub candidates: Vec<Candidate>,
     /// Who among them were partners before.
     pub history: Vec<(Uuid, Uuid)>,
+    /// Partnerships of this round that go on, in which one of them at least is a partner.
+    pub under_way: Vec<(Uuid, Uuid)>,
+    /// Who is proposed to whom so far.
+    pub proposed: Vec<(Uuid, Uuid)>,
 }
 
-/// Who would be matched in a round now: whose application is confirmed, who neither pauses nor left, and whose mailbox lives.
+impl Snapshot {
+    /// The same people with the same answers, mailboxes, earlier and present partners have the same digest.
+    ///
+    /// # Errors
+    /// What can't be written as JSON, which is nothing.
+    pub fn digest(&self) -> Result<String> {
+        let rests_on = serde_json::to_vec(&(self.round.seed, &self.candidates, &self.history, &self.under_way))?;
+        let digest = ring::digest::digest(&ring::digest::SHA256, &rests_on);
+        Ok(digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
+    }
+}
+
+/// All that a match of a round would rest on now. Before introductions that is everybody whose application is confirmed, who neither pauses nor left, and whose
+/// mailbox lives. Afterwards it is those who wait for a partner: whoever is without one and has a confirmed application, for this round or for none, and
+/// participants who have one partner and room for two.
 pub async fn snapshot(conn: &mut Connection, round: Round) -> Result<Snapshot> {
+    let late = round.state == State::Running;
     let rows = sqlx::query!(
-        "select p.id, p.name, d.email as \"email!\", a.answers
+        "select distinct on (p.id) p.id, p.name, d.email as \"email!\", a.answers
          from application a join person p on p.id = a.person_id join address d on d.person_id = p.id and d.is_primary
-         where a.round_id = $1 and a.state = 'confirmed' and p.paused_at is null and p.left_at is null and p.erased_at is null
-           and d.email is not null and d.suppressed_at is null
-         order by p.id",
-        round.id
+         where p.paused_at is null and p.left_at is null and p.erased_at is null and d.email is not null and d.suppressed_at is null
+           and case
+               when not $2 then a.round_id = $1 and a.state = 'confirmed'
+               when a.state = 'confirmed' then (a.round_id is null or a.round_id = $1) and not exists (
+                   select 1 from partner w join partnership q on q.id = w.partnership_id where w.person_id = p.id and q.state = 'introduced')
+               else a.round_id = $1 and a.state = 'done' and a.answers -> 'capacity' = '2' and 1 = (
+                   select count(*) from partner w join partnership q on q.id = w.partnership_id where w.person_id = p.id and q.state = 'introduced')
+           end
+         order by p.id, a.updated_at desc, a.id desc",
+        round.id,
+        late
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -258,50 +287,39 @@ pub async fn snapshot(conn: &mut Connection, round: Round) -> Result<Snapshot> {
     }
     let people: Vec<Uuid> = candidates.iter().map(|candidate| candidate.person_id).collect();
     let history = partnerships::history(conn, &people).await?;
-    Ok(Snapshot { round, candidates, history })
+    let under_way = partnerships::pairs(conn, round.id, partnerships::State::Introduced, &people).await?;
+    let proposed = partnerships::pairs(conn, round.id, partnerships::State::Proposed, &people).await?;
+    Ok(Snapshot { round, candidates, history, under_way, proposed })
 }
 
-/// Whether the same people with the same answers would be matched now as when the snapshot was taken; locks the round. People pause and leave without
-/// a change of the version, so they are counted as well.
+/// Whether all that a match rests on is as it was when the snapshot was taken; locks the round.
 pub async fn is_unchanged(conn: &mut Connection, snapshot: &Snapshot) -> Result<bool> {
     let round = lock(conn, snapshot.round.id).await?;
-    if (round.state, round.version) != (snapshot.round.state, snapshot.round.version) {
-        return Ok(false);
-    }
-    Ok(people_to_match(conn, round.id).await? == people_of(snapshot))
+    Ok(round == snapshot.round && self::snapshot(conn, round).await? == *snapshot)
 }
 
-fn people_of(snapshot: &Snapshot) -> Vec<Uuid> {
-    snapshot.candidates.iter().map(|candidate| candidate.person_id).collect()
-}
-
-async fn people_to_match(conn: &mut Connection, round: Uuid) -> Result<Vec<Uuid>> {
-    Ok(sqlx::query_scalar!(
-        "select p.id from application a join person p on p.id = a.person_id join address d on d.person_id = p.id and d.is_primary
-         where a.round_id = $1 and a.state = 'confirmed' and p.paused_at is null and p.left_at is null and p.erased_at is null
-           and d.email is not null and d.suppressed_at is null
-         order by p.id",
-        round
-    )
-    .fetch_all(conn)
-    .await?)
-}
-
-/// What a round's last match came to, and on which version of the round and of whose applications it rests.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+/// What a round's last match came to, and on what it rests.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Proposal {
     /// How good it is.
     pub objective: Objective,
+    /// How fair it is; `None` for a round so large that this would take too long, and for matches of an earlier version.
+    #[serde(default)]
+    pub fairness: Option<Fairness>,
+    /// See [`Snapshot::digest`]; empty for matches of an earlier version.
+    #[serde(default)]
+    pub digest: String,
     /// The round's version.
     pub version: i32,
-    /// Who was to be matched.
-    pub people: Vec<Uuid>,
 }
 
-/// Notes what a match came to.
-pub async fn set_proposal(conn: &mut Connection, snapshot: &Snapshot, objective: &Objective) -> Result<()> {
-    let proposal = Proposal { objective: objective.clone(), version: snapshot.round.version, people: people_of(snapshot) };
-    sqlx::query!("update round set proposal = $2 where id = $1", snapshot.round.id, serde_json::to_value(proposal)?).execute(conn).await?;
+/// Notes what a match came to, with its proof.
+pub async fn set_proposal(conn: &mut Connection, snapshot: &Snapshot, objective: &Objective, fairness: Option<&Fairness>, proof: &Certificate) -> Result<()> {
+    let (round, digest) = (&snapshot.round, snapshot.digest()?);
+    let proposal = Proposal { objective: objective.clone(), fairness: fairness.cloned(), digest, version: round.version };
+    sqlx::query!("update round set proposal = $2, certificate = $3 where id = $1", round.id, serde_json::to_value(proposal)?, serde_json::to_value(proof)?)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 
@@ -311,10 +329,32 @@ pub async fn proposal(conn: &mut Connection, round: Uuid) -> Result<Option<Propo
     value.map(|value| serde_json::from_value(value).context("a proposal of another version")).transpose()
 }
 
-/// Whether people came, went or changed their answers after the last match.
+/// The proof of the last match, as [`crate::domain::matching::certificate`] describes it.
+pub async fn certificate(conn: &mut Connection, round: Uuid) -> Result<Option<Value>> {
+    Ok(sqlx::query_scalar!("select certificate from round where id = $1", round).fetch_one(conn).await?)
+}
+
+/// Whether people came, went or changed their answers after the last match, which was made before introductions.
 pub async fn is_stale(conn: &mut Connection, round: &Round) -> Result<bool> {
     let Some(proposal) = proposal(conn, round.id).await? else { return Ok(true) };
-    Ok(proposal.version != round.version || proposal.people != people_to_match(conn, round.id).await?)
+    // Matches of an earlier version noted no digest.
+    if proposal.digest.is_empty() {
+        return Ok(proposal.version != round.version);
+    }
+    Ok(proposal.digest != snapshot(conn, round.clone()).await?.digest()?)
+}
+
+/// Notes that those without a partner were matched while the round ran.
+pub async fn set_rematched(conn: &mut Connection, round: Uuid, on: NaiveDate) -> Result<()> {
+    sqlx::query!("update round set rematched_on = $2 where id = $1", round, on).execute(conn).await?;
+    Ok(())
+}
+
+/// The rounds that run, the one that ends last first.
+pub async fn running(conn: &mut Connection) -> Result<Vec<Round>> {
+    let mut running: Vec<Round> = list(conn).await?.into_iter().filter(|round| round.state == State::Running).collect();
+    running.sort_by_key(|round| (std::cmp::Reverse(round.days.ends_on), round.id));
+    Ok(running)
 }
 
 /// Somebody whom a match leaves without a partner.
@@ -326,24 +366,40 @@ pub struct LeftOver {
     pub name: Option<String>,
     /// Why, to follow "because".
     pub why: String,
+    /// Who competes with them for whom, for coordinators.
+    pub witness: Option<Witness>,
+}
+
+/// Why somebody is without a partner: in words for them, and for coordinators.
+#[derive(Debug, Clone)]
+pub struct Reason {
+    /// The person.
+    pub person_id: Uuid,
+    /// Why, to follow "because".
+    pub why: String,
+    /// Who competes with them for whom.
+    pub witness: Option<Witness>,
 }
 
 /// Replaces the list of those without a partner.
-pub async fn set_unmatched(conn: &mut Connection, round: Uuid, unmatched: &[(Uuid, String)]) -> Result<()> {
+pub async fn set_unmatched(conn: &mut Connection, round: Uuid, unmatched: &[Reason]) -> Result<()> {
     sqlx::query!("delete from unmatched where round_id = $1", round).execute(&mut *conn).await?;
-    for (person, why) in unmatched {
-        add_unmatched(conn, round, *person, why).await?;
+    for reason in unmatched {
+        add_unmatched(conn, round, reason).await?;
     }
     Ok(())
 }
 
 /// Adds one person to the list of those without a partner.
-pub async fn add_unmatched(conn: &mut Connection, round: Uuid, person: Uuid, why: &str) -> Result<()> {
+pub async fn add_unmatched(conn: &mut Connection, round: Uuid, reason: &Reason) -> Result<()> {
+    let witness = reason.witness.as_ref().map(serde_json::to_value).transpose()?;
     sqlx::query!(
-        "insert into unmatched (round_id, person_id, why) values ($1, $2, $3) on conflict (round_id, person_id) do update set why = excluded.why",
+        "insert into unmatched (round_id, person_id, why, witness) values ($1, $2, $3, $4)
+         on conflict (round_id, person_id) do update set why = excluded.why, witness = excluded.witness",
         round,
-        person,
-        why
+        reason.person_id,
+        reason.why,
+        witness
     )
     .execute(conn)
     .await?;
@@ -352,13 +408,18 @@ pub async fn add_unmatched(conn: &mut Connection, round: Uuid, person: Uuid, why
 
 /// Those without a partner.
 pub async fn unmatched(conn: &mut Connection, round: Uuid) -> Result<Vec<LeftOver>> {
-    Ok(sqlx::query_as!(
-        LeftOver,
-        "select u.person_id, p.name, u.why from unmatched u join person p on p.id = u.person_id where u.round_id = $1 order by p.name, p.id",
+    let rows = sqlx::query!(
+        "select u.person_id, p.name, u.why, u.witness from unmatched u join person p on p.id = u.person_id where u.round_id = $1 order by p.name, p.id",
         round
     )
     .fetch_all(conn)
-    .await?)
+    .await?;
+    rows.into_iter()
+        .map(|row| {
+            let witness = row.witness.map(serde_json::from_value).transpose().context("a witness of another version")?;
+            Ok(LeftOver { person_id: row.person_id, name: row.name, why: row.why, witness })
+        })
+        .collect()
 }
 
 /// Somebody in a round, for coordinators.
@@ -426,4 +487,12 @@ pub async fn requeue(conn: &mut Connection, round: Uuid, now: DateTime<Utc>) -> 
     .fetch_all(conn)
     .await?;
     Ok(rows.into_iter().filter(|row| row.left_over).map(|row| row.person_id).collect())
+}
+
+/// The living application of somebody who has been introduced to a partner while a round ran is done.
+pub async fn finish_late(conn: &mut Connection, round: Uuid, person: Uuid, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!("update application set state = 'done', round_id = $1, updated_at = $3 where person_id = $2 and state = 'confirmed'", round, person, now)
+        .execute(conn)
+        .await?;
+    Ok(())
 }

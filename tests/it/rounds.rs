@@ -357,7 +357,7 @@ async fn a_match_is_written_only_if_nobody_came_went_or_changed_meanwhile_and_ca
         snapshot
     };
     let record = async |snapshot: &rounds::Snapshot| {
-        let matching = handler::matched(&world.site.programme, snapshot).unwrap();
+        let matching = handler::matched(&world.site.programme, snapshot, false).unwrap();
         let mut tx = world.store.begin().await.unwrap();
         let recorded = handler::record(&mut Context { conn: &mut tx, now, site: &world.site, cause: None }, snapshot, &matching).await.unwrap();
         tx.commit().await.unwrap();
@@ -383,7 +383,7 @@ async fn a_match_is_written_only_if_nobody_came_went_or_changed_meanwhile_and_ca
         handler::approve(&mut Context { conn: &mut tx, now, site: &world.site, cause: None }, round.id).await
     };
     assert!(approve().await.unwrap_err().to_string().contains("`round propose`"), "the match is of yesterday");
-    schedule::propose(&world.store, &world.site, round.id, now).await.unwrap();
+    schedule::propose(&world.store, &world.site, round.id, now, false).await.unwrap();
     assert_eq!((world.pairs(&round).await.len(), world.unmatched(&round).await.len()), (2, 0));
     assert!(aliases(world.partnerships(&round).await).iter().all(|alias| !first.contains(alias)), "the first proposal is gone");
     assert!(approve().await.is_ok());

@@ -108,7 +108,7 @@ impl<'a> Explainer<'a> {
             // Whether the partner named the reader too is the partner's secret, so that only the reader's own list decides what is said.
             let is_named = partners.iter().any(|partner| self.roster.named.get(&who).is_some_and(|named| named.wished.contains(&(*partner as u32))));
             return match is_named {
-                true => side.met.push(format!("you asked for {asked}, and {} is one", voice.partner)),
+                true => side.met.push(format!("you named somebody to write with, and {} is that person", voice.partner)),
                 false => side.unmet.push("you named a person to write with: such a wish counts only where both name each other".to_owned()),
             };
         }
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(
             side.met,
             [
-                "you asked for a person whom you named, and your partner is one".to_owned(),
+                "you named somebody to write with, and your partner is that person".to_owned(),
                 format!("you asked for a partner in {region}: your partner is in Peru"),
                 "you asked for a partner who speaks Spanish: your partner speaks Spanish and English".to_owned(),
                 "you asked for a partner from another sector: your partner works in an academic library".to_owned(),

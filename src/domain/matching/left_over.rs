@@ -200,3 +200,58 @@ impl Witness {
         words
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Input, Matching, Weights, match_round, read_applicants};
+    use super::*;
+    use crate::domain::matching::LIBRARIES;
+
+    fn matched(lines: &[&str]) -> Matching {
+        let people = read_applicants(&lines.join("\n"), &LIBRARIES).expect("good lines");
+        match_round(&Input::new(&people, &Weights::default(), 1)).expect("a match")
+    }
+
+    fn left(matching: &Matching) -> Vec<(&str, &str, String)> {
+        let witness = |left: &super::super::Unmatched| left.witness.as_ref().map(|witness| witness.in_words(str::to_uppercase)).unwrap_or_default();
+        matching.unmatched.iter().map(|one| (one.id.as_str(), one.why.as_str(), witness(one))).collect()
+    }
+
+    #[test]
+    fn those_who_compete_for_one_are_told_how_many_and_coordinators_who() {
+        let matching = matched(&[
+            r#"{"id": "aino", "languages": ["fi"], "organisation": "Y"}"#,
+            r#"{"id": "eero", "languages": ["fi"], "interests": ["maps"], "organisation": "Y"}"#,
+            r#"{"id": "kaisa", "languages": ["fi", "en"], "interests": ["maps"], "organisation": "X"}"#,
+            r#"{"id": "lou", "languages": ["en"], "organisation": "x"}"#,
+            r#"{"id": "mia", "languages": ["en"]}"#,
+        ]);
+        let why = "you are one of 2 people for whom, by language and place of work, there was only the same one partner";
+        // By all rules it is the same as by facts.
+        assert_eq!(left(&matching), [("aino", why, "AINO compete for KAISA".replace("AINO", "AINO and EERO"))]);
+    }
+
+    #[test]
+    fn a_group_of_its_own_with_an_odd_number_is_told_so() {
+        let welsh = ["a", "b", "c"].map(|id| format!("{{\"id\": \"{id}\", \"languages\": [\"cy\"]}}"));
+        let english = ["d", "e", "f", "g"].map(|id| format!("{{\"id\": \"{id}\", \"languages\": [\"en\"]}}"));
+        let lines: Vec<&str> = welsh.iter().chain(&english).map(String::as_str).collect();
+        let matching = matched(&lines);
+        let why = "you are one of 3 people who, by language and place of work, could be matched only with each other, and 3 is an odd number";
+        assert_eq!(left(&matching)[0].1, why);
+        assert_eq!(left(&matching)[0].2, "A, B and C could be matched only with each other, and are an odd number");
+    }
+
+    #[test]
+    fn an_exclusion_that_costs_somebody_a_partner_is_named_to_both_and_the_number_of_people_behind_it_to_the_person() {
+        let matching = matched(&[
+            r#"{"id": "a", "languages": ["en"], "country": "NZ", "excludes": {"countries": ["PE"], "regions": ["150"]}}"#,
+            r#"{"id": "b", "languages": ["en"], "country": "PE"}"#,
+        ]);
+        let place = "everybody in this round who could be your partner is in Peru or Europe, and you asked us not to look there";
+        let freed = "the rules leave nobody for this person; a partner could be had if this person took back “not with Peru”";
+        assert_eq!(left(&matching)[0], ("a", place, freed.to_owned()));
+        // The one who is excluded hears nothing of it.
+        assert_eq!(left(&matching)[1].1, "there were not enough people in this round to find a fitting partner for everybody");
+    }
+}
