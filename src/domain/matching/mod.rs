@@ -19,6 +19,8 @@ pub mod rules;
 pub mod score;
 mod survey;
 mod ties;
+#[cfg(test)]
+mod trials;
 pub mod weights;
 
 use std::collections::{HashMap, HashSet};
