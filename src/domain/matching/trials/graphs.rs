@@ -112,11 +112,4 @@ impl Chance {
     pub fn between(&mut self, least: i64, most: i64) -> i64 {
         least + self.below(least.abs_diff(most) + 1) as i64
     }
-
-    /// In another order.
-    pub fn shuffle<T>(&mut self, items: &mut [T]) {
-        for index in (1..items.len()).rev() {
-            items.swap(index, self.below(index as u64 + 1) as usize);
-        }
-    }
 }
