@@ -25,6 +25,8 @@ pub mod rules;
 pub mod score;
 mod survey;
 mod ties;
+#[cfg(test)]
+mod trials;
 pub mod weights;
 
 use std::collections::{BTreeMap, HashSet};

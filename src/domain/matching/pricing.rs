@@ -19,7 +19,9 @@ const AT_A_TIME: usize = 8;
 /// # Errors
 /// [`TooLarge`]: no bound rules out an overflow.
 pub fn solve(graph: &impl Pairs, survey: &Survey, constant: Amount, cores: usize) -> Result<Solution, TooLarge> {
-    let (vertices, largest) = (graph.names().len(), survey.extremes.map_or(0, |(largest, _)| Amount::from(largest)));
+    let vertices = graph.names().len();
+    // The constant alone has to fit as well: it is larger than what is left of it where all weights are below nothing.
+    let largest = survey.extremes.map_or(0, |(largest, _)| Amount::from(largest.max(0)));
     let largest = constant.checked_add(largest).ok_or(TooLarge)?;
     if fits::<i64>(vertices, largest) {
         solve_in::<i64>(graph, survey, constant, cores)

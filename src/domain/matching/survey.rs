@@ -100,11 +100,12 @@ impl Look {
     }
 
     fn survey(mut self) -> Survey {
-        let (mut list, mut start) = (Vec::new(), Vec::new());
+        let (mut list, mut start, mut bounds) = (Vec::new(), Vec::new(), Vec::new());
         for vertex in 0..self.best.len() as u32 {
             self.cut(vertex);
             let mut best = std::mem::take(&mut self.best[vertex as usize]);
             best.sort_unstable_by(|one, other| other.cmp(one));
+            bounds.push(best.last().filter(|_| self.more[vertex as usize]).map(|&(w, _, _)| w));
             for (rank, (w, _, other)) in best.into_iter().enumerate() {
                 let pair = (other.min(vertex), other.max(vertex), w);
                 list.push(pair);
@@ -118,7 +119,6 @@ impl Look {
             pairs.dedup();
             pairs.shrink_to_fit();
         }
-        let bounds = self.more.iter().zip(self.least).map(|(more, least)| more.then_some(least)).collect();
         Survey { list, start, extremes: self.extremes, bounds }
     }
 }
@@ -127,4 +127,32 @@ impl Look {
 pub(super) fn mix(a: u32, b: u32) -> u32 {
     let mixed = (u64::from(a) << 32 | u64::from(b)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
     ((mixed ^ (mixed >> 29)).wrapping_mul(0xBF58_476D_1CE4_E5B9) >> 32) as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::graph::Graph;
+    use super::*;
+
+    #[test]
+    fn what_is_not_on_the_list_is_within_its_bound_on_any_number_of_cores() {
+        for (vertices, different) in [(40, 1000), (150, 5), (200, 1), (300, 2000)] {
+            let pairs: Vec<(u32, u32, i64)> = (0..vertices)
+                .flat_map(|a| (a + 1..vertices).map(move |b| (a, b, i64::from(mix(b, a) % different) - 3)))
+                .filter(|&(a, b, _)| mix(a, b) % 5 > 0)
+                .collect();
+            let graph = Graph::new((0..vertices).map(|number| format!("v{number:03}")).collect(), pairs.clone());
+            let alone = Survey::of(&graph, 1);
+            for cores in [2, 3] {
+                let survey = Survey::of(&graph, cores);
+                assert_eq!((&survey.list, &survey.start, &survey.bounds, survey.extremes), (&alone.list, &alone.start, &alone.bounds, alone.extremes));
+            }
+            let mut outside = 0;
+            for pair in pairs.iter().filter(|pair| alone.list.binary_search(pair).is_err()) {
+                assert!(alone.bound(pair.0, pair.1).is_some_and(|bound| pair.2 <= bound), "{pair:?}");
+                outside += 1;
+            }
+            assert_eq!(outside > 0, vertices > 2 * LISTED as u32);
+        }
+    }
 }
