@@ -9,7 +9,7 @@ use crate::{
         round::{self, Action, Round, State},
     },
     handlers::{Context, Sending, Site, introductions, rounds, topics},
-    store::{Connection, Store, inbox, outbox, people, rounds as round_rows},
+    store::{Connection, Store, inbox, outbox, people, proposals, rounds as round_rows},
     templates::letters::Resumed,
 };
 
@@ -105,7 +105,7 @@ async fn advance(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>) -> Re
             Action::Open => done += rounds::open(&mut context(&mut tx, site, now), id).await?,
             Action::Close => rounds::close(&mut context(&mut tx, site, now), id).await?,
             Action::End => done += rounds::end(&mut context(&mut tx, site, now), id).await?,
-            Action::Approve if !round_rows::is_stale(&mut tx, &round).await? => rounds::approve(&mut context(&mut tx, site, now), id).await?,
+            Action::Approve if !proposals::is_stale(&mut tx, &round).await? => rounds::approve(&mut context(&mut tx, site, now), id).await?,
             // A proposal of yesterday's people is made anew before it is approved.
             Action::Propose | Action::Approve => {
                 tx.rollback().await?;
@@ -160,7 +160,7 @@ pub async fn match_late(store: &Store, site: &Site, round: &Round, now: DateTime
 pub async fn introduce(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>) -> Result<usize> {
     let mut tx = store.begin().await?;
     let round = round_rows::lock(&mut tx, id).await?;
-    let mend = round.state == State::Approved && round_rows::is_stale(&mut tx, &round).await?;
+    let mend = round.state == State::Approved && proposals::is_stale(&mut tx, &round).await?;
     tx.rollback().await?;
     if mend {
         propose(store, site, id, now, false).await?;

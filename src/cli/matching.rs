@@ -372,6 +372,36 @@ mod tests {
     }
 
     #[test]
+    fn everything_wrong_with_the_files_is_told_at_once_with_its_line() {
+        let pins = "{\"a\": \"a\", \"b\": \"b\", \"decision\": \"veto\"}\n\n{\"a\": \"b\", \"b\": \"c\", \"decision\": \"pin\"}";
+        let desk =
+            Desk::with(&[("people.jsonl", PEOPLE), ("bad.jsonl", "{\"id\": \"a\", \"country\": \"XX\"}\nnonsense\n{\"id\": \"a\"}"), ("pins.jsonl", pins)]);
+        let error = desk.answers("--applicants bad.jsonl").expect_err("refused");
+        let lines: Vec<&str> = error.lines().map(|line| line.split_once("bad.jsonl: ").expect("names its file").1).collect();
+        assert!(
+            lines[0].starts_with("line 1: `country` can't be \"XX\"") && lines[1].starts_with("line 2: ") && lines[2].starts_with("line 3: the id"),
+            "{error}"
+        );
+        let error = desk.answers("--applicants people.jsonl --pins pins.jsonl").expect_err("refused");
+        assert!(error.ends_with("pins.jsonl: line 3: b and c can't be pinned to each other: they have no language in common"), "{error}");
+    }
+
+    #[test]
+    fn a_report_says_how_fair_the_match_is() {
+        let desk = Desk::with(&[("people.jsonl", PEOPLE)]);
+        desk.answers("--applicants people.jsonl --report report.json").expect("an answer");
+        let report: Value = serde_json::from_str(&desk.read("report.json")).expect("JSON");
+        assert_eq!((&report["min"], &report["all_met"], &report["blocking_pairs"]), (&json!(640), &json!(1), &json!(0)));
+        assert_eq!(report["wishes"], json!([{"wish": "place", "asked": 1, "met": 1, "hopeless": 0}]));
+    }
+
+    #[test]
+    fn long_runs_say_where_they_stand() {
+        let line = progress_line(Step::Solving { people: 20_000 }, Duration::from_millis(3100), Duration::from_secs(4));
+        assert_eq!(line, "looking for the best match of 20000 people (3 s, 4 s in all)");
+    }
+
+    #[test]
     fn a_graph_is_matched_by_the_same_engine() {
         let desk = Desk::with(&[("graph.jsonl", "{\"a\": \"x\", \"b\": \"y\", \"w\": 5}\n{\"a\": \"z\", \"b\": \"y\", \"w\": 7}\n")]);
         let answer = desk.json("--graph graph.jsonl --certificate proof.json");
@@ -386,7 +416,15 @@ mod tests {
     fn a_table_is_for_people_and_csv_for_spreadsheets() {
         let desk = Desk::with(&[("people.jsonl", PEOPLE)]);
         let table = desk.answers("--applicants people.jsonl --format table").expect("an answer");
-        for part in ["a Ana, PE", "=Ben", "  c Cai, GB", "With a partner: 2 of 3 applicants, in 1 pair and 0 trios. Wishes met: 1 of 1."] {
+        for part in [
+            "a Ana, PE",
+            "=Ben",
+            "  c Cai, GB\n      they are told: because nobody in this round shares a language with you\n      for you alone: the rules leave nobody",
+            "  600 to 699     2 ########################################\n",
+            "  country or region           1     1      0      0\n",
+            "With a partner: 2 of 3 applicants, in 1 pair and 0 trios. Wishes met: 1 of 1.\nAll wishes are met for 1 of 1 who have any, and a partner.\n",
+            "No two people would both rather have each other.\nNo other match has more pairs",
+        ] {
             assert!(table.contains(part), "{part} is in {table}");
         }
         let csv = desk.answers("--applicants people.jsonl --format csv").expect("an answer");
@@ -399,6 +437,15 @@ mod tests {
         let made_up = Desk::with(&[]).answers("--generate 40 --seed 2").expect("people");
         let backwards: Vec<&str> = made_up.lines().rev().collect();
         let desk = Desk::with(&[("there.jsonl", &made_up), ("back.jsonl", &backwards.join("\n"))]);
-        assert_eq!(desk.json("--applicants there.jsonl --seed 8 --trios"), desk.json("--applicants back.jsonl --seed 8 --trios"));
+        let bytes = |file: &str, format: &str| {
+            let answer = desk
+                .answers(&format!("--applicants {file} --seed 8 --trios --scores s-{file} --certificate c-{file} --report r-{file} --format {format}"))
+                .expect("an answer");
+            let beside = ["s", "c", "r"].map(|one| desk.read(&format!("{one}-{file}")));
+            (answer.lines().filter(|line| !line.contains("\"seconds\": ")).collect::<Vec<_>>().join("\n"), beside)
+        };
+        for format in ["json", "csv", "table"] {
+            assert_eq!(bytes("there.jsonl", format), bytes("back.jsonl", format), "byte for byte but for `seconds`");
+        }
     }
 }

@@ -19,7 +19,8 @@ use crate::{
     store::{
         Connection, Store, Tx, applications,
         partnerships::{self, Partner, Partnership},
-        rounds::{self, Applicant, LeftOver, NewRound},
+        proposals::{self, LeftOver},
+        rounds::{self, Applicant, NewRound},
     },
 };
 
@@ -157,7 +158,7 @@ impl Round {
             Command::Proof { name } => {
                 let mut conn = store.connection().await?;
                 let round = find(&mut conn, &name).await?;
-                let proof = rounds::certificate(&mut conn, round.id).await?;
+                let proof = proposals::certificate(&mut conn, round.id).await?;
                 print::json(&proof.with_context(|| format!("round “{}” has no match yet: `round propose` makes one", round.name))?)
             }
             Command::Approve { name, now: at_once } => approve(store, site, &name, at_once, now, json).await,
@@ -300,9 +301,9 @@ async fn show(store: &Store, name: &str, as_json: bool) -> Result<()> {
     let round = find(&mut conn, name).await?;
     let applicants = rounds::applicants(&mut conn, round.id).await?;
     let partnerships = partnerships::of_round(&mut conn, round.id, None).await?;
-    let unmatched = rounds::unmatched(&mut conn, round.id).await?;
-    let proposal = rounds::proposal(&mut conn, round.id).await?;
-    let stale = matches!(round.state, State::Proposed | State::Approved) && rounds::is_stale(&mut conn, &round).await?;
+    let unmatched = proposals::unmatched(&mut conn, round.id).await?;
+    let proposal = proposals::proposal(&mut conn, round.id).await?;
+    let stale = matches!(round.state, State::Proposed | State::Approved) && proposals::is_stale(&mut conn, &round).await?;
     if as_json {
         let left: Vec<Value> =
             unmatched.iter().map(|left| json!({"person_id": left.person_id, "name": left.name, "why": left.why, "witness": left.witness})).collect();
@@ -327,13 +328,17 @@ async fn show(store: &Store, name: &str, as_json: bool) -> Result<()> {
     if !partnerships.is_empty() {
         print_partnerships(&partnerships, &applicants);
     }
+    let late = partnerships.iter().filter(|partnership| round.state == State::Running && partnership.state == partnerships::State::Proposed).count();
+    if late > 0 {
+        print::line(format_args!("\n{late} of these were found while the round ran, and wait for `round approve` (marked “proposed”)."));
+    }
     if !unmatched.is_empty() {
         print_unmatched(&unmatched, &applicants);
     }
     if let Some(proposal) = proposal {
         print::line(format_args!("\n{}", came_to(&proposal.objective)));
         if let Some(Fairness { min, p5, median, with_wishes, all_met, .. }) = proposal.fairness {
-            print::line(format_args!("Of {with_wishes} people with wishes and a partner, {all_met} have all of them met."));
+            print::line(format_args!("All wishes are met for {all_met} of {with_wishes} who have any, and a partner."));
             print::line(format_args!("Satisfaction, of 1000: half of the people at {median} or more, one in twenty at {p5} or less, the least at {min}."));
         }
     }
@@ -384,7 +389,12 @@ fn print_partnerships(partnerships: &[Partnership], applicants: &[Applicant]) {
     print::line(format_args!("\nPartners"));
     for partnership in partnerships {
         let names: Vec<String> = partnership.partners.iter().map(who).collect();
-        print::line(format_args!("  {} (score {})", plain(&names.join(" · ")), partnership.score));
+        let state = match partnership.state {
+            partnerships::State::Proposed => "proposed",
+            partnerships::State::Introduced => "introduced",
+            partnerships::State::Ended => "ended",
+        };
+        print::line(format_args!("  {} ({state}, score {})", plain(&names.join(" · ")), partnership.score));
         for partner in &partnership.partners {
             let Side { satisfaction, met, unmet, reasons, .. } = &partner.side;
             print::line(format_args!("    for {}, satisfied {satisfaction} of 1000:", plain(called(partner.name.as_deref()))));

@@ -16,7 +16,7 @@ use crate::{
         applications,
         partnerships::{self, Partner, Partnership},
         people::{self, Person},
-        rounds,
+        proposals, rounds,
     },
     templates::{
         letters::Line,
@@ -127,7 +127,7 @@ fn sentence(words: &str) -> String {
 /// All partners know each other: the round runs. Whoever is left over waits for the next round, first in line, and is told why.
 async fn finish(ctx: &mut Context<'_>, round: &Round) -> Result<usize> {
     rounds::finish_introduced(ctx.conn, round.id, ctx.now).await?;
-    let unmatched = rounds::unmatched(ctx.conn, round.id).await?;
+    let unmatched = proposals::unmatched(ctx.conn, round.id).await?;
     let left_over = rounds::requeue(ctx.conn, round.id, ctx.now).await?;
     rounds::set_state(ctx.conn, round.id, Action::Introduce.to()).await?;
     let where_rounds_stand = round_life::sentence(ctx, true).await?;

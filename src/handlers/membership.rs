@@ -11,7 +11,10 @@ use crate::{
         people::{self, Person},
         subscriptions,
     },
-    templates::letters::{Left, NewPartner, NotYet, NothingToDo, PartnerLeft, PartnershipEnded, Paused, Resumed, Status},
+    templates::{
+        letters::{Left, NotYet, NothingToDo, PartnerLeft, Paused, Resumed, Status},
+        round_letters::{NewPartner, PartnershipEnded},
+    },
 };
 
 /// A letter to `help@`, or a reply to a letter of ours that asked nothing in particular.

@@ -20,7 +20,8 @@ use crate::{
         applications,
         partnerships::{self, NewPartner},
         people,
-        rounds::{self, Candidate, Reason, Snapshot, Waiting},
+        proposals::{self, Candidate, Reason, Snapshot},
+        rounds::{self, Waiting},
         tokens::Purpose,
     },
     templates::{
@@ -150,7 +151,7 @@ pub async fn snapshot(ctx: &mut Context<'_>, id: Uuid) -> Result<Snapshot> {
         State::Approved | State::Running => {}
         State::Planned | State::Open | State::Closed | State::Proposed | State::Ended => round.may(Action::Propose)?,
     }
-    rounds::snapshot(ctx.conn, round).await
+    proposals::snapshot(ctx.conn, round).await
 }
 
 /// What a match of a snapshot came to.
@@ -217,7 +218,7 @@ fn people_meant(known: &mut Answers, key: &str, asking: &Candidate, all: &[Candi
 /// Writes a match down as the round's proposal, in place of an earlier one; false, and nothing written, when people came, went or changed their answers
 /// since the snapshot. A round that was approved or runs stays so.
 pub async fn record(ctx: &mut Context<'_>, snapshot: &Snapshot, matched: &Matched) -> Result<bool> {
-    if !rounds::is_unchanged(ctx.conn, snapshot).await? {
+    if !proposals::is_unchanged(ctx.conn, snapshot).await? {
         return Ok(false);
     }
     let (id, matching) = (snapshot.round.id, &matched.matching);
@@ -231,11 +232,11 @@ pub async fn record(ctx: &mut Context<'_>, snapshot: &Snapshot, matched: &Matche
     }
     let widowed = widowed(ctx, snapshot).await?;
     let reasons = matching.unmatched.iter().map(|left| reason(left, &widowed)).collect::<Result<Vec<_>>>()?;
-    rounds::set_unmatched(ctx.conn, id, &reasons).await?;
+    proposals::set_unmatched(ctx.conn, id, &reasons).await?;
     match snapshot.round.state {
-        State::Running => rounds::set_rematched(ctx.conn, id, ctx.now.date_naive()).await?,
+        State::Running => proposals::set_rematched(ctx.conn, id, ctx.now.date_naive()).await?,
         State::Planned | State::Open | State::Closed | State::Proposed | State::Approved | State::Ended => {
-            rounds::set_proposal(ctx.conn, snapshot, &matching.objective, matched.fairness.as_ref(), &matched.certificate).await?;
+            proposals::set_proposal(ctx.conn, snapshot, &matching.objective, matched.fairness.as_ref(), &matched.certificate).await?;
             if snapshot.round.state != State::Approved {
                 rounds::set_state(ctx.conn, id, Action::Propose.to()).await?;
             }
@@ -246,7 +247,7 @@ pub async fn record(ctx: &mut Context<'_>, snapshot: &Snapshot, matched: &Matche
 
 /// Those who had been found a partner, unknown to them, that could not take part.
 async fn widowed(ctx: &mut Context<'_>, snapshot: &Snapshot) -> Result<HashSet<Uuid>> {
-    let left = rounds::unmatched(ctx.conn, snapshot.round.id).await?;
+    let left = proposals::unmatched(ctx.conn, snapshot.round.id).await?;
     let mut widowed: HashSet<Uuid> = left.into_iter().filter(|left| left.why.starts_with(partnerships::PARTNER_WITHDREW)).map(|left| left.person_id).collect();
     let is_there = |person: &Uuid| snapshot.candidates.iter().any(|candidate| candidate.person_id == *person);
     for (a, b) in &snapshot.proposed {
@@ -286,12 +287,12 @@ fn alias(name: &str) -> Result<String> {
     Ok(format!("{slug}.{chance}"))
 }
 
-/// Says yes to a proposal. Whether it still fits the round's people ([`rounds::is_stale`]) is for the caller to look at first.
+/// Says yes to a proposal. Whether it still fits the round's people ([`proposals::is_stale`]) is for the caller to look at first.
 pub async fn approve(ctx: &mut Context<'_>, id: Uuid) -> Result<()> {
     let round = rounds::lock(ctx.conn, id).await?;
     round.may(Action::Approve)?;
     ensure!(
-        !rounds::is_stale(ctx.conn, &round).await?,
+        !proposals::is_stale(ctx.conn, &round).await?,
         "people of round “{}” came, went or changed their answers since the match was proposed: make a new one with `round propose`",
         round.name
     );

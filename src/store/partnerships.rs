@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Connection,
-    rounds::{self, Reason},
+    proposals::{self, Reason},
 };
 use crate::domain::matching::Side;
 
@@ -209,7 +209,7 @@ pub async fn withdraw(conn: &mut Connection, round: Uuid, partnership: Uuid, gon
     }
     drop_one(conn, partnership).await?;
     for person in remaining {
-        rounds::add_unmatched(conn, round, &Reason { person_id: *person, why: PARTNER_WITHDREW.to_owned(), witness: None }).await?;
+        proposals::add_unmatched(conn, round, &Reason { person_id: *person, why: PARTNER_WITHDREW.to_owned(), witness: None }).await?;
     }
     Ok(false)
 }

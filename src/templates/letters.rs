@@ -10,13 +10,11 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("mail/en/form.md.j2", include_str!("../../templates/mail/en/form.md.j2")),
     ("mail/en/help.md.j2", include_str!("../../templates/mail/en/help.md.j2")),
     ("mail/en/left.md.j2", include_str!("../../templates/mail/en/left.md.j2")),
-    ("mail/en/new_partner.md.j2", include_str!("../../templates/mail/en/new_partner.md.j2")),
     ("mail/en/not_complete.md.j2", include_str!("../../templates/mail/en/not_complete.md.j2")),
     ("mail/en/not_yet.md.j2", include_str!("../../templates/mail/en/not_yet.md.j2")),
     ("mail/en/nothing_held.md.j2", include_str!("../../templates/mail/en/nothing_held.md.j2")),
     ("mail/en/nothing_to_do.md.j2", include_str!("../../templates/mail/en/nothing_to_do.md.j2")),
     ("mail/en/partner_left.md.j2", include_str!("../../templates/mail/en/partner_left.md.j2")),
-    ("mail/en/partnership_ended.md.j2", include_str!("../../templates/mail/en/partnership_ended.md.j2")),
     ("mail/en/paused.md.j2", include_str!("../../templates/mail/en/paused.md.j2")),
     ("mail/en/relay_refused.md.j2", include_str!("../../templates/mail/en/relay_refused.md.j2")),
     ("mail/en/resumed.md.j2", include_str!("../../templates/mail/en/resumed.md.j2")),
@@ -259,42 +257,6 @@ impl Letter for PartnerLeft {
     const NAME: &'static str = "partner_left";
     fn sample() -> Self {
         Self { partner: "Ana".into(), round: sample_round() }
-    }
-}
-
-/// Somebody's partner asked for another one.
-#[derive(Debug, Serialize)]
-pub struct PartnershipEnded {
-    /// The partner's chosen name.
-    pub partner: String,
-    /// Where the rounds stand, in a sentence.
-    pub round: String,
-}
-impl Letter for PartnershipEnded {
-    const NAME: &'static str = "partnership_ended";
-    fn sample() -> Self {
-        Self { partner: "Ana".into(), round: sample_round() }
-    }
-}
-
-/// Somebody who asked for another partner is on the list.
-#[derive(Debug, Serialize)]
-pub struct NewPartner {
-    /// The chosen name of the partner that they had until now; empty without one.
-    pub partner: String,
-    /// They were on the list already.
-    pub again: bool,
-    /// The round that runs, in which they may find one; empty when none does.
-    pub running: String,
-    /// Days between two matches in it; 0: when coordinators say so.
-    pub every: u16,
-    /// Where the rounds stand, in a sentence.
-    pub round: String,
-}
-impl Letter for NewPartner {
-    const NAME: &'static str = "new_partner";
-    fn sample() -> Self {
-        Self { partner: "Ana".into(), again: false, running: "Spring 2027".into(), every: 7, round: String::new() }
     }
 }
 

@@ -134,9 +134,9 @@ impl Explainer<'_> {
         };
         let each = std::slice::from_ref;
         Exclusions {
-            countries: excludes.countries.iter().filter(|one| only(each(*one), &[], &[])).cloned().collect(),
-            regions: excludes.regions.iter().filter(|one| only(&[], each(*one), &[])).cloned().collect(),
-            people: excludes.people.iter().filter(|one| only(&[], &[], each(*one))).cloned().collect(),
+            countries: excludes.countries.iter().filter(|one| only(each(one), &[], &[])).cloned().collect(),
+            regions: excludes.regions.iter().filter(|one| only(&[], each(one), &[])).cloned().collect(),
+            people: excludes.people.iter().filter(|one| only(&[], &[], each(one))).cloned().collect(),
         }
     }
 
@@ -203,9 +203,7 @@ impl Witness {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Input, Matching, Weights, match_round, read_applicants};
-    use super::*;
-    use crate::domain::matching::LIBRARIES;
+    use super::super::{Input, LIBRARIES, Matching, Unmatched, Weights, match_round, read_applicants};
 
     fn matched(lines: &[&str]) -> Matching {
         let people = read_applicants(&lines.join("\n"), &LIBRARIES).expect("good lines");
@@ -213,7 +211,7 @@ mod tests {
     }
 
     fn left(matching: &Matching) -> Vec<(&str, &str, String)> {
-        let witness = |left: &super::super::Unmatched| left.witness.as_ref().map(|witness| witness.in_words(str::to_uppercase)).unwrap_or_default();
+        let witness = |left: &Unmatched| left.witness.as_ref().map(|witness| witness.in_words(str::to_uppercase)).unwrap_or_default();
         matching.unmatched.iter().map(|one| (one.id.as_str(), one.why.as_str(), witness(one))).collect()
     }
 

@@ -65,10 +65,13 @@ impl World {
     }
 }
 
+/// Of each person, for each partnership: the partners, and the words.
+type Told = BTreeMap<String, Vec<(Vec<String>, Vec<String>)>>;
+
 /// All that one person is told, and with whom they are.
-fn told(matching: &Matching) -> BTreeMap<String, Vec<(Vec<String>, Vec<String>)>> {
+fn told(matching: &Matching) -> Told {
     let words = |side: &Side| [&side.asked, &side.met, &side.unmet, &side.reasons].into_iter().flatten().cloned().collect::<Vec<_>>();
-    let mut told: BTreeMap<String, Vec<(Vec<String>, Vec<String>)>> = BTreeMap::new();
+    let mut told: Told = BTreeMap::new();
     let mut note = |members: &[&String], sides: &[Side]| {
         for (member, side) in members.iter().zip(sides) {
             let partners = members.iter().filter(|other| other != &member).map(|&other| other.clone()).collect();
@@ -115,9 +118,8 @@ fn two_rounds_that_differ_in_one_persons_secret_tell_nobody_else_of_it() {
         for number in 0..14 {
             let (other, secretive) = with_another_secret(&world, number);
             let after = told(&other.matched());
-            let partners = |told: &BTreeMap<String, Vec<(Vec<String>, Vec<String>)>>| {
-                told.iter().map(|(id, all)| (id.clone(), all.iter().map(|(with, _)| with.clone()).collect::<Vec<_>>())).collect::<Vec<_>>()
-            };
+            let partners =
+                |told: &Told| told.iter().map(|(id, all)| (id.clone(), all.iter().map(|(with, _)| with.clone()).collect::<Vec<_>>())).collect::<Vec<_>>();
             let same = partners(&before) == partners(&after);
             same_result += usize::from(same);
             for (id, now) in after.iter().filter(|(id, _)| **id != secretive) {
