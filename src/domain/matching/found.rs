@@ -125,11 +125,11 @@ impl Found {
         // All places, those of pinned pairs too: what coordinators decided must not show.
         let places = Places::new(ground.roster, ground.busy);
         let standing = self.standing(ground, &places, left.len());
-        let reached = explainer.reached(left, &standing);
+        let grown = explainer.grow(left, &standing);
         let told = left.iter().map(|&person| Unmatched {
             id: ground.roster.people[person].id.clone(),
             why: explainer.why_unmatched(person, &standing),
-            witness: explainer.witness(person, &standing, &reached),
+            witness: explainer.witness(person, &standing, &grown),
         });
         told.collect()
     }

@@ -29,6 +29,13 @@ pub(super) struct Standing<'a> {
     pub left_over: usize,
 }
 
+/// What grew from the place of somebody left over; no tree where it would be too large.
+pub(super) struct Grown {
+    person: usize,
+    root: usize,
+    tree: Option<Tree>,
+}
+
 /// A tree larger than this explains nothing to anybody.
 const MOST: usize = 60;
 
@@ -105,16 +112,24 @@ impl Explainer<'_> {
         }
     }
 
-    /// The witness for coordinators, by all rules; `None` where it would be too large to be of use. `reached` holds the places at which a path that ends with
-    /// somebody else who is left over may begin.
-    pub(super) fn witness(&self, who: usize, standing: &Standing, reached: &[(usize, Vec<usize>)]) -> Option<Witness> {
+    /// What depends on what by all rules, of each person who is left over.
+    pub(super) fn grow(&self, left: &[usize], standing: &Standing) -> Vec<Grown> {
+        let grown = left.iter().filter_map(|&person| {
+            let root = standing.free_place_of(person)?;
+            let tree = match search(root, &standing.mates, MOST, |one, other| standing.allows(one, other)) {
+                Search::Stuck(tree) => Some(tree),
+                Search::TooLarge | Search::Augments => None,
+            };
+            Some(Grown { person, root, tree })
+        });
+        grown.collect()
+    }
+
+    /// The witness for coordinators, by all rules; `None` where it would be too large to be of use.
+    pub(super) fn witness(&self, who: usize, standing: &Standing, grown: &[Grown]) -> Option<Witness> {
         let ids = |places: &[usize]| standing.people(places).into_iter().map(|person| self.roster.people[person].id.clone()).collect();
-        let root = standing.free_place_of(who)?;
-        let tree = match search(root, &standing.mates, MOST, |one, other| standing.allows(one, other)) {
-            Search::Stuck(tree) => Some(tree),
-            Search::TooLarge | Search::Augments => None,
-        };
-        let freed_by = self.freed_by(who, standing, reached);
+        let tree = grown.iter().find(|grown| grown.person == who).and_then(|grown| grown.tree.as_ref());
+        let freed_by = self.freed_by(who, standing, grown);
         if tree.is_none() && freed_by == Exclusions::default() {
             return None;
         }
@@ -124,9 +139,10 @@ impl Explainer<'_> {
 
     /// This person's exclusions of which one, taken back, would bring a partner: it leads to somebody else who is left over, or to somebody whose partner could
     /// have another.
-    fn freed_by(&self, who: usize, standing: &Standing, reached: &[(usize, Vec<usize>)]) -> Exclusions {
+    fn freed_by(&self, who: usize, standing: &Standing, grown: &[Grown]) -> Exclusions {
         let excludes = &self.roster.people[who].excludes;
-        let ends: Vec<usize> = reached.iter().filter(|(other, _)| *other != who).flat_map(|(_, places)| places).copied().collect();
+        let others = grown.iter().filter(|grown| grown.person != who);
+        let ends: Vec<usize> = others.flat_map(|grown| grown.tree.as_ref().map_or(std::slice::from_ref(&grown.root), |tree| &tree.outer)).copied().collect();
         let ends: Vec<usize> = standing.people(&ends).into_iter().filter(|&other| other != who).collect();
         let frees = |exclusion: &Exclusions| ends.iter().any(|&other| !self.roster.may_meet(who, other) && self.roster.may_meet_but_for(who, other, exclusion));
         let only = |countries: &[String], regions: &[String], people: &[String]| {
@@ -138,19 +154,6 @@ impl Explainer<'_> {
             regions: excludes.regions.iter().filter(|one| only(&[], each(one), &[])).cloned().collect(),
             people: excludes.people.iter().filter(|one| only(&[], &[], each(one))).cloned().collect(),
         }
-    }
-
-    /// A place of each person who is left over, with the places from which a path to it leads.
-    pub(super) fn reached(&self, left: &[usize], standing: &Standing) -> Vec<(usize, Vec<usize>)> {
-        let adjacent = |one: usize, other: usize| standing.allows(one, other);
-        let grown = left.iter().filter_map(|&person| {
-            let root = standing.free_place_of(person)?;
-            match search(root, &standing.mates, MOST, adjacent) {
-                Search::Stuck(tree) => Some((person, tree.outer)),
-                Search::TooLarge | Search::Augments => Some((person, vec![root])),
-            }
-        });
-        grown.collect()
     }
 }
 
