@@ -55,7 +55,7 @@ pub fn examine(graph: &impl Pairs, pairs: &[(u32, u32, i64)], certificate: &Cert
     let Certificate { scale, constant, names, y, sets, primal, dual } = certificate;
     let ensure = |sound: bool, otherwise| if sound { Ok(()) } else { Err(Flaw(otherwise)) };
     ensure(names == graph.names() && y.len() == names.len(), "it is about other people")?;
-    // Within these limits sums over everybody stay far from an overflow.
+    // Within these limits nothing below comes near an overflow but the bound, which saturates.
     let (sound, people) = (0..=i128::MAX >> 40, 0..y.len() as u32);
     ensure((1..=16).contains(scale) && (1..1 << 100).contains(constant), "its numbers are out of proportion")?;
     ensure(y.iter().chain(sets.iter().map(|set| &set.z)).all(|value| sound.contains(value)), "a dual value is negative, or too large")?;
@@ -95,7 +95,8 @@ pub fn examine(graph: &impl Pairs, pairs: &[(u32, u32, i64)], certificate: &Cert
     let (largest, smallest) = extremes.map_or((0, 0), |(largest, smallest)| (i128::from(largest.max(0)), i128::from(smallest.min(0))));
     ensure(*constant > (y.len() / 2) as i128 * (largest - smallest), "its constant does not put most pairs first")?;
     let reached: i128 = pairs.iter().map(|&(_, _, w)| value(w)).sum();
-    let bound = y.iter().sum::<i128>() + sets.iter().map(|set| set.z * (set.members.len() as i128 / 2)).sum::<i128>();
+    let shares = sets.iter().map(|set| set.z.saturating_mul(set.members.len() as i128 / 2));
+    let bound = y.iter().copied().chain(shares).fold(0, i128::saturating_add);
     ensure((reached, bound) == (*primal, *dual) && primal == dual, "what was reached and what can be reached differ")
 }
 

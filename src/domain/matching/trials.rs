@@ -2,9 +2,12 @@
 mod graphs;
 mod judges;
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::certificate::{Certificate, examine};
 use super::graph::Graph;
 use super::optimum::{Optimum, find, find_on};
+use super::{Applicant, Input, Matching, Past, Weights, generate, match_round};
 use graphs::{Chance, Mode};
 
 fn named(vertices: u32, edges: &[(u32, u32, i64)]) -> Graph {
@@ -151,4 +154,51 @@ fn an_edge_that_no_optimum_needs_can_go() {
             assert_eq!(worth(&proven(&named(vertices, &edges), 1)), worth(&before), "{mode:?} {number}");
         }
     }
+}
+
+fn partners(matching: &Matching) -> BTreeMap<&str, BTreeSet<&str>> {
+    let mut partners: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for pair in &matching.pairs {
+        partners.entry(&pair.a).or_default().insert(&pair.b);
+        partners.entry(&pair.b).or_default().insert(&pair.a);
+    }
+    partners
+}
+
+fn proposed(matching: &Matching) -> Vec<Past> {
+    matching.pairs.iter().map(|pair| Past { a: pair.a.clone(), b: pair.b.clone() }).collect()
+}
+
+#[test]
+fn a_withdrawal_moves_few_others_when_kept_pairs_have_a_bonus() {
+    // The bench asks the same of a thousand people.
+    let (applicants, weights) = (generate::applicants(200, 1), Weights::default());
+    let before = match_round(&Input::new(&applicants, &weights, 1)).expect("a match");
+    let (kept, earlier) = (proposed(&before), partners(&before));
+    let mut moved = Vec::new();
+    for gone in applicants.iter().step_by(20).map(|person| person.id.as_str()) {
+        let rest: Vec<Applicant> = applicants.iter().filter(|person| person.id != gone).cloned().collect();
+        let after = match_round(&Input { kept: &kept, ..Input::new(&rest, &weights, 1) }).expect("a match");
+        let now = partners(&after);
+        let abandoned = |id: &str| earlier.get(gone).is_some_and(|partners| partners.contains(id));
+        moved.push(rest.iter().map(|person| person.id.as_str()).filter(|&id| !abandoned(id) && earlier.get(id) != now.get(id)).count());
+    }
+    moved.sort_unstable();
+    assert!(moved[moved.len() / 2] <= 6, "{moved:?}");
+}
+
+#[test]
+fn partnerships_under_way_are_left_alone_and_take_a_place() {
+    let (applicants, weights) = (generate::applicants(120, 4), Weights::default());
+    let first = match_round(&Input::new(&applicants[..100], &weights, 1)).expect("a match");
+    let under_way = proposed(&first);
+    // Twenty are late; everybody may come, but only those with a free place can get a partner.
+    let late = match_round(&Input { under_way: &under_way, ..Input::new(&applicants, &weights, 1) }).expect("a match");
+    let (earlier, now) = (partners(&first), partners(&late));
+    for person in &applicants {
+        let [before, new] = [&earlier, &now].map(|partners| partners.get(person.id.as_str()).cloned().unwrap_or_default());
+        assert!(before.len() + new.len() <= usize::from(person.capacity) && before.is_disjoint(&new), "{}", person.id);
+    }
+    let served = applicants[100..].iter().filter(|person| now.contains_key(person.id.as_str())).count();
+    assert!(served >= 18, "{served} of the twenty");
 }

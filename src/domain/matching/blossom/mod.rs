@@ -46,12 +46,15 @@ pub struct Solution {
 #[error("the weights are too large to be added up safely")]
 pub struct TooLarge;
 
-/// Whether numbers of this type can hold everything that comes up when so many vertices have edges up to this weight. No dual, slack or moment
-/// exceeds four times the largest scaled weight, and sums of a few of them are all that is ever formed.
+/// Whether numbers of this type can hold everything that comes up when so many vertices have edges up to this weight.
+///
+/// Let W be the largest weight, scaled. Once solved, a vertex's dual and the sum of the blossoms' around it are at most W, for both stand on a
+/// tight edge. Added edges raise a dual to 1.5 W at the most, no clock runs longer than the largest dual it starts with, and a blossom's
+/// changes by two a tick: no dual, sum of duals over a pair or moment comes near 16 W. Sums over all vertices are formed in [`Amount`].
 pub fn fits<N: Number>(vertices: usize, largest: Amount) -> bool {
-    let room = largest.checked_mul(SCALE).and_then(|scaled| scaled.checked_mul(32));
-    // Blossoms share the index space of vertices: twice as many nodes, and one value means "none".
-    room.is_some_and(|room| N::try_from(room).is_ok()) && vertices < (NONE / 4) as usize
+    let room = largest.checked_mul(SCALE).and_then(|scaled| scaled.checked_mul(16));
+    // Vertices, blossoms and edges are numbered in 32 bits; each vertex brings less than a hundred edges with it.
+    room.is_some_and(|room| N::try_from(room).is_ok()) && vertices <= 1 << 24 && largest.checked_mul(SCALE << 24).is_some()
 }
 
 /// Where a vertex or a blossom that no other blossom holds stands.
