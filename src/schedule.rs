@@ -9,7 +9,7 @@ use crate::{
         round::{self, Action, Round, State},
     },
     handlers::{Context, Sending, Site, alarms, introductions, rounds, topics},
-    store::{Connection, Store, breaker, greylist, held, outbox, people, rounds as round_rows},
+    store::{Connection, Store, breaker, greylist, held, outbox, people, proposals, rounds as round_rows},
     templates::letters::Resumed,
 };
 
@@ -126,6 +126,9 @@ async fn advance(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>) -> Re
             if round.state == State::Open {
                 done += rounds::take_in(&mut context(&mut tx, site, now), &round).await?;
                 tx.commit().await?;
+            } else if round.late_match_due(now.date_naive(), &site.programme.calendar) {
+                tx.rollback().await?;
+                done += match_late(store, site, &round, now).await?;
             }
             break;
         };
@@ -134,11 +137,11 @@ async fn advance(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>) -> Re
             Action::Open => done += rounds::open(&mut context(&mut tx, site, now), id).await?,
             Action::Close => rounds::close(&mut context(&mut tx, site, now), id).await?,
             Action::End => done += rounds::end(&mut context(&mut tx, site, now), id).await?,
-            Action::Approve if !round_rows::is_stale(&mut tx, &round).await? => rounds::approve(&mut context(&mut tx, site, now), id).await?,
+            Action::Approve if !proposals::is_stale(&mut tx, &round).await? => rounds::approve(&mut context(&mut tx, site, now), id).await?,
             // A proposal of yesterday's people is made anew before it is approved.
             Action::Propose | Action::Approve => {
                 tx.rollback().await?;
-                propose(store, site, id, now).await?;
+                propose(store, site, id, now, false).await?;
                 continue;
             }
             Action::Introduce => {
@@ -152,32 +155,48 @@ async fn advance(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>) -> Re
     Ok(done)
 }
 
-/// Matches a round and writes the proposal down: the snapshot in one transaction, the match in none, the result in another, written only if nobody came, went
-/// or changed their answers meanwhile; else the match is made anew.
-pub async fn propose(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>) -> Result<Matching> {
+/// Matches a round and writes the proposal down: the snapshot in one transaction, the match in none and on a thread of its own, the result in another, written
+/// only if nobody came, went or changed their answers meanwhile; else the match is made again. `anew` forgets who was proposed to whom.
+pub async fn propose(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>, anew: bool) -> Result<Matching> {
     for _ in 0..TRIES {
         let mut tx = store.begin().await?;
         let snapshot = rounds::snapshot(&mut context(&mut tx, site, now), id).await?;
         tx.commit().await?;
         let programme = site.programme.clone();
-        let (snapshot, matching) = tokio::task::spawn_blocking(move || {
-            let matching = rounds::matched(&programme, &snapshot);
-            (snapshot, matching)
+        let (snapshot, matched) = tokio::task::spawn_blocking(move || {
+            let matched = rounds::matched(&programme, &snapshot, anew);
+            (snapshot, matched)
         })
         .await
         .context("the matcher died")?;
-        let matching = matching?;
+        let matched = matched?;
         let mut tx = store.begin().await?;
-        if rounds::record(&mut context(&mut tx, site, now), &snapshot, &matching).await? {
+        if rounds::record(&mut context(&mut tx, site, now), &snapshot, &matched).await? {
             tx.commit().await.context("cannot commit a proposal")?;
-            return Ok(matching);
+            return Ok(matched.matching);
         }
     }
     bail!("people came and went while the round was being matched, {TRIES} times in a row: try again")
 }
 
-/// Introduces an approved round, some partnerships a transaction; gives the number of letters. After a crash it goes on where it stopped.
+/// Matches those who wait for a partner while a round runs, with the pairs under way as they are; where the round approves by itself, they are introduced at
+/// once. Gives the number of letters.
+pub async fn match_late(store: &Store, site: &Site, round: &Round, now: DateTime<Utc>) -> Result<usize> {
+    let found = propose(store, site, round.id, now, false).await?;
+    if round.self_approve && found.objective.matched > 0 { introduce(store, site, round.id, now).await } else { Ok(0) }
+}
+
+/// Introduces an approved round, or what was found late in one that runs, some partnerships a transaction; gives the number of letters. If people of an
+/// approved round came, went or changed their answers since its match, that is mended first, with as few changes as can be. After a crash it goes on where it
+/// stopped.
 pub async fn introduce(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>) -> Result<usize> {
+    let mut tx = store.begin().await?;
+    let round = round_rows::lock(&mut tx, id).await?;
+    let mend = round.state == State::Approved && proposals::is_stale(&mut tx, &round).await?;
+    tx.rollback().await?;
+    if mend {
+        propose(store, site, id, now, false).await?;
+    }
     let mut letters = 0;
     loop {
         let mut tx = store.begin().await?;

@@ -19,6 +19,7 @@ pub mod ownership;
 pub mod partnerships;
 pub mod people;
 pub mod private_postgres;
+pub mod proposals;
 pub mod recipients;
 pub mod record;
 pub mod relays;

@@ -38,6 +38,8 @@ fn all(templates: &Templates) -> Vec<(&'static str, String)> {
         one::<o::StreamHeld>(templates),
         one::<r::Introduction>(templates),
         one::<r::LeftOver>(templates),
+        one::<r::NewPartner>(templates),
+        one::<r::PartnershipEnded>(templates),
         one::<r::RoundEnded>(templates),
         one::<r::RoundOpened>(templates),
     ]
