@@ -1,5 +1,8 @@
 //! What the service does: a file per happening. A handler loads, decides, records and writes, inside the one transaction it is given; it reaches no socket.
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::HashSet,
+    sync::{Arc, OnceLock},
+};
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -24,7 +27,7 @@ use crate::{
         inbox::Claimed,
         outbox::{self, NewLetter},
         people::Person,
-        tokens::{self, Purpose},
+        tokens::{self, NewToken, Purpose},
     },
     templates::{Letter, Templates},
 };
@@ -124,6 +127,23 @@ impl<'a> Incoming<'a> {
     pub fn reply(&self) -> &Reply {
         self.reply.get_or_init(|| reply::split(self.message.text()))
     }
+}
+
+/// A letter of ours, ready to be queued.
+struct Written {
+    id: Uuid,
+    address_id: Uuid,
+    to: EmailAddress,
+    mailbox: String,
+    kind: &'static str,
+    stream: Stream,
+    occasion: String,
+    reverse_path: String,
+    message_id: String,
+    raw: Vec<u8>,
+    sending: Option<Uuid>,
+    not_before: DateTime<Utc>,
+    token: Option<NewToken>,
 }
 
 /// What became of a letter that a handler took: a few words for the record.
@@ -228,15 +248,22 @@ impl Context<'_> {
             tracing::warn!(kind = L::NAME, cause = ?self.cause, "not answered: its mailbox got as many such answers within a day as it may");
             return Ok(false);
         }
+        let written = self.compose(address_id, to, called, language, letter, sending)?;
+        Ok(!self.post(&[written]).await?.is_empty())
+    }
+
+    /// Makes a letter of ours ready, and nothing more.
+    fn compose<L: Letter>(&self, address_id: Uuid, to: &EmailAddress, called: &str, language: &str, letter: &L, sending: Sending<'_>) -> Result<Written> {
+        let site = self.site;
         let words = site.templates.letter(letter, called, language)?;
         let id = Uuid::now_v7();
         let (purpose, subject) = sending.purpose.unwrap_or((Purpose::Service, None));
-        let reply_to = match sending.reply_to {
-            Some(elsewhere) => elsewhere,
+        let (reply_to, token) = match sending.reply_to {
+            Some(elsewhere) => (elsewhere, None),
             None => {
                 let token = Token::from_random(random()?);
-                tokens::insert(self.conn, &token, purpose, address_id, subject, self.now, self.now + TimeDelta::days(TOKEN_DAYS)).await?;
-                site.own(&OwnAddress::Reply(token))?
+                let reply_to = site.own(&OwnAddress::Reply(token.clone()))?;
+                (reply_to, Some(NewToken { token, purpose, address_id, subject_id: subject, expires_at: self.now + TimeDelta::days(TOKEN_DAYS) }))
             }
         };
         let from = sending.from.unwrap_or(OwnAddress::Help);
@@ -256,24 +283,46 @@ impl Context<'_> {
             bulk: sending.list.is_some(),
             list: sending.list,
         };
-        let occasion = sending.occasion.key(L::NAME, address_id);
-        let raw = draft.to_bytes();
-        let letter = NewLetter {
+        Ok(Written {
             id,
             address_id,
-            to,
-            mailbox: &from.local(),
+            to: to.clone(),
+            mailbox: from.local(),
             kind: L::NAME,
             stream: sending.stream,
-            occasion: &occasion,
-            reverse_path: &self.reverse_path(id),
-            message_id: &draft.message_id,
-            raw: &raw,
-            cause: self.cause,
+            occasion: sending.occasion.key(L::NAME, address_id),
+            reverse_path: self.reverse_path(id),
+            raw: draft.to_bytes(),
+            message_id: draft.message_id,
             sending: sending.sending,
             not_before: sending.not_before.unwrap_or(self.now),
-        };
-        outbox::enqueue(self.conn, &letter, self.now).await
+            token,
+        })
+    }
+
+    /// Queues letters that are ready, with their tokens; gives those that were not written before, and whose mailbox is not known to be dead.
+    async fn post(&mut self, written: &[Written]) -> Result<HashSet<Uuid>> {
+        let tokens: Vec<_> = written.iter().filter_map(|written| written.token.as_ref()).collect();
+        tokens::insert_all(self.conn, &tokens, self.now).await?;
+        let letters: Vec<_> = written
+            .iter()
+            .map(|written| NewLetter {
+                id: written.id,
+                address_id: written.address_id,
+                to: &written.to,
+                mailbox: &written.mailbox,
+                kind: written.kind,
+                stream: written.stream,
+                occasion: &written.occasion,
+                reverse_path: &written.reverse_path,
+                message_id: &written.message_id,
+                raw: &written.raw,
+                cause: self.cause,
+                sending: written.sending,
+                not_before: written.not_before,
+            })
+            .collect();
+        outbox::enqueue_all(self.conn, &letters, self.now).await
     }
 
     /// The command that a letter is, if it is one.

@@ -103,6 +103,7 @@ pub async fn send_on(ctx: &mut Context<'_>) -> Result<Option<usize>> {
         topics::finish(ctx.conn, batch.sending, ctx.now).await?;
         return Ok(Some(0));
     };
+    let mut written = Vec::with_capacity(batch.readers.len());
     for reader in &batch.readers {
         let Some(email) = &reader.email else { continue };
         let leave = format!("{}{}", ctx.site.url, leave_path(ctx, reader.person_id));
@@ -114,8 +115,10 @@ pub async fn send_on(ctx: &mut Context<'_>) -> Result<Option<usize>> {
             from: Some(OwnAddress::Topics),
             ..Sending::about(batch.topic.id.to_string())
         };
-        ctx.write_to(reader.address_id, email, reader.name.as_deref().unwrap_or("friend"), &reader.language, &letter, sending).await?;
+        let called = reader.name.as_deref().unwrap_or("friend");
+        written.push(ctx.compose(reader.address_id, email, called, &reader.language, &letter, sending)?);
     }
+    ctx.post(&written).await?;
     let count = batch.readers.len();
     topics::advance(ctx.conn, batch.sending, last, i32::try_from(count)?).await?;
     Ok(Some(count))

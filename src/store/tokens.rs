@@ -59,24 +59,36 @@ pub async fn find(conn: &mut Connection, token: &str) -> Result<Option<Found>> {
     }))
 }
 
-/// Writes a new token's row.
-pub async fn insert(
-    conn: &mut Connection,
-    token: &Token,
-    purpose: Purpose,
-    address_id: Uuid,
-    subject_id: Option<Uuid>,
-    now: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
-) -> Result<()> {
+/// A token that is given out.
+#[derive(Debug)]
+pub struct NewToken {
+    /// What stands in the address.
+    pub token: Token,
+    /// What an answer to it may do.
+    pub purpose: Purpose,
+    /// The mailbox it is sent to.
+    pub address_id: Uuid,
+    /// The row it is about, as the purpose says.
+    pub subject_id: Option<Uuid>,
+    /// When its time is over.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// Writes the rows of new tokens.
+pub async fn insert_all(conn: &mut Connection, tokens: &[&NewToken], now: DateTime<Utc>) -> Result<()> {
+    if tokens.is_empty() {
+        return Ok(());
+    }
     sqlx::query!(
-        "insert into token (token, purpose, address_id, subject_id, created_at, expires_at) values ($1, $2, $3, $4, $5, $6)",
-        token.as_str(),
-        purpose as Purpose,
-        address_id,
-        subject_id,
-        now,
-        expires_at
+        "insert into token (token, purpose, address_id, subject_id, created_at, expires_at)
+         select t.token, t.purpose, t.address_id, t.subject_id, $6, t.expires_at
+         from unnest($1::text[], $2::text[], $3::uuid[], $4::uuid[], $5::timestamptz[]) as t (token, purpose, address_id, subject_id, expires_at)",
+        &tokens.iter().map(|token| token.token.as_str().to_owned()).collect::<Vec<_>>(),
+        &tokens.iter().map(|token| token.purpose).collect::<Vec<_>>() as &[Purpose],
+        &tokens.iter().map(|token| token.address_id).collect::<Vec<_>>(),
+        &tokens.iter().map(|token| token.subject_id).collect::<Vec<_>>() as &[Option<Uuid>],
+        &tokens.iter().map(|token| token.expires_at).collect::<Vec<_>>(),
+        now
     )
     .execute(conn)
     .await?;
