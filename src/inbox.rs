@@ -3,7 +3,7 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -33,6 +33,8 @@ use crate::{
 const BATCH: i64 = 20;
 /// … and no further one behind so many octets of them: they are held in memory, and a large letter several times over while it is handled.
 const OCTETS: i64 = 4 << 20;
+/// While there is work a worker looks for more no sooner than this after it looked last: a batch of some letters costs little more than one letter.
+const GATHER: Duration = Duration::from_millis(4);
 /// How long a worker sleeps when nothing wakes it.
 const POLL: Duration = Duration::from_secs(5);
 /// When a letter is tried again that failed because of the database.
@@ -183,11 +185,14 @@ impl Inbox {
             if !self.owner.is_held() {
                 tokio::select! { _ = self.owner.held() => {}, () = stop.cancelled() => return }
             }
+            let began = Instant::now();
             match self.step(Utc::now()).await {
                 Ok(0) => {
                     tokio::select! { () = wake.notified() => {}, () = stop.cancelled() => {}, () = tokio::time::sleep(POLL) => {} }
                 }
-                Ok(_) => {}
+                Ok(_) => {
+                    tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep_until(began + GATHER) => {} }
+                }
                 Err(error) => {
                     tracing::error!(error = format!("{error:#}"), "the inbox can't be worked off; trying again in a second");
                     tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(Duration::from_secs(1)) => {} }

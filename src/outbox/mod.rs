@@ -168,13 +168,14 @@ impl Exit {
     }
 
     async fn turn(&self, flight: &mut Flight, far: bool, wake: &Notify, stop: &CancellationToken) -> Result<()> {
-        // What is known is marked before anything new is begun: no more than one letter of each connection is ever unmarked.
-        self.mark(flight, Utc::now()).await?;
         let term = self.owner.term();
         let may_claim = term.is_some();
         let launched = match term {
             Some(term) => self.launch(flight, term, far, Utc::now()).await?,
-            None => 0,
+            None => {
+                self.mark(flight, Utc::now()).await?;
+                0
+            }
         };
         let pause = match flight.is_under_way() || launched > 0 {
             true if flight.waits_to_claim => CLAIM_EVERY,
@@ -212,7 +213,8 @@ impl Exit {
         }
     }
 
-    /// Claims as many letters as there is room for, and sets them on their way; gives how many.
+    /// Claims as many letters as there is room for, and sets them on their way; gives how many. What is known is marked before anything new is begun, in
+    /// the same commit: no more than one letter of each connection is ever unmarked.
     async fn launch(&self, flight: &mut Flight, term: Arc<Term>, far: bool, now: DateTime<Utc>) -> Result<usize> {
         let flying = flight.flying.len();
         flight.waits_to_claim = !flight.may_claim(flying);
@@ -225,12 +227,14 @@ impl Exit {
         };
         let octets = OCTETS.saturating_sub(flight.letters.values().map(|travelling| travelling.letter.raw.len()).sum());
         if room == 0 || octets == 0 {
+            self.mark(flight, now).await?;
             return Ok(0);
         }
         let tx = outbox::begin_claim(&self.store).await?;
         let allowance = Allowance { letters: room, per_domain: self.per_domain, octets, far };
         // What is claimed and not known here would wait for ever.
-        let claimed = in_time(self.claim(tx, term.id(), allowance, now)).await.inspect_err(|_| term.end())?;
+        let claimed = in_time(self.mark_and_claim(tx, &flight.landed, term.id(), allowance, now)).await.inspect_err(|_| term.end())?;
+        flight.landed.clear();
         (flight.claimed_at, flight.landed_since) = (Some(Instant::now()), 0);
         let count = claimed.len();
         for letter in claimed {
@@ -242,7 +246,8 @@ impl Exit {
         Ok(count)
     }
 
-    async fn claim(&self, mut tx: Tx, owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
+    async fn mark_and_claim(&self, mut tx: Tx, landed: &[(Travelling, Fate)], owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
+        self.mark_landed(&mut tx, landed, now).await?;
         if self.review {
             outbox::hold_unreviewed(&mut tx, now).await?;
         }
@@ -257,14 +262,18 @@ impl Exit {
         if flight.landed.is_empty() {
             return Ok(());
         }
-        in_time(self.mark_landed(&flight.landed, now)).await?;
+        let marking = async {
+            let mut tx = self.store.begin().await?;
+            self.mark_landed(&mut tx, &flight.landed, now).await?;
+            tx.commit().await.context("cannot mark letters as sent")
+        };
+        in_time(marking).await?;
         flight.landed.clear();
         Ok(())
     }
 
-    async fn mark_landed(&self, landed: &[(Travelling, Fate)], now: DateTime<Utc>) -> Result<()> {
+    async fn mark_landed(&self, tx: &mut Connection, landed: &[(Travelling, Fate)], now: DateTime<Utc>) -> Result<()> {
         let (mut sent, mut replies) = (Vec::new(), Vec::new());
-        let mut tx = self.store.begin().await?;
         for (travelling, fate) in landed {
             let (letter, mine) = (&travelling.letter, travelling.mine());
             match fate {
@@ -275,23 +284,23 @@ impl Exit {
                 Fate::Later(reply) => {
                     let next = now + back_off(letter.attempts);
                     if next < letter.expires_at {
-                        outbox::reschedule(&mut tx, mine, reply, next).await?;
+                        outbox::reschedule(tx, mine, reply, next).await?;
                     } else {
-                        self.give_up(&mut tx, mine, &format!("{}: {reply}", bounces::EXPIRED), now).await?;
+                        self.give_up(tx, mine, &format!("{}: {reply}", bounces::EXPIRED), now).await?;
                     }
                 }
-                Fate::Never(reply) => self.give_up(&mut tx, mine, reply, now).await?,
-                Fate::Nobody => outbox::drop_claimed(&mut tx, mine, now).await?,
-                Fate::Back => outbox::give_back(&mut tx, mine).await?,
+                Fate::Never(reply) => self.give_up(tx, mine, reply, now).await?,
+                Fate::Nobody => outbox::drop_claimed(tx, mine, now).await?,
+                Fate::Back => outbox::give_back(tx, mine).await?,
             }
         }
         if !sent.is_empty() {
-            let marked = outbox::mark_sent(&mut tx, &sent, &replies, now).await?;
+            let marked = outbox::mark_sent(tx, &sent, &replies, now).await?;
             if marked < sent.len() {
                 tracing::warn!(letters = sent.len() - marked, "sent, and not ours to mark any more: marked before, or sent by another process as well");
             }
         }
-        tx.commit().await.context("cannot mark letters as sent")
+        Ok(())
     }
 
     async fn give_up(&self, conn: &mut Connection, letter: Mine, reply: &str, now: DateTime<Utc>) -> Result<()> {
