@@ -21,6 +21,7 @@ use crate::{
         structure::{self, Excess, Limits},
     },
     store::{
+        held::Crowded,
         inbox::{self, Arrival, Known},
         recipients::Recipient,
     },
@@ -78,6 +79,10 @@ impl Visit {
             Ok(Outcome::Refused(refusal)) => {
                 telemetry::count(Figure::Reasons, refusal.name());
                 refusal.smtp_reply(&self.door.domain)
+            }
+            Err(error) if error.is::<Crowded>() => {
+                telemetry::count(Figure::Reasons, "too-many-unproven");
+                replies::TOO_MANY_UNPROVEN.to_owned()
             }
             // Also where the outcome of the commit is unknown: the letter comes again, and is known then or kept then.
             Err(error) => {

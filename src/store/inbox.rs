@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ring::digest;
 use uuid::Uuid;
 
-use super::{Connection, exchanges, recipients::Recipient};
+use super::{Connection, exchanges, held, letters, recipients::Recipient};
 use crate::{
     domain::{address::EmailAddress, admission::Admission},
     mail::envelope::{Envelope, Verdict},
@@ -82,6 +82,9 @@ pub async fn accept(
         if rows.exchange.is_empty() {
             return Ok((known.delivered.first().map_or_else(Uuid::now_v7, |(_, letter)| *letter), admissions));
         }
+        if admissions.contains(&Admission::Hold) {
+            held::check_room(conn, known.writer).await?;
+        }
         if !known.old.is_empty() {
             sqlx::query!("update inbox set fingerprint = null where fingerprint = any($1)", &known.old).execute(&mut *conn).await?;
         }
@@ -122,10 +125,31 @@ async fn look_up(conn: &mut Connection, arrival: &Arrival<'_>, fingerprints: &[O
     Ok(known)
 }
 
-/// Writes everything in one statement. Constraints decide races.
+/// Writes everything in one statement, but for the bytes of a large letter, which go before it. Constraints decide races.
 async fn keep(conn: &mut Connection, arrival: &Arrival<'_>, sha256: &[u8], rows: &Rows<'_>, known: &Known, now: DateTime<Utc>) -> Result<Uuid, sqlx::Error> {
     let letter = Uuid::now_v7();
     let is_kept = rows.inbox.iter().any(Option::is_some);
+    if is_kept && arrival.raw.len() >= letters::LARGE {
+        let mut tx = sqlx::Connection::begin(conn).await?;
+        letters::copy_in(&mut tx, letter, sha256, arrival.raw, rows.size, now).await?;
+        write(&mut tx, arrival, letter, None, rows, known, now).await?;
+        tx.commit().await?;
+    } else {
+        write(conn, arrival, letter, is_kept.then_some(sha256), rows, known, now).await?;
+    }
+    Ok(letter)
+}
+
+/// With `sha256` the letter's own row is among those written.
+async fn write(
+    conn: &mut Connection,
+    arrival: &Arrival<'_>,
+    letter: Uuid,
+    sha256: Option<&[u8]>,
+    rows: &Rows<'_>,
+    known: &Known,
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
     let (writer, new_writer) = match (arrival.from, known.writer) {
         (Some(_), Some(writer)) => (Some(writer), None),
         (Some(from), None) => (Some(Uuid::now_v7()), Some(from)),
@@ -151,9 +175,9 @@ async fn keep(conn: &mut Connection, arrival: &Arrival<'_>, sha256: &[u8], rows:
         now,
         letter,
         sha256,
-        is_kept.then_some(arrival.raw),
+        sha256.map(|_| arrival.raw),
         rows.size,
-        is_kept,
+        sha256.is_some(),
         &rows.exchange,
         &rows.inbox as &[Option<Uuid>],
         &rows.mailbox,
@@ -170,7 +194,7 @@ async fn keep(conn: &mut Connection, arrival: &Arrival<'_>, sha256: &[u8], rows:
     )
     .execute(conn)
     .await?;
-    Ok(letter)
+    Ok(())
 }
 
 /// What is written of one letter: for each recipient that did not get it before a row, a column each.
@@ -268,16 +292,18 @@ pub struct Claimed {
     pub received_at: DateTime<Utc>,
 }
 
-/// Claims up to `limit` due letters for `owner`, of each writer the oldest alone, and no further one behind `octets` of them; committed by itself, with
+/// Claims up to `limit` due letters for `owner`, of each writer the oldest alone, none of more than `largest` octets, and no
+/// further one behind `octets` of them; committed by itself, with
 /// the attempt counted, so that a letter that kills its process is known. Of letters that a process died over one at a time is worked on: the next death
 /// is that one's doing, and none of those beside it.
-pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
+pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, largest: i32, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
     let rows = sqlx::query!(
         "with due as (
              select i.id, i.letter_id, i.writer_id, i.next_at, i.deaths from inbox i
              where i.state = 'pending' and i.owner is null and i.next_at <= $3
                and (i.writer_id is null
                    or i.id = (select e.id from inbox e where e.writer_id = i.writer_id and e.state = 'pending' order by e.id limit 1))
+               and ($5::integer = 2147483647 or exists (select 1 from letter l where l.id = i.letter_id and l.size <= $5))
                and (i.deaths = 0 or not exists (select 1 from inbox s where s.owner = $1 and s.deaths > 0))
              order by i.next_at, i.id limit $2 for update skip locked),
          counted as (
@@ -291,7 +317,8 @@ pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, n
         owner,
         limit,
         now,
-        octets
+        octets,
+        largest
     )
     .fetch_all(&mut *conn)
     .await?;
