@@ -7,6 +7,7 @@ mod database;
 mod demo;
 mod dns;
 mod exit;
+mod hostile;
 mod killed;
 mod next_hop;
 mod packets;
