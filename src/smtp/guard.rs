@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use mail_auth::common::to_a_label;
 use samotop::{
     mail::{AddRecipientFailure, AddRecipientResult, MailGuard, Recipient as Asked, StartMailFailure, StartMailResult},
     smtp::{SmtpPath, SmtpSession, command::SmtpMail},
@@ -85,7 +86,8 @@ impl Visit {
                 if mailbox.is_international() && !speaks_utf8(session.transaction.mail.as_ref()) {
                     return Err(replies::UTF8_UNASKED.to_owned());
                 }
-                if !mailbox.domain().eq_ignore_ascii_case(&self.door.domain) {
+                // The domain may be written in Unicode or in ASCII (RFC 5891 4), whichever way ours is configured.
+                if to_a_label(mailbox.domain()) != to_a_label(&self.door.domain) {
                     return Err(replies::NO_RELAYING.to_owned());
                 }
                 OwnAddress::read(mailbox.local())
