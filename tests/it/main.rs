@@ -1,5 +1,6 @@
 //! What can only be seen from outside a room: the house's order, and whole ways through the program.
 #![allow(clippy::unwrap_used)]
+mod breaker;
 mod catcher;
 mod certificate;
 mod claims;
@@ -8,9 +9,13 @@ mod demo;
 mod dns;
 mod exit;
 mod hostile;
+mod house;
 mod killed;
+mod migrations;
 mod next_hop;
 mod packets;
+mod poison;
+mod priorities;
 mod relay;
 mod rounds;
 mod scenarios;
@@ -19,5 +24,6 @@ mod sessions;
 mod shell;
 mod templates;
 mod tidy;
+mod twice;
 mod verification;
 mod wakes;
