@@ -30,9 +30,9 @@ use crate::{
 };
 
 /// Connections to Postgres that a serving process keeps at most.
-const CONNECTIONS: u32 = 24;
+const CONNECTIONS: u32 = 12;
 /// Letters handled at once.
-const WORKERS: usize = 4;
+pub const WORKERS: usize = 2;
 /// How often the calendar is looked at.
 const CALENDAR: Duration = Duration::from_secs(60);
 /// … and after something in it failed.
@@ -103,6 +103,7 @@ pub fn site(config: &Config) -> Result<Site> {
         programme,
         templates,
         operator: config.operator.clone(),
+        coordinators: config.coordinators.clone(),
         asks_per_hour: config.auth.asks_per_hour.into(),
         letters_per_day: (config.relay.limits == Switch::On).then_some(config.relay.letters_per_day.into()),
         keep_words_days: config.keep_words_days,

@@ -5,7 +5,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use toml::{Table, Value};
 
 use crate::domain::address::EmailAddress;
@@ -24,6 +24,9 @@ pub struct Config {
     pub url: Option<String>,
     /// The mailbox of the person who runs the installation: letters to `postmaster@` and `abuse@` are passed on to it.
     pub operator: Option<EmailAddress>,
+    /// The mailboxes of the people who may use the coordinators' commands by mail, beside the operator; a list, or one text with commas.
+    #[serde(deserialize_with = "one_or_more")]
+    pub coordinators: Vec<EmailAddress>,
     /// Private Postgres, captured mail, keys.
     pub data_dir: PathBuf,
     /// The installation's master secret; none: `data_dir/secret`, made on first start.
@@ -56,6 +59,7 @@ impl Default for Config {
             domain: "pairpost.localhost".into(),
             url: None,
             operator: None,
+            coordinators: Vec::new(),
             data_dir: "./pairpost-data".into(),
             secret_file: None,
             templates_dir: None,
@@ -287,6 +291,26 @@ fn set(table: &mut Table, key: &str, value: &str) -> Result<()> {
     }
 }
 
+/// A list, or one text with commas, which is how it stands in the environment.
+fn one_or_more<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    let words: Vec<String> = match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(text) => text.split(',').map(str::to_owned).collect(),
+        OneOrMore::More(list) => list,
+    };
+    let words = words.iter().map(|word| word.trim()).filter(|word| !word.is_empty());
+    words.map(|word| word.parse().map_err(|error| serde::de::Error::custom(format!("{word:?}: {error}")))).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -302,6 +326,7 @@ mod tests {
         let config = load(&[
             ("PAIRPOST_DOMAIN", "Relay.test"),
             ("PAIRPOST_SMTP__LISTEN", "127.0.0.1:1, [::1]:2"),
+            ("PAIRPOST_COORDINATORS", "cleo@example.org, dan@example.net"),
             ("PAIRPOST_AUTH__VERIFY", "off"),
             ("PAIRPOST_RELAY__LIMITS", "off"),
             ("PAIRPOST_DELIVERY__SMARTHOST", "smtp://127.0.0.1:25"),
@@ -313,6 +338,8 @@ mod tests {
         assert_eq!((config.domain.as_str(), config.smtp.listen.len(), config.smtp.max_message_bytes), ("relay.test", 2, 1000));
         assert_eq!((config.auth.verify, config.relay.limits, config.delivery.mode()), (Verify::Off, Switch::Off, DeliveryMode::Send));
         assert_eq!(config.database.url.as_deref(), Some("postgres://x"));
+        assert_eq!(config.coordinators.iter().map(EmailAddress::as_str).collect::<Vec<_>>(), ["cleo@example.org", "dan@example.net"]);
+        assert_eq!(load(&[("PAIRPOST_COORDINATORS", "[\"cleo@example.org\"]")]).expect("a list").coordinators.len(), 1);
     }
 
     #[test]
@@ -327,6 +354,7 @@ mod tests {
             (&[("PAIRPOST_SMTP__TLS", "maybe")], "does not know"),
             (&[("PAIRPOST_SMTP__BARE_NEWLINES", "keep")], "does not know"),
             (&[("PAIRPOST_SMPT__LISTEN", "x")], "does not know"),
+            (&[("PAIRPOST_COORDINATORS", "cleo@example.org, dan")], "\"dan\""),
         ] {
             let error = format!("{:#}", load(pairs).expect_err(word));
             assert!(error.contains(word), "{error}");

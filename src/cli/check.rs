@@ -115,8 +115,11 @@ fn delivery(config: &Config) -> Finding {
 
 fn operator(config: &Config) -> Finding {
     match &config.operator {
-        Some(_) => Finding::Right("letters to postmaster@ and abuse@ are passed on".into()),
-        None => Finding::Better("letters to postmaster@ and abuse@ are kept and not passed on; set operator to a mailbox that somebody reads".into()),
+        Some(_) => Finding::Right("letters to postmaster@ and abuse@ are passed on, and alarms go there".into()),
+        None => Finding::Better(
+            "letters to postmaster@ and abuse@ are kept and not passed on, and nobody is told of failures; set operator to a mailbox that somebody reads"
+                .into(),
+        ),
     }
 }
 

@@ -18,7 +18,7 @@ pub const SESSION_BYTES: usize = 32 << 10;
 #[serde(default, deny_unknown_fields)]
 pub struct Smtp {
     /// Where mail comes in; a list, or one text with commas.
-    #[serde(deserialize_with = "one_or_more")]
+    #[serde(deserialize_with = "super::one_or_more")]
     pub listen: Vec<SocketAddr>,
 
     /// Larger mail is refused with 552 5.3.4.
@@ -66,16 +66,16 @@ pub struct Smtp {
     pub bare_newlines: BareNewlines,
 
     /// Mail servers that receive for us: their XCLIENT and XFORWARD count. Addresses or networks; a list, or one text with commas.
-    #[serde(deserialize_with = "one_or_more")]
+    #[serde(deserialize_with = "super::one_or_more")]
     pub trusted_front: Vec<Network>,
     /// … and their `Authentication-Results` under this name (RFC 8601 2.5), if one is given.
     pub trusted_authserv_id: Option<String>,
     /// Balancers in front of us, which begin each connection with a header of the PROXY protocol, version 2.
-    #[serde(deserialize_with = "one_or_more")]
+    #[serde(deserialize_with = "super::one_or_more")]
     pub trusted_balancers: Vec<Network>,
 
     /// DNS lists of senders of junk (RFC 5782) to ask about each client; one that does not answer is passed over.
-    #[serde(deserialize_with = "one_or_more")]
+    #[serde(deserialize_with = "super::one_or_more")]
     pub dns_lists: Vec<ListName>,
     /// Whoever writes for the first time is asked to come again, which programs that send junk seldom do.
     pub greylisting: Switch,
@@ -217,20 +217,5 @@ impl std::str::FromStr for ListName {
 impl<'de> Deserialize<'de> for ListName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
-    }
-}
-
-/// A list, or one text with commas, which is how it stands in the environment.
-fn one_or_more<'de, D: Deserializer<'de>, T: Deserialize<'de> + std::str::FromStr<Err: std::fmt::Display>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum OneOrMore<T> {
-        One(String),
-        More(Vec<T>),
-    }
-    match OneOrMore::deserialize(deserializer)? {
-        OneOrMore::One(text) if text.trim().is_empty() => Ok(Vec::new()),
-        OneOrMore::One(text) => text.split(',').map(|one| one.trim().parse().map_err(serde::de::Error::custom)).collect(),
-        OneOrMore::More(list) => Ok(list),
     }
 }

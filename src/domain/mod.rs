@@ -3,6 +3,7 @@ pub mod acquaintance;
 pub mod address;
 pub mod admission;
 pub mod answers;
+pub mod breaker;
 pub mod command;
 pub mod courtesy;
 pub mod dates;

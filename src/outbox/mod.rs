@@ -19,7 +19,7 @@ use crate::{
     domain::address::EmailAddress,
     handlers::{Context, Site, bounces},
     store::{
-        Connection, Store, Tx,
+        Connection, Store, Tx, breaker,
         health::in_time,
         keys,
         outbox::{self, Allowance, Claimed, Mine},
@@ -247,6 +247,7 @@ impl Exit {
             outbox::hold_unreviewed(&mut tx, now).await?;
         }
         let claimed = outbox::claim(&mut tx, owner, allowance, now).await?;
+        let claimed = breaker::pass(&mut tx, claimed, now).await?;
         tx.commit().await.context("cannot claim letters")?;
         Ok(claimed)
     }

@@ -1,16 +1,15 @@
 //! DKIM (RFC 6376): every letter that leaves is signed by our domain.
 use std::borrow::Cow;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use aws_lc_rs::{rand::SystemRandom, rsa::KeyPair, signature::RSA_PKCS1_SHA256};
 use mail_auth::{
     common::{
-        crypto::{RsaKey, Sha256},
-        headers::HeaderWriter,
+        crypto::{Algorithm, Sha256, SigningKey},
+        headers::{HeaderWriter, Writable},
     },
     dkim::{Canonicalization, DkimSigner, Done},
 };
-
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs1KeyDer};
 
 use crate::store::keys::DkimKey;
 
@@ -36,16 +35,15 @@ const OVERSIGNED: [&str; 14] = [
 
 /// The key, parsed once.
 pub struct Signer {
-    signer: DkimSigner<RsaKey<Sha256>, Done>,
+    signer: DkimSigner<Key, Done>,
 }
 
 impl Signer {
     /// For a key of a domain.
     pub fn new(key: &DkimKey, domain: &str) -> Result<Self> {
-        let private = PrivateKeyDer::Pkcs1(PrivatePkcs1KeyDer::from(key.private_key.as_slice()));
-        let private = RsaKey::<Sha256>::from_key_der(private).map_err(|error| anyhow::anyhow!("{error}")).context("the DKIM key can't be read")?;
+        let private = KeyPair::from_der(&key.private_key).map_err(|error| anyhow::anyhow!("the DKIM key can't be read: {error}"))?;
         let headers = SIGNED.into_iter().chain(OVERSIGNED).chain(OVERSIGNED);
-        let signer = DkimSigner::from_key(private)
+        let signer = DkimSigner::from_key(Key(private))
             .domain(domain)
             .selector(key.selector.as_str())
             .headers(headers)
@@ -60,6 +58,28 @@ impl Signer {
         let letter = travelling(raw);
         let signature = self.signer.sign(&letter).map_err(|error| anyhow::anyhow!("{error}"))?.to_header();
         Ok(Signed { signature, letter })
+    }
+}
+
+/// An RSA key (RFC 8301: of 2048 bits).
+struct Key(KeyPair);
+
+impl SigningKey for Key {
+    type Hasher = Sha256;
+
+    fn sign(&self, input: impl Writable) -> mail_auth::Result<Vec<u8>> {
+        let mut words = Vec::with_capacity(1024);
+        input.write(&mut words);
+        let mut signature = vec![0; self.0.public_modulus_len()];
+        match self.0.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), &words, &mut signature) {
+            Ok(()) => Ok(signature),
+            // The crate's own variant for this is not open to others.
+            Err(error) => Err(mail_auth::Error::Io(format!("the key does not sign: {error}"))),
+        }
+    }
+
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::RsaSha256
     }
 }
 

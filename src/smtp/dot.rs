@@ -1,12 +1,10 @@
 //! The dot: who wrote the letter, who admits it, and its rows committed before 250.
 use std::net::IpAddr;
 
-use anyhow::{Context, Result};
 use samotop::smtp::SmtpSession;
 use tracing::{info, warn};
-use uuid::Uuid;
 
-use super::{Visit, body::Whole, grammar, guard::DATABASE_PATIENCE, replies};
+use super::{Door, Visit, body::Whole, grammar, keeper::Letter, replies};
 use crate::{
     config::Verify,
     domain::{
@@ -21,17 +19,11 @@ use crate::{
         structure::{self, Excess, Limits},
     },
     store::{
-        inbox::{self, Arrival, Known},
+        arrivals::{Arrival, Known},
         recipients::Recipient,
     },
     telemetry::{self, Figure},
 };
-
-/// What came of a letter.
-enum Outcome {
-    Kept(Uuid),
-    Refused(Refusal),
-}
 
 impl Visit {
     /// Keeps the letter for every recipient that admits it; the reply to the dot.
@@ -58,24 +50,17 @@ impl Visit {
             telemetry::count(Figure::Reasons, "domain-rate");
             return replies::TOO_MANY_OF_DOMAIN.to_owned();
         }
-        let arrival = Arrival {
-            raw: &letter.bytes,
-            envelope: &envelope,
-            from: from.as_ref(),
-            message_id: head.message_id.as_deref(),
-            verdict: &verdict,
-            recipients: &deliveries,
-            domain: &self.door.domain,
-        };
-        let kept = tokio::time::timeout(DATABASE_PATIENCE, self.keep(&arrival)).await.context("the database did not answer in time").flatten();
+        let size = letter.bytes.len();
+        let letter = Letter { whole: letter, envelope, from, message_id: head.message_id, verdict, recipients: deliveries };
+        let kept = self.door.keep(letter).await.map(|accepted| (accepted.id, refusal_of_all(&accepted.admissions)));
         match kept {
-            Ok(Outcome::Kept(id)) => {
-                info!(letter = %id, size = letter.bytes.len(), tls = self.tls_version(), "kept");
+            Ok((id, None)) => {
+                info!(letter = %id, size, tls = self.tls_version(), "kept");
                 self.door.clients.note_good(self.peer.ip());
                 self.door.arrived.notify_one();
                 replies::kept(id)
             }
-            Ok(Outcome::Refused(refusal)) => {
+            Ok((_, Some(refusal))) => {
                 telemetry::count(Figure::Reasons, refusal.name());
                 refusal.smtp_reply(&self.door.domain)
             }
@@ -131,16 +116,12 @@ impl Visit {
             Excess::Depth => replies::TOO_DEEP.to_owned(),
         })
     }
+}
 
-    /// Transaction 1.
-    async fn keep(&self, arrival: &Arrival<'_>) -> Result<Outcome> {
-        let mut conn = self.door.store.connection().await?;
-        let admits = |recipient: &Recipient, known: &Known| admit(&self.question(recipient, known, arrival));
-        let (id, admissions) = inbox::accept(&mut conn, arrival, admits, (self.door.clock)()).await?;
-        Ok(match refusal_of_all(&admissions) {
-            Some(refusal) => Outcome::Refused(refusal),
-            None => Outcome::Kept(id),
-        })
+impl Door {
+    /// How a recipient decides about a letter.
+    pub(super) fn admit(&self, arrival: &Arrival<'_>, recipient: &Recipient, known: &Known) -> Admission {
+        admit(&self.question(recipient, known, arrival))
     }
 
     fn question<'a>(&self, recipient: &'a Recipient, known: &Known, arrival: &Arrival<'a>) -> Question<'a> {
@@ -149,10 +130,12 @@ impl Visit {
             Recipient::Service(_) => Way::Service,
             Recipient::Bounce { .. } => Way::Bounce,
             Recipient::Reply { asked, expired, .. } => Way::Reply { asked, expired: *expired },
-            Recipient::Alias { partnership, reader, over, .. } => Way::Alias { from_partner: known.is_partner(*partnership, *reader), over: *over },
+            Recipient::Alias { partnership, reader, over, .. } => {
+                Way::Alias { from_partner: known.is_partner(arrival.from, *partnership, *reader), over: *over }
+            }
         };
         // `report` looks, records, and trusts.
-        let trusting = self.door.verify != Verify::Enforce;
+        let trusting = self.verify != Verify::Enforce;
         Question { door, from: arrival.from, aligned: trusting || arrival.verdict.is_aligned(), forged: !trusting && is_forged(arrival.verdict) }
     }
 }

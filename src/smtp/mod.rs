@@ -46,6 +46,7 @@ mod front;
 mod grammar;
 mod guard;
 mod junk;
+mod keeper;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod proxy;
@@ -82,6 +83,7 @@ pub struct Door {
     lists: Option<junk::Lists>,
     letters: junk::Letters,
     tls: Option<Arc<tls::Tls>>,
+    keeper: keeper::Keeper,
 }
 
 impl Door {
@@ -106,6 +108,7 @@ impl Door {
             lists: junk::Lists::new(config)?,
             letters: junk::Letters::new(config),
             tls: tls::Tls::new(config)?.map(Arc::new),
+            keeper: keeper::Keeper::new(),
         }))
     }
 

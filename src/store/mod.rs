@@ -5,7 +5,10 @@ use anyhow::{Context, Result};
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres, migrate::Migrator, postgres::PgPoolOptions};
 
 pub mod applications;
+pub mod arrivals;
+pub mod breaker;
 pub mod exchanges;
+pub mod failures;
 pub mod greylist;
 pub mod health;
 pub mod held;
@@ -16,6 +19,7 @@ pub mod ownership;
 pub mod partnerships;
 pub mod people;
 pub mod private_postgres;
+pub mod proposals;
 pub mod recipients;
 pub mod record;
 pub mod relays;

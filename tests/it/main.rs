@@ -1,5 +1,6 @@
 //! What can only be seen from outside a room: the house's order, and whole ways through the program.
 #![allow(clippy::unwrap_used)]
+mod breaker;
 mod catcher;
 mod certificate;
 mod claims;
@@ -7,9 +8,13 @@ mod database;
 mod demo;
 mod dns;
 mod exit;
+mod house;
 mod killed;
+mod migrations;
 mod next_hop;
 mod packets;
+mod poison;
+mod priorities;
 mod relay;
 mod rounds;
 mod scenarios;
@@ -18,5 +23,6 @@ mod sessions;
 mod shell;
 mod templates;
 mod tidy;
+mod twice;
 mod verification;
 mod wakes;
