@@ -319,7 +319,9 @@ pub(super) fn swallow(input: &mut Vec<u8>, swallowed: &mut usize, longest: usize
 
 /// A browser that was led here must not be led on into the lines of its form.
 fn is_http(line: &[u8]) -> bool {
-    [&b"GET "[..], b"POST ", b"PUT ", b"HEAD ", b"OPTIONS ", b"CONNECT ", b"DELETE ", b"PATCH ", b"TRACE ", b"PRI "].iter().any(|method| line.starts_with(method))
+    [&b"GET "[..], b"POST ", b"PUT ", b"HEAD ", b"OPTIONS ", b"CONNECT ", b"DELETE ", b"PATCH ", b"TRACE ", b"PRI "]
+        .iter()
+        .any(|method| line.starts_with(method))
 }
 
 /// Last words.
