@@ -3,7 +3,7 @@ use std::{ops::Range, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -33,6 +33,9 @@ use crate::{
 const BATCH: i64 = 20;
 /// … and no further one behind so many octets of them: they are held in memory, and a large letter several times over while it is handled.
 const OCTETS: i64 = 4 << 20;
+/// Letters beyond so many octets are worked on one at a time in a process, for the same reason.
+const LARGE: i32 = 1 << 20;
+static ONE_LARGE: Semaphore = Semaphore::const_new(1);
 /// How long a worker sleeps when nothing wakes it.
 const POLL: Duration = Duration::from_secs(5);
 /// When a letter is tried again that failed because of the database.
@@ -55,11 +58,13 @@ impl Inbox {
     /// Claims one batch and handles it; gives how many letters that were. Different writers' letters are independent, so one that fails stops no other.
     pub async fn step(&self, now: DateTime<Utc>) -> Result<usize> {
         let term = self.owner.held().await;
+        let turn = ONE_LARGE.try_acquire().ok();
         let claimed = {
             let mut conn = self.store.connection().await?;
             // What is claimed and not known here would wait for ever.
-            in_time(inbox::claim(&mut conn, term.id(), BATCH, OCTETS, now)).await.inspect_err(|_| term.end())?
+            in_time(inbox::claim(&mut conn, term.id(), BATCH, OCTETS, if turn.is_some() { i32::MAX } else { LARGE }, now)).await.inspect_err(|_| term.end())?
         };
+        let _turn = turn.filter(|_| claimed.iter().any(|letter| letter.raw.len() > LARGE as usize));
         let count = claimed.len();
         // Partners' letters, by far the most, share one transaction; any other may write to much, and has its own.
         let (passing, others): (Vec<_>, Vec<_>) = claimed.into_iter().partition(|letter| letter.recipient.partnership().is_some() && !letter.held);

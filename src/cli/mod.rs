@@ -104,6 +104,9 @@ impl Cli {
             let programme = app::programme(config.programme.as_deref())?;
             return command.run(&config.domain, &programme).map(|()| ExitCode::SUCCESS);
         }
+        if let Command::Serve = self.command {
+            serve::begin_lean();
+        }
         match self.command {
             Command::Demo(_) => telemetry::start_quietly(),
             _ => telemetry::start(),

@@ -1,12 +1,16 @@
 //! Help, asked for or needed; and letters for the people who run the installation.
 use anyhow::Result;
+use chrono::TimeDelta;
 
 use super::{Context, Incoming, Outcome, Sending, membership};
 use crate::{
     domain::{address::OwnAddress, breaker::Stream, command::Command},
     mail::markdown,
-    store::people,
-    templates::letters::{ForOperator, Help, HelpLine},
+    store::{outbox, people},
+    templates::{
+        Letter as _,
+        letters::{ForOperator, Help, HelpLine},
+    },
 };
 
 /// What became of a letter whose mailbox has had enough of our help.
@@ -32,11 +36,17 @@ async fn write(ctx: &mut Context<'_>, incoming: &Incoming<'_>, puzzled: bool) ->
     ctx.write_to(incoming.writer_id, incoming.writer, called, language, &letter, Sending::answering(incoming)).await
 }
 
+/// Letters to `postmaster@` and `abuse@` that are passed on within an hour: anybody may write there, and they leave in our name.
+const PASSED_ON_AN_HOUR: i64 = 30;
+
 /// A letter to `postmaster@` or `abuse@` (RFC 2142): passed on to the operator where one is named, else kept and listed in the inbox.
 pub async fn for_operator(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mailbox: &OwnAddress) -> Result<Outcome> {
     let Some(operator) = ctx.site.operator.clone().filter(|operator| operator != incoming.writer) else {
         return Ok("kept for the operator".into());
     };
+    if outbox::count_since(ctx.conn, ForOperator::NAME, ctx.now - TimeDelta::hours(1)).await? >= PASSED_ON_AN_HOUR {
+        return Ok("kept for the operator; not passed on, since many were within the hour".into());
+    }
     let letter = ForOperator {
         mailbox: mailbox.local(),
         subject: markdown::escape(&incoming.message.subject),

@@ -20,6 +20,7 @@ use crate::{
     },
     store::{
         arrivals::{Arrival, Known},
+        held::Crowded,
         recipients::Recipient,
     },
     telemetry::{self, Figure},
@@ -64,6 +65,10 @@ impl Visit {
                 telemetry::count(Figure::Reasons, refusal.name());
                 refusal.smtp_reply(&self.door.domain)
             }
+            Err(error) if error.is::<Crowded>() => {
+                telemetry::count(Figure::Reasons, "too-many-unproven");
+                replies::TOO_MANY_UNPROVEN.to_owned()
+            }
             // Also where the outcome of the commit is unknown: the letter comes again, and is known then or kept then.
             Err(error) => {
                 warn!(error = format!("{error:#}"), "a letter could not be kept");
@@ -88,7 +93,8 @@ impl Visit {
             return (from, Verdict::NOTHING);
         }
         match from {
-            Some(writer) => match self.fronts_verdict(raw, &writer) {
+            // A front that says who the client is leaves the judgement to us, and may have looked at nothing in the letter.
+            Some(writer) => match self.fronts_verdict(raw, &writer).filter(|_| client.is_none()) {
                 Some(verdict) => (Some(writer), verdict),
                 None => match verifier.examine(raw, &writer, envelope, client, &self.door.domain).await {
                     Some(verdict) => (Some(writer), verdict),

@@ -20,6 +20,8 @@ use crate::telemetry::{self, Figure};
 
 /// Octets read, or replied, at a time.
 const BLOCK: usize = 16 << 10;
+/// Commands of one client in a row before others have their turn.
+const PATCH: usize = 8;
 /// A line beyond this is not waited for to end.
 const ENDLESS: usize = 1 << 20;
 /// How long, and how much, a client that was told goodbye is listened to, so that a reset does not overtake the reply.
@@ -148,7 +150,13 @@ impl Talk<'_, '_> {
                 self.wire.flush().await?;
             }
             match interpreter.interpret(state).await {
-                Ok(consumed) => self.consumed(consumed.unwrap_or_default(), state),
+                Ok(consumed) => {
+                    self.consumed(consumed.unwrap_or_default(), state);
+                    // Whoever sends thousands of commands at once shares the processor with the others all the same.
+                    if state.session.mode.is_none() && self.commands.is_multiple_of(PATCH) {
+                        tokio::task::yield_now().await;
+                    }
+                }
                 Err(ParseError::Incomplete) => {
                     self.wire.flush().await?;
                     match self.read(state).await? {

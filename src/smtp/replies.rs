@@ -93,6 +93,8 @@ pub(super) fn listed(list: &str) -> String {
 
 /// Whoever writes for the first time comes again.
 pub(super) const COME_AGAIN: &str = "451 4.7.1 We have not met before; please try again in some minutes";
+pub(super) const TOO_MANY_UNPROVEN: &str =
+    "452 4.3.1 Many letters that prove no origin wait already for a word of their writers; please send it through your own mail provider, or later";
 pub(super) const TOO_MANY_OF_DOMAIN: &str = "451 4.7.1 So many letters came from your domain within the hour; please try again later";
 
 /// The letter's header is larger than is read.

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ring::digest;
 use uuid::Uuid;
 
-use super::{Connection, recipients::Recipient};
+use super::{Connection, held, letters, recipients::Recipient};
 use crate::{
     domain::{address::EmailAddress, admission::Admission},
     mail::envelope::{Envelope, Verdict},
@@ -81,7 +81,13 @@ pub async fn accept(
             sqlx::query!("update inbox set fingerprint = null where fingerprint = any($1)", &known.old).execute(&mut *conn).await?;
         }
         let mut rows = Rows::new(known);
-        let accepted = came.iter().map(|came| rows.add(came, &admit)).collect::<Result<_>>()?;
+        let accepted = came.iter().map(|came| rows.add(came, &admit)).collect::<Result<Vec<_>>>()?;
+        for (came, accepted) in came.iter().zip(&accepted) {
+            if accepted.admissions.contains(&Admission::Hold) && rows.letters.contains(&accepted.id) {
+                let writer = came.arrival.from.and_then(|from| rows.known.writers.get(&from.key()));
+                held::check_room(conn, writer.copied()).await?;
+            }
+        }
         match rows.keep(conn, now).await {
             Ok(()) => return Ok(accepted),
             // Another session keeps the same letter, or another letter of a new writer, at this moment: then it is known by now.
@@ -215,11 +221,25 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// Writes everything in one statement. Constraints decide races.
-    async fn keep(&self, conn: &mut Connection, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    /// Writes everything in one statement, but for the bytes of large letters, which go before it. Constraints decide races.
+    async fn keep(&mut self, conn: &mut Connection, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
         if self.of.is_empty() {
             return Ok(());
         }
+        if self.raw.iter().all(|raw| raw.len() < letters::LARGE) {
+            return self.write(conn, now).await;
+        }
+        let mut tx = sqlx::Connection::begin(conn).await?;
+        let large: Vec<_> = (0..self.raw.len()).rev().filter(|at| self.raw[*at].len() >= letters::LARGE).collect();
+        for at in large {
+            let (id, sha256, raw, size) = (self.letters.remove(at), self.sha256.remove(at), self.raw.remove(at), self.letter_size.remove(at));
+            letters::copy_in(&mut tx, id, sha256, raw, size, now).await?;
+        }
+        self.write(&mut tx, now).await?;
+        tx.commit().await
+    }
+
+    async fn write(&self, conn: &mut Connection, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
         let verdicts = self.of.iter().map(|row| serde_json::to_value(row.arrival.verdict)).collect::<Result<Vec<_>, _>>();
         let recipients = self.of.iter().map(|row| serde_json::to_value(row.recipient)).collect::<Result<Vec<_>, _>>();
         sqlx::query!(

@@ -8,6 +8,31 @@ use super::{
     inbox::{Claimed, NOT_OURS},
 };
 
+/// Letters of one writer that may wait for a word at once.
+const OF_ONE: i64 = 20;
+/// … of all writers,
+const OF_ALL: i64 = 10_000;
+/// … and their octets: anybody can write such letters, in anybody's name.
+const OCTETS: i64 = 1 << 30;
+
+/// Too many letters wait already for a word of the mailbox that they claim to come from, or of others.
+#[derive(Debug, thiserror::Error)]
+#[error("too many unproven letters wait already")]
+pub struct Crowded;
+
+/// Whether one more letter of this writer may wait; an error of kind [`Crowded`] where not.
+pub async fn check_room(conn: &mut Connection, writer: Option<Uuid>) -> Result<()> {
+    let waiting = sqlx::query!(
+        "select count(*) filter (where i.writer_id = $1) as \"mine!\", count(*) as \"all!\", coalesce(sum(l.size), 0)::bigint as \"octets!\"
+         from inbox i join letter l on l.id = i.letter_id where i.admission = 'hold' and i.state in ('pending', 'held')",
+        writer
+    )
+    .fetch_one(conn)
+    .await?;
+    let room = waiting.mine < OF_ONE && waiting.all < OF_ALL && waiting.octets < OCTETS;
+    if room { Ok(()) } else { Err(Crowded.into()) }
+}
+
 /// The letter waits until `until` for a word of the mailbox that it claims to come from. An error when it is another process's by now.
 pub async fn hold(conn: &mut Connection, letter: &Claimed, until: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
     let exchange = sqlx::query_scalar!(

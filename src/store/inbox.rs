@@ -44,16 +44,17 @@ pub struct Claimed {
     pub received_at: DateTime<Utc>,
 }
 
-/// Claims up to `limit` due letters for `owner`, partners' first, of each writer the oldest alone, and no further one behind `octets` of them; committed by itself, with
-/// the attempt counted, so that a letter that kills its process is known. Of letters that a process died over one at a time is worked on: the next death
-/// is that one's doing, and none of those beside it.
-pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
+/// Claims up to `limit` due letters for `owner`, partners' first, of each writer the oldest alone, none of more than `largest` octets, and no further one
+/// behind `octets` of them; committed by itself, with the attempt counted, so that a letter that kills its process is known. Of letters that a process died
+/// over one at a time is worked on: the next death is that one's doing, and none of those beside it.
+pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, largest: i32, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
     let rows = sqlx::query!(
         "with due as (
              select i.id, i.letter_id, i.writer_id, i.priority, i.next_at, i.deaths from inbox i
              where i.state = 'pending' and i.owner is null and i.next_at <= $3
                and (i.writer_id is null
                    or i.id = (select e.id from inbox e where e.writer_id = i.writer_id and e.state = 'pending' order by e.id limit 1))
+               and ($6::integer = 2147483647 or exists (select 1 from letter l where l.id = i.letter_id and l.size <= $6))
                and (i.deaths = 0 or not exists (select 1 from inbox s where s.owner = $1 and s.deaths > 0))
              order by i.priority, i.next_at, i.id limit $2 for update skip locked),
          counted as (
@@ -70,7 +71,8 @@ pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, n
         limit,
         now,
         octets,
-        OTHERS
+        OTHERS,
+        largest
     )
     .fetch_all(&mut *conn)
     .await?;

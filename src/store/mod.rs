@@ -14,6 +14,7 @@ pub mod health;
 pub mod held;
 pub mod inbox;
 pub mod keys;
+pub mod letters;
 pub mod outbox;
 pub mod ownership;
 pub mod partnerships;

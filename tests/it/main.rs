@@ -8,6 +8,7 @@ mod database;
 mod demo;
 mod dns;
 mod exit;
+mod hostile;
 mod house;
 mod killed;
 mod migrations;

@@ -19,7 +19,7 @@ use crate::house::House;
 
 /// Claims as a process does.
 async fn claim(house: &House, owner: i64) -> Vec<Claimed> {
-    inbox::claim(&mut house.store.connection().await.unwrap(), owner, 20, 64 << 20, house.now).await.unwrap()
+    inbox::claim(&mut house.store.connection().await.unwrap(), owner, 20, 64 << 20, i32::MAX, house.now).await.unwrap()
 }
 
 /// State, attempts and deaths of a row.

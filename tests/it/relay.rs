@@ -184,7 +184,7 @@ async fn large_letters_are_not_claimed_many_at_once() {
     let mut conn = trio.store.connection().await.expect("a connection");
     let owner = trio.inbox.owner.held().await.id();
     for wanted in [2, 2, 2, 0] {
-        let claimed = inbox::claim(&mut conn, owner, 20, 4000, trio.now).await.expect("claimed");
+        let claimed = inbox::claim(&mut conn, owner, 20, 4000, i32::MAX, trio.now).await.expect("claimed");
         assert_eq!(claimed.len(), wanted);
     }
 }

@@ -402,3 +402,31 @@ async fn the_same_dialogue_has_the_same_replies_however_its_packets_are_cut() {
     }
     listening.end().await;
 }
+
+#[tokio::test]
+async fn whoever_writes_for_the_first_time_is_let_in_when_they_come_again() {
+    let settings = [("SMTP__GREYLISTING", "on"), ("SMTP__TRUSTED_BALANCERS", "127.0.0.1"), ("SMTP__GREETING_DELAY_MS", "0"), ("AUTH__VERIFY", "off")];
+    let listening = Listening::start(&settings.map(|(key, value)| (format!("PAIRPOST_{key}"), value.to_owned()))).await;
+    let header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02\x07\x7f\x00\x00\x01\x12\x34\x00\x19";
+    let mut connection = PgConnection::connect_with(&listening.database.options()).await.expect("the test's database is there");
+    for (minutes_ago, recipient, reply) in
+        [(0, "join", "451 4.7.1"), (1, "join", "451 4.7.1"), (6, "join", "250 2.1.5"), (0, "help", "451 4.7.1"), (0, "postmaster", "250 2.1.5")]
+    {
+        sqlx::query("update greylist set first_at = last_at - make_interval(mins => $1)")
+            .bind(minutes_ago)
+            .execute(&mut connection)
+            .await
+            .expect("a good query");
+        let mut client = Client::connect(&listening).await;
+        client.send(header).await;
+        client.send(format!("HELO client.test\r\nMAIL FROM:<ana@proven.test>\r\nRCPT TO:<{recipient}@pairs.test>\r\n").as_bytes()).await;
+        for _ in 0..3 {
+            assert!(client.line().await.expect("a reply").starts_with('2'));
+        }
+        let got = client.line().await.expect("a reply");
+        assert!(got.starts_with(reply), "{recipient} after {minutes_ago} minutes: {got}");
+    }
+    let kept: Vec<String> = sqlx::query_scalar("select triple from greylist").fetch_all(&mut connection).await.expect("a good query");
+    assert!(kept.len() == 2 && kept.iter().all(|triple| !triple.contains('@')), "no address stands there: {kept:?}");
+    listening.end().await;
+}
