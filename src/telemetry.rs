@@ -36,7 +36,7 @@ pub enum Figure {
     Refusals,
     /// Why clients and letters were refused, in a word: `dns-list`, `greylisted`, `forged` …
     Reasons,
-    /// Waits that a client did not end in time: `command`, `letter`, `session`, `proxy`, `memory`.
+    /// Waits that a client did not end in time: `command`, `letter`, `session`, `proxy`, `handshake`, `memory`.
     TimeOuts,
     /// Sessions that went over to TLS, by its version.
     Tls,

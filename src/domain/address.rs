@@ -173,8 +173,11 @@ fn unquoted(local: &str) -> Cow<'_, str> {
 /// Host name, internationalised or not, or an address literal in brackets.
 fn is_domain(domain: &str) -> bool {
     if let Some(literal) = domain.strip_prefix('[').and_then(|d| d.strip_suffix(']')) {
-        let literal = literal.strip_prefix("IPv6:").or_else(|| literal.strip_prefix("ipv6:")).unwrap_or(literal);
-        return literal.parse::<std::net::IpAddr>().is_ok();
+        // RFC 5321 4.1.3; the tag in any letter case.
+        return match literal.split_at_checked(5).filter(|(tag, _)| tag.eq_ignore_ascii_case("IPv6:")) {
+            Some((_, six)) => six.parse::<std::net::Ipv6Addr>().is_ok(),
+            None => literal.parse::<std::net::IpAddr>().is_ok(),
+        };
     }
     domain.split('.').all(|label| {
         !label.is_empty()

@@ -221,14 +221,17 @@ impl Talk<'_, '_> {
         };
         match handshake {
             Ok(Ok(())) => {
+                telemetry::count(Figure::Tls, self.visit.tls_version());
                 self.deadline = Instant::now() + self.wire.patience;
                 Ok(true)
             }
             Ok(Err(error)) => {
+                telemetry::count(Figure::Reasons, "handshake");
                 info!(%error, "a TLS handshake failed");
                 Ok(false)
             }
             Err(_) => {
+                telemetry::count(Figure::TimeOuts, "handshake");
                 info!("a TLS handshake took too long");
                 Ok(false)
             }
@@ -283,7 +286,9 @@ impl Talk<'_, '_> {
         if swallow(&mut state.session.input, &mut self.swallowed, self.visit.door.limits.max_line_bytes) {
             self.commands += 1;
             self.deadline = Instant::now() + self.wire.patience;
-            replies::say(&mut state.session, replies::LINE_TOO_LONG);
+            if self.swallowed == 0 {
+                replies::say(&mut state.session, replies::LINE_TOO_LONG);
+            }
         }
     }
 
@@ -306,7 +311,8 @@ pub(super) fn swallow(input: &mut Vec<u8>, swallowed: &mut usize, longest: usize
     match grammar::end_of_line(input) {
         Some(end) if *swallowed > 0 || end > longest => {
             input.drain(..end);
-            *swallowed = 0;
+            // One that was endless stays so, wherever its packets were cut.
+            *swallowed = if *swallowed + end > ENDLESS { *swallowed + end } else { 0 };
             true
         }
         None if *swallowed > 0 || input.len() > longest => {
@@ -321,7 +327,9 @@ pub(super) fn swallow(input: &mut Vec<u8>, swallowed: &mut usize, longest: usize
 
 /// A browser that was led here must not be led on into the lines of its form.
 fn is_http(line: &[u8]) -> bool {
-    [&b"GET "[..], b"POST ", b"PUT ", b"HEAD ", b"OPTIONS ", b"CONNECT "].iter().any(|method| line.starts_with(method))
+    [&b"GET "[..], b"POST ", b"PUT ", b"HEAD ", b"OPTIONS ", b"CONNECT ", b"DELETE ", b"PATCH ", b"TRACE ", b"PRI "]
+        .iter()
+        .any(|method| line.starts_with(method))
 }
 
 /// Last words.
