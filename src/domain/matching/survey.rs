@@ -139,7 +139,7 @@ mod tests {
         for (vertices, different) in [(40, 1000), (150, 5), (200, 1), (300, 2000)] {
             let pairs: Vec<(u32, u32, i64)> = (0..vertices)
                 .flat_map(|a| (a + 1..vertices).map(move |b| (a, b, i64::from(mix(b, a) % different) - 3)))
-                .filter(|&(a, b, _)| mix(a, b) % 5 > 0)
+                .filter(|&(a, b, _)| !mix(a, b).is_multiple_of(5))
                 .collect();
             let graph = Graph::new((0..vertices).map(|number| format!("v{number:03}")).collect(), pairs.clone());
             let alone = Survey::of(&graph, 1);

@@ -72,8 +72,9 @@ fn proven_weight(vertices: u32, edges: &[Edge], solution: &Solution) -> Amount {
             primal += edge.weight;
         }
     }
-    for vertex in 0..vertices as usize {
-        assert!(y[vertex] >= 0 && (solution.mate[vertex].is_some() || y[vertex] == 0), "vertex {vertex}");
+    assert_eq!((y.len(), solution.mate.len()), (vertices as usize, vertices as usize));
+    for (vertex, (dual, mate)) in y.iter().zip(&solution.mate).enumerate() {
+        assert!(*dual >= 0 && (mate.is_some() || *dual == 0), "vertex {vertex}");
     }
     let matched = solution.mate.iter().flatten().count();
     assert_eq!(matched, 2 * edges.iter().filter(|edge| solution.mate[edge.a as usize] == Some(edge.b)).count(), "everybody is matched along an edge");
