@@ -82,8 +82,10 @@ impl Inbox {
             return;
         }
         for at in 0..letters.len() {
-            if let Err(failure) = self.attempt(term, &letters, at..at + 1, now).await {
-                self.note(term, &letters[at], &failure, now).await;
+            match self.attempt(term, &letters, at..at + 1, now).await {
+                Ok(()) => {}
+                Err(_) if term.is_over() => return,
+                Err(failure) => self.note(term, &letters[at], &failure, now).await,
             }
         }
     }
@@ -96,7 +98,7 @@ impl Inbox {
             ended = &mut handling => ended.unwrap_or_else(|died| Err(anyhow!("the handler panicked: {died}"))),
             () = term.lost() => {
                 handling.abort();
-                Err(anyhow!("given back, since the lock of this process is lost"))
+                Err(anyhow!("the lock of this process is lost"))
             }
         }
     }
