@@ -30,9 +30,9 @@ use crate::{
 };
 
 /// Connections to Postgres that a serving process keeps at most.
-const CONNECTIONS: u32 = 24;
+const CONNECTIONS: u32 = 12;
 /// Letters handled at once.
-const WORKERS: usize = 4;
+pub const WORKERS: usize = 2;
 /// How often the calendar is looked at.
 const CALENDAR: Duration = Duration::from_secs(60);
 /// … and after something in it failed.
@@ -103,6 +103,7 @@ pub fn site(config: &Config) -> Result<Site> {
         programme,
         templates,
         operator: config.operator.clone(),
+        coordinators: config.coordinators.clone(),
         asks_per_hour: config.auth.asks_per_hour.into(),
         letters_per_day: (config.relay.limits == Switch::On).then_some(config.relay.letters_per_day.into()),
         keep_words_days: config.keep_words_days,
@@ -144,8 +145,9 @@ fn secret(config: &Config) -> Result<Secret> {
     }
 }
 
-/// Runs everything until `stop`; then finishes what was accepted. `ready` is called with the line that says where it listens.
-pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(&str) + Send) -> Result<()> {
+/// Runs everything until `stop`; then finishes what was accepted. At each `reload` the certificate is read anew. `ready` is called with the line that says
+/// where it listens.
+pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>, ready: impl FnOnce(&str) + Send) -> Result<()> {
     let opened = Opened::serve(&config).await?;
     let (store, site) = (opened.store.clone(), opened.site.clone());
     let (owner, watch) = Owner::take(&store).await?;
@@ -159,6 +161,15 @@ pub async fn serve(config: Config, stop: CancellationToken, ready: impl FnOnce(&
     let others = Arc::new(Notify::new());
     let aside = [
         tokio::spawn(watch),
+        tokio::spawn({
+            let door = door.clone();
+            async move {
+                loop {
+                    reload.notified().await;
+                    door.reload_certificate();
+                }
+            }
+        }),
         tokio::spawn(wakes::tell_when(store.clone(), others.clone())),
         tokio::spawn(wakes::listen(store.clone(), {
             let (arrived, queued) = (arrived.clone(), queued.clone());

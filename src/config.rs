@@ -10,6 +10,10 @@ use toml::{Table, Value};
 
 use crate::domain::address::EmailAddress;
 
+pub mod smtp;
+
+pub use smtp::{BareNewlines, Smtp};
+
 /// The whole configuration; every key has a default that makes `pairpost serve` run on a laptop.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -20,6 +24,9 @@ pub struct Config {
     pub url: Option<String>,
     /// The mailbox of the person who runs the installation: letters to `postmaster@` and `abuse@` are passed on to it.
     pub operator: Option<EmailAddress>,
+    /// The mailboxes of the people who may use the coordinators' commands by mail, beside the operator; a list, or one text with commas.
+    #[serde(deserialize_with = "one_or_more")]
+    pub coordinators: Vec<EmailAddress>,
     /// Private Postgres, captured mail, keys.
     pub data_dir: PathBuf,
     /// The installation's master secret; none: `data_dir/secret`, made on first start.
@@ -52,6 +59,7 @@ impl Default for Config {
             domain: "pairpost.localhost".into(),
             url: None,
             operator: None,
+            coordinators: Vec::new(),
             data_dir: "./pairpost-data".into(),
             secret_file: None,
             templates_dir: None,
@@ -64,41 +72,6 @@ impl Default for Config {
             auth: Auth::default(),
             relay: Relay::default(),
             dns: Dns::default(),
-        }
-    }
-}
-
-/// `[smtp]`
-#[derive(Debug, Clone, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Smtp {
-    /// Where mail comes in; a list, or one text with commas.
-    #[serde(deserialize_with = "addresses")]
-    pub listen: Vec<SocketAddr>,
-    /// Larger mail is refused with 552 5.3.4.
-    pub max_message_bytes: usize,
-    /// Bytes of letters in flight, over all sessions.
-    pub memory_bytes: usize,
-    /// Sessions at once; more are answered 421.
-    pub max_connections: usize,
-    /// Recipients of one letter; more are answered 452 4.5.3 (RFC 5321 4.5.3.1.8: at least 100).
-    pub max_recipients: usize,
-    /// Refused commands in one session before it is closed with 421.
-    pub max_errors: usize,
-    /// Seconds to wait for the next bytes of a client (RFC 5321 4.5.3.2.7: at least 5 minutes).
-    pub timeout_seconds: u64,
-}
-
-impl Default for Smtp {
-    fn default() -> Self {
-        Self {
-            listen: vec![SocketAddr::from(([127, 0, 0, 1], 2525))],
-            max_message_bytes: 26_214_400,
-            memory_bytes: 64 << 20,
-            max_connections: 500,
-            max_recipients: 100,
-            max_errors: 20,
-            timeout_seconds: 300,
         }
     }
 }
@@ -164,7 +137,7 @@ pub struct Delivery {
 
 impl Default for Delivery {
     fn default() -> Self {
-        Self { smarthost: None, mode: None, concurrency: 20, per_domain: 10, timeout_seconds: 120 }
+        Self { smarthost: None, mode: None, concurrency: 32, per_domain: 20, timeout_seconds: 120 }
     }
 }
 
@@ -272,7 +245,7 @@ impl Config {
 
     fn check(&self) -> Result<()> {
         ensure!(EmailAddress::parse(&format!("join@{}", self.domain)).is_ok(), "domain = {:?} is not a mail domain", self.domain);
-        ensure!(!self.smtp.listen.is_empty(), "smtp.listen names no address");
+        self.smtp.check()?;
         if let Some(open) = self.smtp.listen.iter().find(|address| !is_loopback(address.ip())) {
             ensure!(self.auth.verify != Verify::Off, "auth.verify = \"off\" is for loopback listeners only, and smtp.listen has {open}: use \"enforce\"");
             ensure!(self.relay.limits == Switch::On, "relay.limits = \"off\" is for loopback listeners only, and smtp.listen has {open}: use \"on\"");
@@ -318,17 +291,24 @@ fn set(table: &mut Table, key: &str, value: &str) -> Result<()> {
     }
 }
 
-fn addresses<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SocketAddr>, D::Error> {
+/// A list, or one text with commas, which is how it stands in the environment.
+fn one_or_more<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: std::str::FromStr<Err: std::fmt::Display>,
+{
     #[derive(Deserialize)]
     #[serde(untagged)]
     enum OneOrMore {
         One(String),
-        More(Vec<SocketAddr>),
+        More(Vec<String>),
     }
-    match OneOrMore::deserialize(deserializer)? {
-        OneOrMore::One(text) => text.split(',').map(|one| one.trim().parse().map_err(serde::de::Error::custom)).collect(),
-        OneOrMore::More(list) => Ok(list),
-    }
+    let words: Vec<String> = match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(text) => text.split(',').map(str::to_owned).collect(),
+        OneOrMore::More(list) => list,
+    };
+    let words = words.iter().map(|word| word.trim()).filter(|word| !word.is_empty());
+    words.map(|word| word.parse().map_err(|error| serde::de::Error::custom(format!("{word:?}: {error}")))).collect()
 }
 
 #[cfg(test)]
@@ -346,6 +326,7 @@ mod tests {
         let config = load(&[
             ("PAIRPOST_DOMAIN", "Relay.test"),
             ("PAIRPOST_SMTP__LISTEN", "127.0.0.1:1, [::1]:2"),
+            ("PAIRPOST_COORDINATORS", "cleo@example.org, dan@example.net"),
             ("PAIRPOST_AUTH__VERIFY", "off"),
             ("PAIRPOST_RELAY__LIMITS", "off"),
             ("PAIRPOST_DELIVERY__SMARTHOST", "smtp://127.0.0.1:25"),
@@ -357,6 +338,8 @@ mod tests {
         assert_eq!((config.domain.as_str(), config.smtp.listen.len(), config.smtp.max_message_bytes), ("relay.test", 2, 1000));
         assert_eq!((config.auth.verify, config.relay.limits, config.delivery.mode()), (Verify::Off, Switch::Off, DeliveryMode::Send));
         assert_eq!(config.database.url.as_deref(), Some("postgres://x"));
+        assert_eq!(config.coordinators.iter().map(EmailAddress::as_str).collect::<Vec<_>>(), ["cleo@example.org", "dan@example.net"]);
+        assert_eq!(load(&[("PAIRPOST_COORDINATORS", "[\"cleo@example.org\"]")]).expect("a list").coordinators.len(), 1);
     }
 
     #[test]
@@ -367,7 +350,11 @@ mod tests {
             (&[("PAIRPOST_SMTP__LISTEN", "0.0.0.0:25"), ("DATABASE_URL", "postgres://x"), ("PAIRPOST_RELAY__LIMITS", "off")], "relay.limits"),
             (&[("PAIRPOST_DELIVERY__MODE", "send")], "smarthost"),
             (&[("PAIRPOST_DOMAIN", "no domain")], "mail domain"),
+            (&[("PAIRPOST_SMTP__TLS_KEY", "/etc/key.pem")], "smtp.tls_certificate"),
+            (&[("PAIRPOST_SMTP__TLS", "maybe")], "does not know"),
+            (&[("PAIRPOST_SMTP__BARE_NEWLINES", "keep")], "does not know"),
             (&[("PAIRPOST_SMPT__LISTEN", "x")], "does not know"),
+            (&[("PAIRPOST_COORDINATORS", "cleo@example.org, dan")], "\"dan\""),
         ] {
             let error = format!("{:#}", load(pairs).expect_err(word));
             assert!(error.contains(word), "{error}");

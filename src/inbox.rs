@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     domain::command::Command,
     handlers::{
-        Context, Incoming, Outcome, Site, bounces, help, membership,
+        Context, Incoming, Outcome, Site, bounces, brake, help, membership,
         relay::{self, Passing},
         sign_up, topics, unproven,
     },
@@ -78,29 +78,31 @@ impl Inbox {
     /// Handles letters in one transaction. What they cause is committed with them, or not at all; where that fails, or panics, each is tried by itself, and
     /// the one whose fault it is noted and tried again later. When the term ends all is left as it is: the letters are given back.
     async fn work(&self, term: &Arc<Term>, letters: Arc<[Claimed]>, now: DateTime<Utc>) {
-        if letters.len() > 1 && self.attempt(term, &letters, 0..letters.len(), now).await.is_ok() {
+        if letters.len() > 1 && caught(term, self.handling(&letters, 0..letters.len(), now)).await.is_ok() {
             return;
         }
-        for at in 0..letters.len() {
-            match self.attempt(term, &letters, at..at + 1, now).await {
-                Ok(()) => {}
-                Err(_) if term.is_over() => return,
-                Err(failure) => self.note(term, &letters[at], &failure, now).await,
+        for (at, letter) in letters.iter().enumerate() {
+            if term.is_over() {
+                return;
             }
+            self.attempt(term, letter, self.handling(&letters, at..at + 1, now), now).await;
         }
     }
 
-    /// In a task of its own, so that a panic is an error like others; cut when the term ends.
-    async fn attempt(&self, term: &Arc<Term>, letters: &Arc<[Claimed]>, which: Range<usize>, now: DateTime<Utc>) -> Result<(), anyhow::Error> {
-        let (this, letters) = (self.clone(), letters.clone());
-        let mut handling = tokio::spawn(async move { this.handle(&letters[which], now).await });
-        tokio::select! {
-            ended = &mut handling => ended.unwrap_or_else(|died| Err(anyhow!("the handler panicked: {died}"))),
-            () = term.lost() => {
-                handling.abort();
-                Err(anyhow!("the lock of this process is lost"))
-            }
+    /// One attempt to handle a claimed letter. What it causes is committed by `handling`, or not at all; an error or a panic is noted, and the letter tried
+    /// again later, or after the last attempt never again by itself.
+    pub async fn attempt(&self, term: &Term, letter: &Claimed, handling: impl Future<Output = Result<()>> + Send + 'static, now: DateTime<Utc>) {
+        match caught(term, handling).await {
+            Ok(()) => {}
+            // It is given back, as if nothing had been tried.
+            Err(_) if term.is_over() => {}
+            Err(failure) => self.note(term, letter, &failure, now).await,
         }
+    }
+
+    fn handling(&self, letters: &Arc<[Claimed]>, which: Range<usize>, now: DateTime<Utc>) -> impl Future<Output = Result<()>> + Send + use<> {
+        let (this, letters) = (self.clone(), letters.clone());
+        async move { this.handle(&letters[which], now).await }
     }
 
     /// Notes a failed attempt, and goes on trying to as long as the letter is ours.
@@ -140,6 +142,9 @@ impl Inbox {
         let mut passing = Vec::new();
         for (outcome, Read { claimed, message, class, route }) in outcomes.iter_mut().zip(&read) {
             context.cause = Some(claimed.exchange_id);
+            if claimed.attempts > 1 && inbox::is_done(context.conn, claimed.id).await? {
+                continue;
+            }
             let Some((writer_id, writer)) = claimed.writer_id.zip(claimed.writer.as_ref()) else {
                 *outcome = Some(handle_unsigned(&mut context, route, claimed, message).await?);
                 continue;
@@ -206,6 +211,18 @@ struct Read<'a> {
     route: Route,
 }
 
+/// Runs in a task of its own, so that a panic is an error like others; cut when the term ends.
+async fn caught(term: &Term, handling: impl Future<Output = Result<()>> + Send + 'static) -> Result<()> {
+    let mut handling = tokio::spawn(handling);
+    tokio::select! {
+        ended = &mut handling => ended.unwrap_or_else(|died| Err(anyhow!("the handler panicked: {died}"))),
+        () = term.lost() => {
+            handling.abort();
+            Err(anyhow!("the lock of this process is lost"))
+        }
+    }
+}
+
 /// Does with a letter what its route says.
 async fn handle(ctx: &mut Context<'_>, route: &Route, incoming: &Incoming<'_>) -> Result<Outcome> {
     if let Recipient::Reply { token, .. } = &incoming.claimed.recipient {
@@ -221,6 +238,7 @@ async fn handle(ctx: &mut Context<'_>, route: &Route, incoming: &Incoming<'_>) -
             None => membership::told(ctx, incoming).await,
         },
         Route::TopicsReply => topics::answered(ctx, incoming).await,
+        Route::Brake { hold } => brake::answered(ctx, incoming, *hold).await,
         Route::Reply | Route::Help => membership::told(ctx, incoming).await,
         Route::SignUp => match ctx.command(incoming) {
             Some(command) if !matches!(command, Command::Join | Command::Confirm | Command::Change) => membership::obey(ctx, incoming, command).await,
@@ -241,6 +259,7 @@ async fn handle_unsigned(ctx: &mut Context<'_>, route: &Route, claimed: &Claimed
         | Route::Vouch { .. }
         | Route::SignUpReply
         | Route::TopicsReply
+        | Route::Brake { .. }
         | Route::Reply
         | Route::SignUp
         | Route::Topics(_)

@@ -37,6 +37,11 @@ pub enum Route {
     SignUpReply,
     /// An answer to "do you want the topics?".
     TopicsReply,
+    /// A coordinator's answer to "is everything to stop?", or "… to go again?".
+    Brake {
+        /// To stop.
+        hold: bool,
+    },
     /// Any other answer to a letter of ours.
     Reply,
     /// A letter to `join@`.
@@ -69,6 +74,8 @@ pub fn route(recipient: &Recipient, class: Class, held: bool) -> Route {
             Purpose::Vouch => Route::Vouch { mailbox: *address },
             Purpose::SignUp => Route::SignUpReply,
             Purpose::Subscribe => Route::TopicsReply,
+            Purpose::Hold => Route::Brake { hold: true },
+            Purpose::Release => Route::Brake { hold: false },
             Purpose::Service => Route::Reply,
         },
         (Recipient::Service(own), None) => match own {
@@ -92,7 +99,7 @@ impl Route {
             Self::Vouch { .. } => "vouch",
             Self::SignUp | Self::SignUpReply => "sign-up",
             Self::Topics(_) | Self::TopicsReply => "topics",
-            Self::Reply | Self::Help => "command",
+            Self::Brake { .. } | Self::Reply | Self::Help => "command",
         }
     }
 }

@@ -8,41 +8,73 @@ use crate::{
         matching::Matching,
         round::{self, Action, Round, State},
     },
-    handlers::{Context, Sending, Site, introductions, rounds, topics},
-    store::{Connection, Store, held, outbox, people, rounds as round_rows},
+    handlers::{Context, Sending, Site, alarms, introductions, rounds, topics},
+    store::{Connection, Store, breaker, greylist, held, outbox, people, proposals, rounds as round_rows},
     templates::letters::Resumed,
 };
 
 /// Matches that are tried in a row when people come and go meanwhile.
 const TRIES: usize = 5;
 
+/// The parts of the calendar. Each may be worked twice, and by several processes at once, and does nothing the second time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// Pauses whose day has come end.
+    Pauses,
+    /// Letters on hold for which nobody vouched are dropped.
+    LettersOnHold,
+    /// Rounds take their steps.
+    Rounds,
+    /// Topics whose day has come begin to go out.
+    TopicsDue,
+    /// The letters of those are queued, batch by batch.
+    TopicLetters,
+    /// Words past their days are forgotten.
+    Words,
+    /// The operator is told what nobody would see by night.
+    Alarms,
+}
+
+impl Part {
+    /// All of them, in the order in which they are worked.
+    pub const ALL: [Self; 7] = [Self::Pauses, Self::LettersOnHold, Self::Rounds, Self::TopicsDue, Self::TopicLetters, Self::Words, Self::Alarms];
+
+    async fn work(self, store: &Store, site: &Site, now: DateTime<Utc>, done: &mut Done) {
+        match self {
+            Self::Pauses => done.note("pauses", end_pauses(store, site, now).await),
+            Self::LettersOnHold => done.note("letters on hold", expire_held(store, now).await),
+            Self::Rounds => match round_list(store).await {
+                Ok(list) => {
+                    for round in list {
+                        done.note("a round", advance(store, site, round.id, now).await);
+                    }
+                }
+                Err(error) => done.note("rounds", Err(error)),
+            },
+            Self::TopicsDue => done.note("topics", start_topics(store, site, now).await),
+            Self::TopicLetters => loop {
+                match send_on(store, site, now).await {
+                    Ok(Some(letters)) => done.note("a topic", Ok(letters.max(1))),
+                    Ok(None) => break,
+                    Err(error) => {
+                        done.note("a topic", Err(error));
+                        break;
+                    }
+                }
+            },
+            Self::Words => done.note("words past their days", forget_words(store, site, now).await),
+            Self::Alarms => done.note("alarms", tell_operator(store, site, now).await),
+        }
+    }
+}
+
 /// Does whatever the calendar would do at `now`; gives how many things that were, 0 when nothing was due. One thing that fails stops no other: it is logged,
 /// and the first such error is given once all else is done.
 pub async fn step(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
     let mut done = Done::default();
-    done.note("pauses", end_pauses(store, site, now).await);
-    done.note("letters on hold", expire_held(store, now).await);
-    match round_list(store).await {
-        Ok(list) => {
-            for round in list {
-                done.note("a round", advance(store, site, round.id, now).await);
-            }
-        }
-        Err(error) => done.note("rounds", Err(error)),
+    for part in Part::ALL {
+        part.work(store, site, now, &mut done).await;
     }
-    // Topics: start those whose day has come, then queue their letters batch by batch.
-    done.note("topics", start_topics(store, site, now).await);
-    loop {
-        match send_on(store, site, now).await {
-            Ok(Some(letters)) => done.note("a topic", Ok(letters.max(1))),
-            Ok(None) => break,
-            Err(error) => {
-                done.note("a topic", Err(error));
-                break;
-            }
-        }
-    }
-    done.note("words past their days", forget_words(store, site, now).await);
     done.result()
 }
 
@@ -94,6 +126,9 @@ async fn advance(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>) -> Re
             if round.state == State::Open {
                 done += rounds::take_in(&mut context(&mut tx, site, now), &round).await?;
                 tx.commit().await?;
+            } else if round.late_match_due(now.date_naive(), &site.programme.calendar) {
+                tx.rollback().await?;
+                done += match_late(store, site, &round, now).await?;
             }
             break;
         };
@@ -102,11 +137,11 @@ async fn advance(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>) -> Re
             Action::Open => done += rounds::open(&mut context(&mut tx, site, now), id).await?,
             Action::Close => rounds::close(&mut context(&mut tx, site, now), id).await?,
             Action::End => done += rounds::end(&mut context(&mut tx, site, now), id).await?,
-            Action::Approve if !round_rows::is_stale(&mut tx, &round).await? => rounds::approve(&mut context(&mut tx, site, now), id).await?,
+            Action::Approve if !proposals::is_stale(&mut tx, &round).await? => rounds::approve(&mut context(&mut tx, site, now), id).await?,
             // A proposal of yesterday's people is made anew before it is approved.
             Action::Propose | Action::Approve => {
                 tx.rollback().await?;
-                propose(store, site, id, now).await?;
+                propose(store, site, id, now, false).await?;
                 continue;
             }
             Action::Introduce => {
@@ -120,32 +155,48 @@ async fn advance(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>) -> Re
     Ok(done)
 }
 
-/// Matches a round and writes the proposal down: the snapshot in one transaction, the match in none, the result in another, written only if nobody came, went
-/// or changed their answers meanwhile; else the match is made anew.
-pub async fn propose(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>) -> Result<Matching> {
+/// Matches a round and writes the proposal down: the snapshot in one transaction, the match in none and on a thread of its own, the result in another, written
+/// only if nobody came, went or changed their answers meanwhile; else the match is made again. `anew` forgets who was proposed to whom.
+pub async fn propose(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>, anew: bool) -> Result<Matching> {
     for _ in 0..TRIES {
         let mut tx = store.begin().await?;
         let snapshot = rounds::snapshot(&mut context(&mut tx, site, now), id).await?;
         tx.commit().await?;
         let programme = site.programme.clone();
-        let (snapshot, matching) = tokio::task::spawn_blocking(move || {
-            let matching = rounds::matched(&programme, &snapshot);
-            (snapshot, matching)
+        let (snapshot, matched) = tokio::task::spawn_blocking(move || {
+            let matched = rounds::matched(&programme, &snapshot, anew);
+            (snapshot, matched)
         })
         .await
         .context("the matcher died")?;
-        let matching = matching?;
+        let matched = matched?;
         let mut tx = store.begin().await?;
-        if rounds::record(&mut context(&mut tx, site, now), &snapshot, &matching).await? {
+        if rounds::record(&mut context(&mut tx, site, now), &snapshot, &matched).await? {
             tx.commit().await.context("cannot commit a proposal")?;
-            return Ok(matching);
+            return Ok(matched.matching);
         }
     }
     bail!("people came and went while the round was being matched, {TRIES} times in a row: try again")
 }
 
-/// Introduces an approved round, some partnerships a transaction; gives the number of letters. After a crash it goes on where it stopped.
+/// Matches those who wait for a partner while a round runs, with the pairs under way as they are; where the round approves by itself, they are introduced at
+/// once. Gives the number of letters.
+pub async fn match_late(store: &Store, site: &Site, round: &Round, now: DateTime<Utc>) -> Result<usize> {
+    let found = propose(store, site, round.id, now, false).await?;
+    if round.self_approve && found.objective.matched > 0 { introduce(store, site, round.id, now).await } else { Ok(0) }
+}
+
+/// Introduces an approved round, or what was found late in one that runs, some partnerships a transaction; gives the number of letters. If people of an
+/// approved round came, went or changed their answers since its match, that is mended first, with as few changes as can be. After a crash it goes on where it
+/// stopped.
 pub async fn introduce(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>) -> Result<usize> {
+    let mut tx = store.begin().await?;
+    let round = round_rows::lock(&mut tx, id).await?;
+    let mend = round.state == State::Approved && proposals::is_stale(&mut tx, &round).await?;
+    tx.rollback().await?;
+    if mend {
+        propose(store, site, id, now, false).await?;
+    }
     let mut letters = 0;
     loop {
         let mut tx = store.begin().await?;
@@ -183,9 +234,18 @@ async fn expire_held(store: &Store, now: DateTime<Utc>) -> Result<usize> {
 /// The words of letters are kept only as long as delivery and the configured days need them.
 async fn forget_words(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
     let mut tx = store.begin().await?;
-    let forgotten = outbox::drop_words(&mut tx, now - TimeDelta::days(site.keep_words_days.into())).await?;
+    let forgotten = outbox::drop_words(&mut tx, now - TimeDelta::days(site.keep_words_days.into())).await? + breaker::forget_passages(&mut tx, now).await?;
+    let strangers = greylist::forget(&mut tx, now).await?;
     tx.commit().await.context("cannot commit the forgetting of words")?;
-    Ok(usize::try_from(forgotten)?)
+    Ok(usize::try_from(forgotten + strangers)?)
+}
+
+/// What failed, and what is held because there was too much of it.
+async fn tell_operator(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
+    let mut tx = store.begin().await?;
+    let told = alarms::tell(&mut context(&mut tx, site, now)).await?;
+    tx.commit().await.context("cannot commit letters to the operator")?;
+    Ok(told)
 }
 
 async fn start_topics(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {

@@ -1,5 +1,9 @@
-//! Logs: to standard error, at the level of `RUST_LOG`; ids, never addresses or words.
-use std::io::IsTerminal as _;
+//! Logs: to standard error, at the level of `RUST_LOG`; ids, never addresses or words. And figures: what is counted while the program runs.
+use std::{
+    collections::BTreeMap,
+    io::IsTerminal as _,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use tracing_subscriber::EnvFilter;
 
@@ -19,4 +23,100 @@ fn begin(usual: &str) {
     // Only the first call in a process counts; tests call it more than once.
     let _first =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init();
+}
+
+/// What is counted while the program runs, for `/metrics`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Figure {
+    /// SMTP sessions begun; the label says how they came: `direct`, `front`, `balancer`.
+    Sessions,
+    /// SMTP sessions now.
+    SessionsNow,
+    /// Replies of the listener that refused something, by their codes: `550 5.7.1`.
+    Refusals,
+    /// Why clients and letters were refused, in a word: `dns-list`, `greylisted`, `forged` …
+    Reasons,
+    /// Waits that a client did not end in time: `command`, `letter`, `session`, `proxy`, `memory`.
+    TimeOuts,
+    /// Sessions that went over to TLS, by its version.
+    Tls,
+    /// Octets of the budget of memory that letters in flight may take.
+    Budget,
+    /// … and that they have taken.
+    BudgetTaken,
+}
+
+impl Figure {
+    /// Its name for Prometheus, the name of its label, whether it only grows, and what it is.
+    fn describe(self) -> (&'static str, &'static str, bool, &'static str) {
+        match self {
+            Self::Sessions => ("pairpost_smtp_sessions_total", "way", true, "SMTP sessions begun."),
+            Self::SessionsNow => ("pairpost_smtp_sessions", "", false, "SMTP sessions now."),
+            Self::Refusals => ("pairpost_smtp_refusals_total", "reply", true, "Refusing replies of the SMTP listener by their codes."),
+            Self::Reasons => ("pairpost_smtp_refused_total", "reason", true, "Clients and letters refused, by reason."),
+            Self::TimeOuts => ("pairpost_smtp_timeouts_total", "of", true, "Waits that a client did not end in time."),
+            Self::Tls => ("pairpost_smtp_tls_sessions_total", "version", true, "SMTP sessions that went over to TLS."),
+            Self::Budget => ("pairpost_smtp_budget_bytes", "", false, "Memory that letters in flight may take."),
+            Self::BudgetTaken => ("pairpost_smtp_budget_taken_bytes", "", false, "Memory that letters in flight have taken."),
+        }
+    }
+}
+
+static FIGURES: Mutex<BTreeMap<(Figure, String), i64>> = Mutex::new(BTreeMap::new());
+
+fn figures() -> MutexGuard<'static, BTreeMap<(Figure, String), i64>> {
+    FIGURES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// One more, under a label out of a small set; an empty one where the figure has none.
+pub fn count(figure: Figure, label: &str) {
+    add(figure, label, 1);
+}
+
+/// So many more, or fewer.
+pub fn add(figure: Figure, label: &str, more: i64) {
+    *figures().entry((figure, label.to_owned())).or_default() += more;
+}
+
+/// So many now.
+pub fn set(figure: Figure, now: i64) {
+    figures().insert((figure, String::new()), now);
+}
+
+/// What was counted since the program began (0 where nothing was).
+pub fn counted(figure: Figure, label: &str) -> i64 {
+    figures().get(&(figure, label.to_owned())).copied().unwrap_or_default()
+}
+
+/// All of it in Prometheus' text format.
+pub fn render() -> String {
+    let mut text = String::new();
+    let mut last = None;
+    for ((figure, label), value) in figures().iter() {
+        let (name, key, grows, help) = figure.describe();
+        if last.replace(*figure) != Some(*figure) {
+            text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} {}\n", if grows { "counter" } else { "gauge" }));
+        }
+        match key {
+            "" => text.push_str(&format!("{name} {value}\n")),
+            key => text.push_str(&format!("{name}{{{key}=\"{}\"}} {value}\n", label.replace(['"', '\\', '\n'], "_"))),
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_rendered_once_described_and_by_label() {
+        count(Figure::Tls, "a test's \"version\"");
+        count(Figure::Tls, "a test's \"version\"");
+        count(Figure::Tls, "another");
+        assert_eq!(counted(Figure::Tls, "another"), 1);
+        let text = render();
+        assert_eq!(text.matches("# TYPE pairpost_smtp_tls_sessions_total counter\n").count(), 1);
+        assert!(text.contains("pairpost_smtp_tls_sessions_total{version=\"a test's _version_\"} 2\n"), "{text}");
+    }
 }

@@ -1,16 +1,17 @@
 //! `pairpost check`: what an installation needs, a line each: right, or how to mend it.
 use anyhow::{Result, bail};
+use chrono::{DateTime, TimeDelta, Utc};
 use clap::Args;
 
 use super::print;
 use crate::{
     app::{self, Opened},
-    config::{Config, DeliveryMode},
-    outbox,
+    config::{Config, DeliveryMode, Switch},
+    outbox, smtp,
     store::keys,
 };
 
-/// Checks configuration, database and keys.
+/// Checks configuration, certificate, database and keys.
 #[derive(Debug, Args)]
 pub struct Check {}
 
@@ -27,7 +28,12 @@ enum Finding {
 impl Check {
     /// Checks everything, however much of it is wrong; an error at the end if anything is. The configuration could be read, or nobody would come here.
     pub async fn run(self, config: &Config) -> Result<()> {
-        let mut findings = vec![("configuration", incoming(config)), ("delivery", delivery(config)), ("operator", operator(config))];
+        let mut findings = vec![
+            ("configuration", incoming(config)),
+            ("STARTTLS", certificate(config, Utc::now())),
+            ("delivery", delivery(config)),
+            ("operator", operator(config)),
+        ];
         match app::site(config) {
             Ok(site) => {
                 findings.push(("programme", Finding::Right(format!("{}, with its templates; the secret is there", site.programme.name))));
@@ -62,6 +68,39 @@ fn incoming(config: &Config) -> Finding {
     Finding::Right(format!("mail for {domain} comes in at {at}"))
 }
 
+/// How the certificate stands: where, for whom, and until when. One that others don't believe in still encrypts.
+fn certificate(config: &Config, now: DateTime<Utc>) -> Finding {
+    let (files, facts) = match smtp::examine(config) {
+        Ok(Some(found)) => found,
+        Ok(None) if config.smtp.tls == Switch::Off => {
+            return Finding::Better("it is not offered, so letters to us travel in clear; smtp.tls = \"on\" offers it".into());
+        }
+        Ok(None) => {
+            return Finding::Better("there is no certificate yet; one of our own making is made on first start; smtp.tls_certificate names another".into());
+        }
+        Err(error) => return Finding::Wrong(format!("{error:#}")),
+    };
+    let (file, until) = (files.certificate.display(), facts.until.format("%Y-%m-%d"));
+    let names = if facts.names.is_empty() { "no name".to_owned() } else { facts.names.join(", ") };
+    if facts.until <= now || facts.from > now {
+        let from = facts.from.format("%Y-%m-%d");
+        return Finding::Wrong(format!("the certificate in {file} is good from {from} to {until}, which is not now: renew it; it is read anew by itself"));
+    }
+    let says = format!("the certificate in {file} is for {names}, until {until}");
+    if facts.until - now < TimeDelta::days(14) {
+        return Finding::Better(format!("{says}, which is soon: renew it; it is read anew by itself"));
+    }
+    if facts.self_signed {
+        return Finding::Better(format!(
+            "{says}; nobody vouches for it, so letters are encrypted and the name is not proved: smtp.tls_certificate, smtp.tls_key"
+        ));
+    }
+    if !facts.names(&config.domain) {
+        return Finding::Better(format!("{says}; {} is not among these names: right if its MX record names one of them", config.domain));
+    }
+    Finding::Right(says)
+}
+
 fn delivery(config: &Config) -> Finding {
     if let Err(error) = outbox::examine(config) {
         return Finding::Wrong(format!("{error:#}"));
@@ -76,8 +115,11 @@ fn delivery(config: &Config) -> Finding {
 
 fn operator(config: &Config) -> Finding {
     match &config.operator {
-        Some(_) => Finding::Right("letters to postmaster@ and abuse@ are passed on".into()),
-        None => Finding::Better("letters to postmaster@ and abuse@ are kept and not passed on; set operator to a mailbox that somebody reads".into()),
+        Some(_) => Finding::Right("letters to postmaster@ and abuse@ are passed on, and alarms go there".into()),
+        None => Finding::Better(
+            "letters to postmaster@ and abuse@ are kept and not passed on, and nobody is told of failures; set operator to a mailbox that somebody reads"
+                .into(),
+        ),
     }
 }
 

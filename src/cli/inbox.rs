@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::print;
 use crate::store::{
-    Store,
+    Store, failures,
     record::{self, Received},
 };
 
@@ -68,7 +68,7 @@ impl Inbox {
                 print::letter(&row, line, words.as_deref(), self.json)
             }
             Command::Retry { id } => {
-                ensure!(record::retry(&mut conn, id, now).await?, "{id} is no failed letter; see: pairpost inbox list --failed");
+                ensure!(failures::retry(&mut conn, id, now).await?, "{id} is no failed letter; see: pairpost inbox list --failed");
                 if self.json {
                     return print::json(&record::received(&mut conn, id).await?.map(|(row, _)| row));
                 }

@@ -1,21 +1,24 @@
 //! `pairpost match`: matches applicants from a file, or a graph, and prints the result; without a database.
-use std::collections::HashMap;
 use std::fs;
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
 use clap::ValueEnum;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value, json};
 
 use crate::domain::matching::{
-    Applicant, Certificate, Decision, Graph, LIBRARIES, Matching, Objective, Past, Side, Unmatched, Weights, certificate, generate, prove_round,
-    read_applicants, read_lines,
+    BadLine, BadLines, Certificate, Decision, Graph, Input, LIBRARIES, MatchError, Pairs, Past, Step, Verdict, WeightedPair, Weights, certificate, each_pair,
+    fairness, generate, optimum, prove_round_telling, read_applicants, read_lines,
 };
 use crate::domain::programme::{Kind, Programme};
+
+mod answer;
+mod sheet;
+mod table;
 
 /// What `pairpost match` is told.
 #[derive(Debug, clap::Args)]
@@ -47,6 +50,9 @@ pub struct Args {
     /// Writes the dual values that prove the optimum into this file.
     #[arg(long, value_name = "FILE")]
     certificate: Option<PathBuf>,
+    /// Writes how fair the match is into this file, as JSON: how satisfaction is spread, what became of each kind of wish, who would rather have each other.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
 }
 
 /// What is matched; one of these.
@@ -57,10 +63,10 @@ struct Source {
     #[arg(long, value_name = "FILE")]
     applicants: Option<PathBuf>,
     /// A weighted graph in place of applicants: {"a": "…", "b": "…", "w": integer} a line.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["history", "pins", "scores", "programme", "trios"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["history", "pins", "scores", "programme", "trios", "report"])]
     graph: Option<PathBuf>,
     /// Prints so many made-up applicants, to try things with.
-    #[arg(long, value_name = "N", conflicts_with_all = ["history", "pins", "scores", "programme", "trios", "certificate", "format"])]
+    #[arg(long, value_name = "N", conflicts_with_all = ["history", "pins", "scores", "programme", "trios", "certificate", "report", "format"])]
     generate: Option<usize>,
 }
 
@@ -80,231 +86,134 @@ enum Format {
 /// # Errors
 /// A file can't be read, written or understood, or a pin can't be kept.
 pub fn run(args: &Args) -> anyhow::Result<()> {
-    let answer = answer(args)?;
-    match io::stdout().lock().write_all(&answer) {
+    let mut out = BufWriter::new(io::stdout().lock());
+    let written = answer(args, &mut out).and_then(|()| out.flush().context("can't write to standard output"));
+    match written {
         // Whoever reads has seen enough.
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        result => result.context("can't write to standard output"),
+        Err(error) if error.chain().any(is_broken_pipe) => Ok(()),
+        result => result,
     }
 }
 
-fn answer(args: &Args) -> anyhow::Result<Vec<u8>> {
-    let mut text = Vec::new();
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
+    kind.or_else(|| error.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind)) == Some(ErrorKind::BrokenPipe)
+}
+
+fn answer(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
     if let Some(number) = args.source.generate {
-        write_lines(&mut text, &generate::applicants(number, args.seed))?;
+        write_lines(out, &generate::applicants(number, args.seed))?;
     } else if let Some(file) = &args.source.graph {
-        match_graph(file, args, &mut text)?;
+        match_graph(file, args, out)?;
     } else if let Some(file) = &args.source.applicants {
-        match_applicants(file, args, &mut text)?;
+        match_applicants(file, args, out)?;
     }
-    Ok(text)
+    Ok(())
 }
 
-fn match_applicants(file: &Path, args: &Args, out: &mut Vec<u8>) -> anyhow::Result<()> {
-    let programme = args.programme.as_deref().map(read_programme).transpose()?;
-    let (weights, sectors) = match &programme {
-        Some(programme) => (programme.matching.clone(), sectors(programme)),
-        None => (Weights::default(), LIBRARIES.to_vec()),
-    };
-    let weights = Weights { trios: weights.trios || args.trios, ..weights };
-    let applicants = read_applicants(&read(file)?, &sectors).with_context(|| file.display().to_string())?;
-    let history: Vec<Past> = args.history.as_deref().map(read_values).transpose()?.unwrap_or_default();
-    let decisions: Vec<Decision> = args.pins.as_deref().map(read_values).transpose()?.unwrap_or_default();
+fn match_applicants(file: &Path, args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+    let programme = args.programme.as_deref().map_or_else(|| Ok(Programme::librarians()), read_programme)?;
+    let weights = Weights { trios: programme.matching.trios || args.trios, ..programme.matching.clone() };
+    let wording = programme.wording();
+    let applicants = read_applicants(&read(file)?, &sectors(&programme)).map_err(|faults| in_file(file, &faults))?;
+    let history: Vec<Past> = args.history.as_deref().map(read_values).transpose()?.unwrap_or_default().into_iter().map(|(_, pair)| pair).collect();
+    let pins: Vec<(usize, Decision)> = args.pins.as_deref().map(read_values).transpose()?.unwrap_or_default();
+    let decisions: Vec<Decision> = pins.iter().map(|(_, decision)| decision.clone()).collect();
+    let input = Input { past: &history, decisions: &decisions, wording: &wording, ..Input::new(&applicants, &weights, args.seed) };
     let begin = Instant::now();
-    let proven = prove_round(&applicants, &history, &decisions, &weights, args.seed)?;
+    let progress = Progress::begin();
+    let proven = prove_round_telling(&input, &|step| progress.at(step)).map_err(|error| with_line(args, &pins, error))?;
+    drop(progress);
     let seconds = begin.elapsed().as_secs_f64();
     if let Some(file) = &args.scores {
-        let pairs: Vec<_> = proven.graph.pairs.iter().map(|&pair| proven.graph.named(pair)).collect();
-        write_file(file, |out| write_lines(out, &pairs))?;
+        write_file(file, |out| write_scores(out, &input))?;
     }
     write_certificate(args, &proven.certificate)?;
+    let report = if args.report.is_some() || args.format == Format::Table { Some(fairness(&input, &proven.matching)?) } else { None };
+    if let (Some(file), Some(report)) = (&args.report, &report) {
+        write_file(file, |out| Ok(serde_json::to_writer_pretty(&mut *out, report).map(|()| out.write_all(b"\n"))??))?;
+    }
     match args.format {
-        Format::Json => print_json(out, &Output::of(&proven.matching, seconds)),
-        Format::Csv => csv(out, &proven.matching),
-        Format::Table => table(out, &applicants, &proven.matching),
+        Format::Json => answer::of_round(out, &proven.matching, seconds),
+        Format::Csv => sheet::of_round(out, &proven.matching),
+        Format::Table => table::of_round(out, &applicants, &proven.matching, &report.unwrap_or_default()),
     }
 }
 
-fn match_graph(file: &Path, args: &Args, out: &mut Vec<u8>) -> anyhow::Result<()> {
-    let graph = Graph::read(&read(file)?).with_context(|| file.display().to_string())?;
+fn match_graph(file: &Path, args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+    let graph = Graph::read(&read(file)?).map_err(|faults| in_file(file, &faults))?;
     let begin = Instant::now();
-    let optimum = graph.optimum(args.seed)?;
+    let progress = Progress::begin();
+    progress.at(Step::Solving { people: graph.names().len() });
+    let optimum = optimum::find(&graph, args.seed)?;
+    progress.at(Step::Examining);
     certificate::examine(&graph, &optimum.pairs, &optimum.certificate)?;
+    drop(progress);
     let seconds = begin.elapsed().as_secs_f64();
     write_certificate(args, &optimum.certificate)?;
-    let pairs: Vec<_> = optimum.pairs.iter().map(|&pair| graph.named(pair)).collect();
+    let name = |vertex: u32| graph.names()[vertex as usize].clone();
+    let pairs: Vec<_> = optimum.pairs.iter().map(|&(a, b, w)| WeightedPair { a: name(a), b: name(b), w }).collect();
     match args.format {
-        Format::Json => {
-            let score: i128 = pairs.iter().map(|pair| i128::from(pair.w)).sum();
-            let matched = pairs.iter().flat_map(|pair| [&pair.a, &pair.b]).collect::<std::collections::HashSet<_>>();
-            let left = graph.names.iter().filter(|name| !matched.contains(name));
-            let why = "the best matching leaves it over";
-            let output = Output {
-                pairs: pairs
-                    .iter()
-                    .map(|pair| json!({"a": pair.a, "b": pair.b, "score": pair.w, "reasons": {"a": [], "b": []}, "unmet": {"a": [], "b": []}}))
-                    .collect(),
-                trios: Vec::new(),
-                unmatched: left.map(|name| Unmatched { id: name.clone(), why: why.to_owned() }).collect(),
-                objective: json!({"matched": matched.len(), "requests": 0, "requests_met": 0, "score": number(score), "optimal": true, "bound": number(score)}),
-                seconds,
-            };
-            print_json(out, &output)
-        }
-        Format::Csv => {
-            out.extend(b"a,b,w\r\n");
-            pairs.iter().for_each(|pair| row(out, &[cell(&pair.a), cell(&pair.b), pair.w.to_string()]));
-            Ok(())
-        }
-        Format::Table => {
-            pairs.iter().try_for_each(|pair| writeln!(out, "{}  {}  {}", plain(&pair.a), plain(&pair.b), pair.w))?;
-            Ok(())
-        }
+        Format::Json => answer::of_graph(out, graph.names(), &pairs, seconds),
+        Format::Csv => sheet::of_graph(out, &pairs),
+        Format::Table => table::of_graph(out, &pairs),
     }
 }
 
-/// The contract's JSON.
-#[derive(Serialize)]
-struct Output {
-    pairs: Vec<Value>,
-    trios: Vec<Value>,
-    unmatched: Vec<Unmatched>,
-    objective: Value,
-    seconds: f64,
-}
+/// Says on standard error where a match stands that takes its time.
+struct Progress(Arc<Mutex<Option<(Step, Instant)>>>);
 
-impl Output {
-    fn of(matching: &Matching, seconds: f64) -> Self {
-        let pairs = matching.pairs.iter().map(|pair| {
-            let [a, b] = &pair.sides;
-            json!({"a": pair.a, "b": pair.b, "score": pair.score, "reasons": {"a": reasons(a), "b": reasons(b)}, "unmet": {"a": a.unmet, "b": b.unmet}})
+/// The first word comes after this, and others at this distance.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+impl Progress {
+    fn begin() -> Self {
+        let at: Arc<Mutex<Option<(Step, Instant)>>> = Arc::default();
+        let seen = Arc::downgrade(&at);
+        // Ends by itself once the match is done with.
+        std::thread::spawn(move || {
+            let begin = Instant::now();
+            loop {
+                std::thread::sleep(PATIENCE);
+                let Some(at) = seen.upgrade() else { return };
+                if let Some((step, since)) = at.lock().ok().and_then(|at| *at) {
+                    eprintln!("{}", progress_line(step, since.elapsed(), begin.elapsed()));
+                }
+            }
         });
-        let trios = matching.trios.iter().map(|trio| {
-            let by_id = |what: fn(&Side) -> Vec<&str>| -> Map<String, Value> {
-                trio.members.iter().zip(&trio.sides).map(|(id, side)| (id.clone(), Value::from(what(side)))).collect()
-            };
-            json!({"members": trio.members, "score": trio.score, "reasons": by_id(reasons), "unmet": by_id(unmet)})
-        });
-        let Objective { matched, requests, requests_met, score, optimal, bound } = &matching.objective;
-        Self {
-            pairs: pairs.collect(),
-            trios: trios.collect(),
-            unmatched: matching.unmatched.clone(),
-            objective: json!({"matched": matched, "requests": requests, "requests_met": requests_met, "score": score, "optimal": optimal, "bound": bound}),
-            seconds,
+        Self(at)
+    }
+
+    fn at(&self, step: Step) {
+        if let Ok(mut at) = self.0.lock() {
+            *at = Some((step, Instant::now()));
         }
     }
 }
 
-/// What speaks for a match: the wishes met first.
-fn reasons(side: &Side) -> Vec<&str> {
-    side.met.iter().chain(&side.reasons).map(String::as_str).collect()
-}
-
-fn unmet(side: &Side) -> Vec<&str> {
-    side.unmet.iter().map(String::as_str).collect()
-}
-
-/// JSON's own numbers end at 64 bits in many readers; a sum beyond is exact as text.
-fn number(sum: i128) -> Value {
-    i64::try_from(sum).map_or_else(|_| Value::from(sum.to_string()), Value::from)
-}
-
-fn print_json(out: &mut Vec<u8>, output: &Output) -> anyhow::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, output)?;
-    out.push(b'\n');
-    Ok(())
-}
-
-fn csv(out: &mut Vec<u8>, matching: &Matching) -> anyhow::Result<()> {
-    out.extend(b"kind,a,b,c,score,satisfaction a,satisfaction b,satisfaction c,for a,for b,for c,unmet a,unmet b,unmet c,why\r\n");
-    let partnership = |out: &mut Vec<u8>, kind: &str, members: &[&String], score: i64, sides: &[Side]| {
-        let three = |text: &dyn Fn(usize) -> String| (0..3).map(|at| if at < members.len() { text(at) } else { String::new() }).collect::<Vec<_>>();
-        let mut cells = vec![kind.to_owned()];
-        cells.extend(three(&|at| cell(members[at])));
-        cells.push(score.to_string());
-        cells.extend(three(&|at| sides[at].satisfaction.to_string()));
-        cells.extend(three(&|at| cell(&reasons(&sides[at]).join("; "))));
-        cells.extend(three(&|at| cell(&unmet(&sides[at]).join("; "))));
-        cells.push(String::new());
-        row(out, &cells);
+fn progress_line(step: Step, since: Duration, all: Duration) -> String {
+    let doing = match step {
+        Step::Solving { people } => format!("looking for the best match of {people} people"),
+        Step::Examining => "examining the proof".to_owned(),
+        Step::Explaining => "putting it into words".to_owned(),
     };
-    for pair in &matching.pairs {
-        partnership(out, "pair", &[&pair.a, &pair.b], pair.score, &pair.sides);
-    }
-    for trio in &matching.trios {
-        partnership(out, "trio", &trio.members.each_ref(), trio.score, &trio.sides);
-    }
-    for left in &matching.unmatched {
-        let mut cells = vec!["unmatched".to_owned(), cell(&left.id)];
-        cells.resize(14, String::new());
-        cells.push(cell(&left.why));
-        row(out, &cells);
-    }
-    Ok(())
+    format!("{doing} ({} s, {} s in all)", since.as_secs(), all.as_secs())
 }
 
-fn row(out: &mut Vec<u8>, cells: &[String]) {
-    out.extend(cells.join(",").bytes());
-    out.extend(b"\r\n");
+/// A pin that can't be kept stands in a line of its file.
+fn with_line(args: &Args, pins: &[(usize, Decision)], error: MatchError) -> anyhow::Error {
+    if let (MatchError::Pin { a, b, .. }, Some(file)) = (&error, &args.pins)
+        && let Some((line, _)) = pins.iter().find(|(_, pin)| pin.decision == Verdict::Pin && (&pin.a, &pin.b) == (a, b))
+    {
+        return in_file(file, &BadLines(vec![BadLine { line: *line, problem: error.to_string() }]));
+    }
+    error.into()
 }
 
-/// A cell of words (RFC 4180). What a spreadsheet would take for a formula gets an apostrophe.
-fn cell(text: &str) -> String {
-    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
-    let text = format!("{guard}{text}");
-    if text.contains([',', '"', '\n', '\r']) { format!("\"{}\"", text.replace('"', "\"\"")) } else { text }
-}
-
-fn table(out: &mut Vec<u8>, applicants: &[Applicant], matching: &Matching) -> anyhow::Result<()> {
-    let by_id: HashMap<&str, &Applicant> = applicants.iter().map(|person| (person.id.as_str(), person)).collect();
-    let who = |id: &str| {
-        let person = by_id.get(id);
-        let name = person.and_then(|person| person.name.as_deref()).map(|name| format!(" {name}")).unwrap_or_default();
-        let country = person.and_then(|person| person.country.as_deref()).map(|country| format!(", {country}")).unwrap_or_default();
-        plain(&format!("{id}{name}{country}"))
-    };
-    let people = |ids: &[&String], sides: &[Side]| -> Vec<(String, u32)> { ids.iter().zip(sides).map(|(id, side)| (who(id), side.satisfaction)).collect() };
-    let mut rows: Vec<Vec<(String, u32)>> = matching.pairs.iter().map(|pair| people(&[&pair.a, &pair.b], &pair.sides)).collect();
-    rows.extend(matching.trios.iter().map(|trio| people(&trio.members.each_ref(), &trio.sides)));
-    let width = rows.iter().flatten().map(|(text, _)| text.chars().count()).max().unwrap_or(0);
-    writeln!(out, "Partners, each with the satisfaction to be expected (of 1000)")?;
-    for row in &rows {
-        let cells: Vec<String> = row.iter().map(|(text, satisfaction)| format!("{text:<width$} {satisfaction:>4}")).collect();
-        writeln!(out, "  {}", cells.join("   "))?;
-    }
-    if !matching.unmatched.is_empty() {
-        writeln!(out, "\nWithout a partner")?;
-        for left in &matching.unmatched {
-            writeln!(out, "  {:<width$} {}", who(&left.id), left.why)?;
-        }
-    }
-    summary(out, applicants.len(), matching, &rows)
-}
-
-fn summary(out: &mut Vec<u8>, people: usize, matching: &Matching, rows: &[Vec<(String, u32)>]) -> anyhow::Result<()> {
-    let mut bars = [0_usize; 10];
-    for (_, satisfaction) in rows.iter().flatten() {
-        bars[(*satisfaction as usize / 100).min(9)] += 1;
-    }
-    writeln!(out, "\nHow satisfied")?;
-    let longest = bars.into_iter().max().unwrap_or(0).max(1);
-    for (step, &count) in bars.iter().enumerate().rev() {
-        // At least one mark for anybody at all.
-        let length = (count * 40).div_ceil(longest);
-        writeln!(out, "  {:>3} to {:<4} {:>4} {}", step * 100, if step == 9 { 1000 } else { step * 100 + 99 }, count, "#".repeat(length))?;
-    }
-    let Objective { matched, requests, requests_met, .. } = &matching.objective;
-    let counted = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
-    let (pairs, trios) = (counted(matching.pairs.len(), "pair"), counted(matching.trios.len(), "trio"));
-    writeln!(out, "\nWith a partner: {matched} of {}, in {pairs} and {trios}. Wishes met: {requests_met} of {requests}.", counted(people, "applicant"))?;
-    writeln!(out, "No other match has more pairs, and none with as many is better: this was proven.")?;
-    Ok(())
-}
-
-/// Without control characters, which could rearrange a terminal.
-fn plain(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).collect()
+/// Each fault in a line of its own, with the file it stands in.
+fn in_file(file: &Path, faults: &BadLines) -> anyhow::Error {
+    let lines: Vec<String> = faults.to_string().lines().map(|line| format!("{}: {line}", file.display())).collect();
+    anyhow!("{}", lines.join("\n"))
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {
@@ -316,9 +225,8 @@ fn read(file: &Path) -> anyhow::Result<String> {
     fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))
 }
 
-fn read_values<T: DeserializeOwned>(file: &Path) -> anyhow::Result<Vec<T>> {
-    let values = read_lines(&read(file)?).with_context(|| file.display().to_string())?;
-    Ok(values.into_iter().map(|(_, value)| value).collect())
+fn read_values<T: DeserializeOwned>(file: &Path) -> anyhow::Result<Vec<(usize, T)>> {
+    read_lines(&read(file)?).map_err(|faults| in_file(file, &faults))
 }
 
 fn read_programme(file: &Path) -> anyhow::Result<Programme> {
@@ -349,6 +257,17 @@ fn write_lines<T: Serialize>(out: &mut dyn Write, values: &[T]) -> anyhow::Resul
     Ok(())
 }
 
+/// Pair by pair: a large round has more of them than memory should hold.
+fn write_scores(out: &mut dyn Write, input: &Input) -> anyhow::Result<()> {
+    let mut written = Ok(());
+    each_pair(input, |a, b, w| {
+        if written.is_ok() {
+            written = write_lines(out, &[WeightedPair { a: a.to_owned(), b: b.to_owned(), w }]);
+        }
+    })?;
+    written
+}
+
 fn write_file(file: &Path, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let written = || -> anyhow::Result<()> {
         let mut out = BufWriter::new(fs::File::create(file)?);
@@ -361,6 +280,7 @@ fn write_file(file: &Path, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -388,7 +308,8 @@ mod tests {
         fn answers(&self, line: &str) -> Result<String, String> {
             let words = line.split(' ').map(|word| if word.contains('.') { self.0.path().join(word).display().to_string() } else { word.to_owned() });
             let typed = Typed::try_parse_from(std::iter::once("match".to_owned()).chain(words)).map_err(|error| error.to_string())?;
-            answer(&typed.args).map(|text| String::from_utf8(text).expect("text")).map_err(|error| format!("{error:#}"))
+            let mut text = Vec::new();
+            answer(&typed.args, &mut text).map(|()| String::from_utf8(text).expect("text")).map_err(|error| format!("{error:#}"))
         }
 
         fn json(&self, line: &str) -> Value {
@@ -426,7 +347,7 @@ mod tests {
         assert_eq!(desk.read("scores.jsonl"), "{\"a\":\"a\",\"b\":\"b\",\"w\":1742}\n");
         let proof: Certificate = serde_json::from_str(&desk.read("proof.json")).expect("a certificate");
         assert_eq!((proof.scale, proof.primal, proof.dual), (4, 4 * (proof.constant + 1742), 4 * (proof.constant + 1742)));
-        assert_eq!(proof.people.keys().collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(proof.names, ["a", "b", "c"]);
     }
 
     #[test]
@@ -451,6 +372,36 @@ mod tests {
     }
 
     #[test]
+    fn everything_wrong_with_the_files_is_told_at_once_with_its_line() {
+        let pins = "{\"a\": \"a\", \"b\": \"b\", \"decision\": \"veto\"}\n\n{\"a\": \"b\", \"b\": \"c\", \"decision\": \"pin\"}";
+        let desk =
+            Desk::with(&[("people.jsonl", PEOPLE), ("bad.jsonl", "{\"id\": \"a\", \"country\": \"XX\"}\nnonsense\n{\"id\": \"a\"}"), ("pins.jsonl", pins)]);
+        let error = desk.answers("--applicants bad.jsonl").expect_err("refused");
+        let lines: Vec<&str> = error.lines().map(|line| line.split_once("bad.jsonl: ").expect("names its file").1).collect();
+        assert!(
+            lines[0].starts_with("line 1: `country` can't be \"XX\"") && lines[1].starts_with("line 2: ") && lines[2].starts_with("line 3: the id"),
+            "{error}"
+        );
+        let error = desk.answers("--applicants people.jsonl --pins pins.jsonl").expect_err("refused");
+        assert!(error.ends_with("pins.jsonl: line 3: b and c can't be pinned to each other: they have no language in common"), "{error}");
+    }
+
+    #[test]
+    fn a_report_says_how_fair_the_match_is() {
+        let desk = Desk::with(&[("people.jsonl", PEOPLE)]);
+        desk.answers("--applicants people.jsonl --report report.json").expect("an answer");
+        let report: Value = serde_json::from_str(&desk.read("report.json")).expect("JSON");
+        assert_eq!((&report["min"], &report["all_met"], &report["blocking_pairs"]), (&json!(640), &json!(1), &json!(0)));
+        assert_eq!(report["wishes"], json!([{"wish": "place", "asked": 1, "met": 1, "hopeless": 0}]));
+    }
+
+    #[test]
+    fn long_runs_say_where_they_stand() {
+        let line = progress_line(Step::Solving { people: 20_000 }, Duration::from_millis(3100), Duration::from_secs(4));
+        assert_eq!(line, "looking for the best match of 20000 people (3 s, 4 s in all)");
+    }
+
+    #[test]
     fn a_graph_is_matched_by_the_same_engine() {
         let desk = Desk::with(&[("graph.jsonl", "{\"a\": \"x\", \"b\": \"y\", \"w\": 5}\n{\"a\": \"z\", \"b\": \"y\", \"w\": 7}\n")]);
         let answer = desk.json("--graph graph.jsonl --certificate proof.json");
@@ -465,12 +416,20 @@ mod tests {
     fn a_table_is_for_people_and_csv_for_spreadsheets() {
         let desk = Desk::with(&[("people.jsonl", PEOPLE)]);
         let table = desk.answers("--applicants people.jsonl --format table").expect("an answer");
-        for part in ["a Ana, PE", "=Ben", "  c Cai, GB", "With a partner: 2 of 3 applicants, in 1 pair and 0 trios. Wishes met: 1 of 1."] {
+        for part in [
+            "a Ana, PE",
+            "=Ben",
+            "  c Cai, GB\n      they are told: because nobody in this round shares a language with you\n      for you alone: the rules leave nobody",
+            "  600 to 699     2 ########################################\n",
+            "  country or region           1     1      0      0\n",
+            "With a partner: 2 of 3 applicants, in 1 pair and 0 trios. Wishes met: 1 of 1.\nAll wishes are met for 1 of 1 who have any, and a partner.\n",
+            "No two people would both rather have each other.\nNo other match has more pairs",
+        ] {
             assert!(table.contains(part), "{part} is in {table}");
         }
         let csv = desk.answers("--applicants people.jsonl --format csv").expect("an answer");
         assert_eq!(csv.matches("\r\n").count(), 3);
-        assert_eq!(cell("=1+1, \"x\""), "\"'=1+1, \"\"x\"\"\"");
+        assert_eq!(sheet::cell("=1+1, \"x\""), "\"'=1+1, \"\"x\"\"\"");
     }
 
     #[test]
@@ -478,6 +437,15 @@ mod tests {
         let made_up = Desk::with(&[]).answers("--generate 40 --seed 2").expect("people");
         let backwards: Vec<&str> = made_up.lines().rev().collect();
         let desk = Desk::with(&[("there.jsonl", &made_up), ("back.jsonl", &backwards.join("\n"))]);
-        assert_eq!(desk.json("--applicants there.jsonl --seed 8 --trios"), desk.json("--applicants back.jsonl --seed 8 --trios"));
+        let bytes = |file: &str, format: &str| {
+            let answer = desk
+                .answers(&format!("--applicants {file} --seed 8 --trios --scores s-{file} --certificate c-{file} --report r-{file} --format {format}"))
+                .expect("an answer");
+            let beside = ["s", "c", "r"].map(|one| desk.read(&format!("{one}-{file}")));
+            (answer.lines().filter(|line| !line.contains("\"seconds\": ")).collect::<Vec<_>>().join("\n"), beside)
+        };
+        for format in ["json", "csv", "table"] {
+            assert_eq!(bytes("there.jsonl", format), bytes("back.jsonl", format), "byte for byte but for `seconds`");
+        }
     }
 }

@@ -6,10 +6,14 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::print;
-use crate::store::{
-    Store,
-    outbox::{self, Order},
-    record::{self, Queued},
+use crate::{
+    domain::breaker::Stream,
+    store::{
+        Connection, Store,
+        breaker::{self, Breaker, Decision},
+        outbox::{self, Order},
+        record::{self, Queued},
+    },
 };
 
 /// Letters on their way out.
@@ -36,9 +40,40 @@ enum State {
 struct OneOrAll {
     /// Its id.
     id: Option<Uuid>,
-    /// Everything: nothing leaves; or all may leave again, with each letter that was held.
+    /// Everything: nothing leaves but words about that to operator and coordinators.
     #[arg(long)]
     all: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct OneOrMore {
+    /// Its id.
+    id: Option<Uuid>,
+    /// All that the breaker holds of a stream: introductions, reminders, topics, notices or alarms.
+    #[arg(long, value_parser = watched)]
+    stream: Option<Stream>,
+    /// Ends `hold --all`, or, where nothing is stopped, lets every held letter go.
+    #[arg(long)]
+    all: bool,
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct OneOrStream {
+    /// Its id.
+    id: Option<Uuid>,
+    /// All that the breaker holds of a stream: introductions, reminders, topics, notices or alarms.
+    #[arg(long, value_parser = watched)]
+    stream: Option<Stream>,
+}
+
+fn watched(name: &str) -> Result<Stream, String> {
+    let streams = || Stream::ALL.into_iter().filter(|stream| stream.is_watched());
+    Stream::read(name).filter(|stream| stream.is_watched()).ok_or_else(|| {
+        let names: Vec<_> = streams().map(Stream::name).collect();
+        format!("the streams with a breaker are {}", names.join(", "))
+    })
 }
 
 #[derive(Debug, Subcommand)]
@@ -64,13 +99,10 @@ enum Command {
     },
     /// Keeps a letter back, or everything
     Hold(OneOrAll),
-    /// Lets a held letter go; with --all ends `hold --all`, or, where nothing is stopped, lets every held letter go
-    Release(OneOrAll),
-    /// Never sends a letter
-    Drop {
-        /// Its id.
-        id: Uuid,
-    },
+    /// Lets a held letter go, or all of a stream that the breaker holds; with --all ends `hold --all`, or, where nothing is stopped, lets every held letter go
+    Release(OneOrMore),
+    /// Never sends a letter, or all of a stream that the breaker holds
+    Drop(OneOrStream),
 }
 
 impl Queue {
@@ -78,19 +110,21 @@ impl Queue {
     pub async fn run(self, store: &Store, now: DateTime<Utc>) -> Result<()> {
         let json = self.json;
         match self.command {
-            Command::List { state, limit } => list(store, state, limit, json).await,
+            Command::List { state, limit } => list(store, state, limit, now, json).await,
             Command::Show { id } => show(store, id, json).await,
             Command::Retry { id } => order(store, id, Order::Retry, "is tried at once", now, json).await,
-            Command::Drop { id } => order(store, id, Order::Drop, "will never be sent", now, json).await,
+            Command::Drop(OneOrStream { id: Some(id), .. }) => order(store, id, Order::Drop, "will never be sent", now, json).await,
+            Command::Drop(OneOrStream { id: None, stream }) => decide(store, stream, Decision::Drop, now, json).await,
             Command::Hold(OneOrAll { id: Some(id), .. }) => order(store, id, Order::Hold, "is held", now, json).await,
-            Command::Release(OneOrAll { id: Some(id), .. }) => order(store, id, Order::Release, "goes out", now, json).await,
+            Command::Release(OneOrMore { id: Some(id), .. }) => order(store, id, Order::Release, "goes out", now, json).await,
+            Command::Release(OneOrMore { stream: stream @ Some(_), .. }) => decide(store, stream, Decision::Release, now, json).await,
             Command::Hold(OneOrAll { id: None, .. }) => hold_all(store, json).await,
-            Command::Release(OneOrAll { id: None, .. }) => release_all(store, now, json).await,
+            Command::Release(OneOrMore { id: None, stream: None, .. }) => release_all(store, now, json).await,
         }
     }
 }
 
-async fn list(store: &Store, state: Option<State>, limit: i64, as_json: bool) -> Result<()> {
+async fn list(store: &Store, state: Option<State>, limit: i64, now: DateTime<Utc>, as_json: bool) -> Result<()> {
     let mut conn = store.connection().await?;
     let state = state.map(|state| match state {
         State::Queued => "queued",
@@ -106,7 +140,35 @@ async fn list(store: &Store, state: Option<State>, limit: i64, as_json: bool) ->
     if outbox::is_all_held(&mut conn).await? {
         print::line(format_args!("everything is held; let it go with: pairpost queue release --all"));
     }
+    for breaker in tripped(&mut conn, now).await? {
+        let (name, held, ceiling) = (breaker.stream.name(), breaker.held, breaker.ceiling);
+        print::line(format_args!(
+            "the breaker holds {held} {name}: more than {ceiling} within a day; see them with --state held, then: pairpost queue release --stream {name}, or: pairpost queue drop --stream {name}"
+        ));
+    }
     print::table(rows.iter().map(line));
+    Ok(())
+}
+
+async fn tripped(conn: &mut Connection, now: DateTime<Utc>) -> Result<Vec<Breaker>> {
+    Ok(breaker::list(conn, now).await?.into_iter().filter(|breaker| breaker.tripped_at.is_some()).collect())
+}
+
+/// Decides about what a breaker holds.
+async fn decide(store: &Store, stream: Option<Stream>, decision: Decision, now: DateTime<Utc>, as_json: bool) -> Result<()> {
+    let stream = stream.context("name a letter's id or a stream")?;
+    let mut tx = store.begin().await?;
+    let letters = breaker::decide(&mut tx, stream, decision, now).await?;
+    let letters = letters.with_context(|| format!("the breaker holds no {}; see: pairpost queue list", stream.name()))?;
+    tx.commit().await?;
+    if as_json {
+        return print::json(&json!({"stream": stream, "letters": letters}));
+    }
+    let says = match decision {
+        Decision::Release => "go out",
+        Decision::Drop => "will never be sent",
+    };
+    print::line(format_args!("{letters} {} {says}; the stream is free again, and counted from zero", stream.name()));
     Ok(())
 }
 
@@ -153,7 +215,11 @@ async fn release_all(store: &Store, now: DateTime<Utc>, as_json: bool) -> Result
         outbox::hold_all(&mut tx, false).await?;
         0
     } else {
-        outbox::release_held(&mut tx, now).await?
+        let mut released = 0;
+        for breaker in tripped(&mut tx, now).await? {
+            released += breaker::decide(&mut tx, breaker.stream, Decision::Release, now).await?.unwrap_or(0);
+        }
+        released + outbox::release_held(&mut tx, now).await?
     };
     tx.commit().await?;
     if as_json {

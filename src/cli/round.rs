@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::print;
 use crate::{
     domain::{
-        matching::{Objective, Side},
+        matching::{Fairness, Objective, Side},
         places,
         round::{Action, Days, Round as Row, State, day},
     },
@@ -19,6 +19,7 @@ use crate::{
     store::{
         Connection, Store, Tx, applications,
         partnerships::{self, Partner, Partnership},
+        proposals::{self, LeftOver},
         rounds::{self, Applicant, NewRound},
     },
 };
@@ -58,8 +59,26 @@ enum Command {
     Propose {
         /// Its name or identifier.
         name: String,
+        /// Forgets the proposal there is; else a pair of it stays unless much is won by parting it.
+        #[arg(long)]
+        anew: bool,
     },
-    /// Approves the proposed match; introductions go out on their day
+    /// Matches everybody without a partner: before introductions around those who came or went, and while a round runs those who wait, with the pairs under
+    /// way as they are
+    Rematch {
+        /// Its name or identifier.
+        name: String,
+        /// Introduces what is found in a round that runs at once.
+        #[arg(long)]
+        now: bool,
+    },
+    /// Prints the proof that the last match is the best one: dual values, as JSON
+    Proof {
+        /// Its name or identifier.
+        name: String,
+    },
+    /// Approves the proposed match; introductions go out on their day. If somebody withdraws until then, the match is mended around them. In a round that
+    /// runs, introduces what `rematch` found
     Approve {
         /// Its name or identifier.
         name: String,
@@ -128,11 +147,19 @@ impl Round {
                 tx.commit().await?;
                 done(store, &round, "closed; `round propose` finds a match", json).await
             }
-            Command::Propose { name } => {
+            Command::Propose { name, anew } => {
                 let (tx, round) = begin(store, &name).await?;
                 tx.rollback().await?;
-                let objective = schedule::propose(store, site, round.id, now).await?.objective;
+                round.may(Action::Propose)?;
+                let objective = schedule::propose(store, site, round.id, now, anew).await?.objective;
                 done(store, &round, &format!("proposed: {}. `round show` shows it, `round approve` takes it", came_to(&objective)), json).await
+            }
+            Command::Rematch { name, now: at_once } => rematch(store, site, &name, at_once, now, json).await,
+            Command::Proof { name } => {
+                let mut conn = store.connection().await?;
+                let round = find(&mut conn, &name).await?;
+                let proof = proposals::certificate(&mut conn, round.id).await?;
+                print::json(&proof.with_context(|| format!("round “{}” has no match yet: `round propose` makes one", round.name))?)
             }
             Command::Approve { name, now: at_once } => approve(store, site, &name, at_once, now, json).await,
             Command::End { name } => {
@@ -214,6 +241,12 @@ fn is_in(applicant: &Applicant) -> bool {
 
 async fn approve(store: &Store, site: &Site, name: &str, at_once: bool, now: DateTime<Utc>, as_json: bool) -> Result<()> {
     let (mut tx, round) = begin(store, name).await?;
+    if round.state == State::Running {
+        tx.rollback().await?;
+        let letters = schedule::introduce(store, site, round.id, now).await?;
+        ensure!(letters > 0, "round “{}” runs, and nothing waits for approval: `round rematch` matches those who wait for a partner", round.name);
+        return done(store, &round, &format!("{letters} letters with introductions"), as_json).await;
+    }
     // `approve --now` after `approve` is how introductions are brought forward.
     if !(at_once && round.state == State::Approved) {
         handler::approve(&mut Context { conn: &mut tx, now, site, cause: None }, round.id).await?;
@@ -227,6 +260,37 @@ async fn approve(store: &Store, site: &Site, name: &str, at_once: bool, now: Dat
     done(store, &round, &format!("{}; {letters} letters with introductions", Action::Introduce.to().name()), as_json).await
 }
 
+async fn rematch(store: &Store, site: &Site, name: &str, at_once: bool, now: DateTime<Utc>, as_json: bool) -> Result<()> {
+    let (tx, round) = begin(store, name).await?;
+    tx.rollback().await?;
+    match round.state {
+        State::Running => {}
+        State::Approved => {
+            let objective = schedule::propose(store, site, round.id, now, false).await?.objective;
+            return done(store, &round, &format!("mended: {}", came_to(&objective)), as_json).await;
+        }
+        State::Planned | State::Open | State::Closed | State::Proposed | State::Ended => {
+            round.may(Action::Propose)?;
+            let objective = schedule::propose(store, site, round.id, now, false).await?.objective;
+            return done(store, &round, &format!("proposed: {}", came_to(&objective)), as_json).await;
+        }
+    }
+    ensure!(
+        round.takes_late_ones(now.date_naive(), &site.programme.calendar) || at_once,
+        "round “{}” ends on {}, too soon for new pairs by the programme file (`late_until`); `--now` does it all the same",
+        round.name,
+        day(round.days.ends_on)
+    );
+    let found = schedule::propose(store, site, round.id, now, false).await?;
+    let (matched, waiting) = (found.objective.matched, found.unmatched.len());
+    if at_once && matched > 0 {
+        let letters = schedule::introduce(store, site, round.id, now).await?;
+        return done(store, &round, &format!("{letters} letters with introductions; {waiting} people go on waiting"), as_json).await;
+    }
+    let next = if matched > 0 { ". `round show` shows who, `round approve` introduces them" } else { "" };
+    done(store, &round, &format!("of those who wait, {matched} people are in new pairs and {waiting} go on waiting{next}"), as_json).await
+}
+
 fn came_to(objective: &Objective) -> String {
     let Objective { matched, requests, requests_met, .. } = objective;
     format!("{matched} people have a partner, {requests_met} of {requests} wishes are met, and no other match is better")
@@ -237,14 +301,16 @@ async fn show(store: &Store, name: &str, as_json: bool) -> Result<()> {
     let round = find(&mut conn, name).await?;
     let applicants = rounds::applicants(&mut conn, round.id).await?;
     let partnerships = partnerships::of_round(&mut conn, round.id, None).await?;
-    let unmatched = rounds::unmatched(&mut conn, round.id).await?;
-    let proposal = rounds::proposal(&mut conn, round.id).await?;
-    let stale = round.state == State::Proposed && rounds::is_stale(&mut conn, &round).await?;
+    let unmatched = proposals::unmatched(&mut conn, round.id).await?;
+    let proposal = proposals::proposal(&mut conn, round.id).await?;
+    let stale = matches!(round.state, State::Proposed | State::Approved) && proposals::is_stale(&mut conn, &round).await?;
     if as_json {
-        let left: Vec<Value> = unmatched.iter().map(|left| json!({"person_id": left.person_id, "name": left.name, "why": left.why})).collect();
+        let left: Vec<Value> =
+            unmatched.iter().map(|left| json!({"person_id": left.person_id, "name": left.name, "why": left.why, "witness": left.witness})).collect();
         let people: Vec<Value> = applicants.iter().map(person_json).collect();
+        let (objective, fairness) = proposal.map(|proposal| (proposal.objective, proposal.fairness)).unzip();
         return print::json(&json!({
-            "round": round, "people": people, "partnerships": partnerships, "unmatched": left, "objective": proposal.map(|proposal| proposal.objective), "stale": stale,
+            "round": round, "people": people, "partnerships": partnerships, "unmatched": left, "objective": objective, "fairness": fairness.flatten(), "stale": stale,
         }));
     }
     print::line(format_args!("{} is {}", round.name, round.state.name()));
@@ -262,15 +328,26 @@ async fn show(store: &Store, name: &str, as_json: bool) -> Result<()> {
     if !partnerships.is_empty() {
         print_partnerships(&partnerships, &applicants);
     }
+    let late = partnerships.iter().filter(|partnership| round.state == State::Running && partnership.state == partnerships::State::Proposed).count();
+    if late > 0 {
+        print::line(format_args!("\n{late} of these were found while the round ran, and wait for `round approve` (marked “proposed”)."));
+    }
     if !unmatched.is_empty() {
-        print::line(format_args!("\nWithout a partner"));
-        print::table(unmatched.iter().map(|left| ["  ".to_owned() + called(left.name.as_deref()), format!("because {}", left.why)]));
+        print_unmatched(&unmatched, &applicants);
     }
     if let Some(proposal) = proposal {
         print::line(format_args!("\n{}", came_to(&proposal.objective)));
+        if let Some(Fairness { min, p5, median, with_wishes, all_met, .. }) = proposal.fairness {
+            print::line(format_args!("All wishes are met for {all_met} of {with_wishes} who have any, and a partner."));
+            print::line(format_args!("Satisfaction, of 1000: half of the people at {median} or more, one in twenty at {p5} or less, the least at {min}."));
+        }
     }
-    if stale {
-        print::line(format_args!("People came, went or changed their answers since: `round propose` makes a new match."));
+    match (stale, round.state) {
+        (true, State::Approved) => print::line(format_args!(
+            "People came, went or changed their answers since: the match is mended around them before introductions (at once: `round rematch`)."
+        )),
+        (true, _) => print::line(format_args!("People came, went or changed their answers since: `round propose` makes a new match.")),
+        (false, _) => {}
     }
     Ok(())
 }
@@ -312,12 +389,30 @@ fn print_partnerships(partnerships: &[Partnership], applicants: &[Applicant]) {
     print::line(format_args!("\nPartners"));
     for partnership in partnerships {
         let names: Vec<String> = partnership.partners.iter().map(who).collect();
-        print::line(format_args!("  {} (score {})", plain(&names.join(" · ")), partnership.score));
+        let state = match partnership.state {
+            partnerships::State::Proposed => "proposed",
+            partnerships::State::Introduced => "introduced",
+            partnerships::State::Ended => "ended",
+        };
+        print::line(format_args!("  {} ({state}, score {})", plain(&names.join(" · ")), partnership.score));
         for partner in &partnership.partners {
             let Side { satisfaction, met, unmet, reasons, .. } = &partner.side;
             print::line(format_args!("    for {}, satisfied {satisfaction} of 1000:", plain(called(partner.name.as_deref()))));
             let lines = met.iter().map(|line| ('+', line)).chain(unmet.iter().map(|line| ('-', line))).chain(reasons.iter().map(|line| (' ', line)));
             lines.for_each(|(sign, line)| print::line(format_args!("      {sign} {}", plain(line))));
+        }
+    }
+}
+
+fn print_unmatched(unmatched: &[LeftOver], applicants: &[Applicant]) {
+    let names: HashMap<String, &str> = applicants.iter().map(|one| (one.person_id.to_string(), called(one.name.as_deref()))).collect();
+    print::line(format_args!("\nWithout a partner"));
+    for left in unmatched {
+        print::line(format_args!("  {}", plain(called(left.name.as_deref()))));
+        print::line(format_args!("    is told: because {}", plain(&left.why)));
+        if let Some(witness) = &left.witness {
+            let words = witness.in_words(|id| names.get(id).map_or_else(|| id.to_owned(), |name| (*name).to_owned()));
+            print::line(format_args!("    for you alone: {}", plain(&words)));
         }
     }
 }

@@ -182,6 +182,7 @@ async fn send(store: &Store, site: &Site, slug: &str, at_once: bool, now: DateTi
         bail!("{} is not due yet ({}): send it all the same with --now", topic.slug, day(&topic));
     }
     ensure!(topics::start(&mut tx, topic.id, now).await?, "{} is {} already", topic.slug, state(topic.state));
+    topics::mark_by_hand(&mut tx, topic.id).await?;
     tx.commit().await?;
     while schedule::send_on(store, site, now).await?.is_some() {}
     let mut conn = store.connection().await?;

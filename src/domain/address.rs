@@ -1,5 +1,5 @@
 //! Mail addresses: everybody's, proved well-formed, and our own, which say what a letter to them is for.
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use serde::{Deserialize, Serialize};
 
@@ -159,6 +159,17 @@ fn is_local_part(local: &str) -> bool {
     })
 }
 
+/// A quoted local part as it would stand without quotes, where it could: `"ana"` and `"a\\na"` are `ana` (RFC 5321 4.1.2).
+fn unquoted(local: &str) -> Cow<'_, str> {
+    let Some(inner) = local.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else { return local.into() };
+    let mut plain = String::with_capacity(inner.len());
+    let mut characters = inner.chars();
+    while let Some(c) = characters.next() {
+        plain.extend(if c == '\\' { characters.next() } else { Some(c) });
+    }
+    if is_local_part(&plain) && !plain.starts_with('"') { plain.into() } else { local.into() }
+}
+
 /// Host name, internationalised or not, or an address literal in brackets.
 fn is_domain(domain: &str) -> bool {
     if let Some(literal) = domain.strip_prefix('[').and_then(|d| d.strip_suffix(']')) {
@@ -262,7 +273,7 @@ pub enum OwnAddress {
 impl OwnAddress {
     /// What a local part of our domain means. Sub-addresses (`join+x@`) count as their base.
     pub fn read(local: &str) -> Self {
-        let lower = local.trim_matches('"').to_lowercase();
+        let lower = unquoted(local).to_lowercase();
         if let Some(token) = lower.strip_prefix("reply-").and_then(Token::parse) {
             return Self::Reply(token);
         }
@@ -362,7 +373,12 @@ mod tests {
         {
             assert_eq!(OwnAddress::read(&own.local()), own);
         }
-        assert_eq!(OwnAddress::read("JOIN+summer"), OwnAddress::Join);
+        for spelled in ["JOIN+summer", "\"join\"", "\"J\\oin\"", "\"join+\\a\""] {
+            assert_eq!(OwnAddress::read(spelled), OwnAddress::Join, "{spelled}");
+        }
+        for other in ["\"join \"", "\"\\\"join\\\"\"", "\"", "\"\"", "\"j\\\\oin\""] {
+            assert_eq!(OwnAddress::read(other), OwnAddress::Alias(other.into()), "{other}");
+        }
         assert_eq!(unbase32(&base32(b"pairpost!")), Some(b"pairpost!".to_vec()));
     }
 }

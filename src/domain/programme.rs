@@ -4,7 +4,7 @@ use std::fmt;
 use serde::Deserialize;
 
 use super::fold::fold;
-use super::matching::Weights;
+use super::matching::{Weights, Wording};
 
 mod file;
 
@@ -44,11 +44,15 @@ pub struct Calendar {
     pub introductions_over: u16,
     /// From the first introductions to the end of the round.
     pub round: u16,
+    /// While a round runs, those without a partner are matched every so many days; 0: only when coordinators say so.
+    pub late_every: u16,
+    /// In the last so many days of a round nobody new is matched any more.
+    pub late_until: u16,
 }
 
 impl Default for Calendar {
     fn default() -> Self {
-        Self { open: 30, closing_to_matching: 1, matching_to_introductions: 7, introductions_over: 3, round: 180 }
+        Self { open: 30, closing_to_matching: 1, matching_to_introductions: 7, introductions_over: 3, round: 180, late_every: 7, late_until: 60 }
     }
 }
 
@@ -135,6 +139,9 @@ pub struct Choice {
     /// Other words by which it is understood.
     #[serde(default)]
     pub also: Vec<String>,
+    /// What is said of somebody who has it, to follow "your partner": "works in a public library".
+    #[serde(default)]
+    pub tell: Option<String>,
 }
 
 impl Choice {
@@ -259,6 +266,16 @@ impl Programme {
     pub fn question(&self, key: &str) -> Option<&Question> {
         let named = self.questions.iter().find(|question| question.key == key);
         named.or_else(|| self.questions.iter().find(|question| question.keys().iter().any(|filled| filled == key)))
+    }
+
+    /// What it calls things, for explanations of a match.
+    pub fn wording(&self) -> Wording {
+        let choices = match self.question("sector").map(|question| &question.kind) {
+            Some(Kind::Choice(choices)) => choices.as_slice(),
+            Some(_) | None => &[],
+        };
+        let told = |choice: &Choice| choice.tell.clone().unwrap_or_else(|| format!("belongs to the sector “{}”", choice.say.as_ref().unwrap_or(&choice.value)));
+        Wording { sectors: choices.iter().map(|choice| (choice.value.clone(), told(choice))).collect() }
     }
 
     /// The question that a label means, in any case, with or without "my" and "your".

@@ -3,6 +3,8 @@ use chrono::{Datelike, NaiveDate};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::programme::Calendar;
+
 /// Where a round stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -121,7 +123,7 @@ fn cure(state: State) -> &'static str {
         State::Closed => "`round propose` comes next",
         State::Proposed => "`round show` shows the proposal, then `round propose` makes another, or `round approve` takes it",
         State::Approved => "its introductions go out on their day, or at once by `round approve --now`",
-        State::Running => "`round end` is all that is left",
+        State::Running => "`round rematch` matches those who wait for a partner, and `round end` ends it",
         State::Ended => "nothing is left to do; `round create` makes another",
     }
 }
@@ -189,6 +191,8 @@ pub struct Round {
     pub seed: u64,
     /// Rises with whatever changes who is to be matched.
     pub version: i32,
+    /// The last day on which those without a partner were matched while it ran.
+    pub rematched_on: Option<NaiveDate>,
 }
 
 impl Round {
@@ -198,6 +202,17 @@ impl Round {
     /// In words: where it stands, and what can be done instead.
     pub fn may(&self, action: Action) -> Result<(), WrongMove> {
         if action.from().contains(&self.state) { Ok(()) } else { Err(WrongMove { name: self.name.clone(), state: self.state, action }) }
+    }
+
+    /// Whether it runs, and long enough for people to be matched in it still.
+    pub fn takes_late_ones(&self, today: NaiveDate, calendar: &Calendar) -> bool {
+        self.state == State::Running && (self.days.ends_on - today).num_days() >= i64::from(calendar.late_until)
+    }
+
+    /// Whether the calendar matches those without a partner on a day, while the round runs.
+    pub fn late_match_due(&self, today: NaiveDate, calendar: &Calendar) -> bool {
+        let since = (today - self.rematched_on.unwrap_or(self.days.introduce_on)).num_days();
+        calendar.late_every > 0 && self.takes_late_ones(today, calendar) && since >= i64::from(calendar.late_every)
     }
 
     /// Whether it takes one more person, when it has so many.
@@ -237,11 +252,17 @@ pub struct Prospects {
     pub full: Option<Round>,
     /// Is the next one planned.
     pub next: Option<Round>,
+    /// Has begun, and still takes those who wait, if a partner turns up.
+    pub running: Option<Round>,
 }
 
 /// Where the rounds stand, in one sentence or two for a letter to somebody whose application waits for a round, or (not `waits`) who has none.
 pub fn sentence(today: NaiveDate, rounds: &Prospects, waits: bool) -> String {
-    let promised = |news: String, promise: &str| if waits { format!("{news}{promise}") } else { format!("{news}.") };
+    let sooner = |Round { name, .. }: &Round| format!(" Round *{name}* has begun; if a partner for you turns up in it before that, you will hear.");
+    let promised = |news: String, promise: &str| match waits {
+        true => format!("{news}{promise}{}", rounds.running.as_ref().map(sooner).unwrap_or_default()),
+        false => format!("{news}."),
+    };
     match (&rounds.open, &rounds.full, &rounds.next) {
         (Some(Round { name, days, .. }), _, _) => {
             let closes = if today >= days.closes_on { "today".to_owned() } else { format!("until {}", day(days.closes_on)) };
@@ -304,7 +325,7 @@ mod tests {
             introduce_on: on("2027-04-01"),
             ends_on: on("2027-09-30"),
         };
-        Round { id: Uuid::nil(), name: "Spring 2027".into(), days, capacity: None, self_approve: false, state, seed: 1, version: 0 }
+        Round { id: Uuid::nil(), name: "Spring 2027".into(), days, capacity: None, self_approve: false, state, seed: 1, version: 0, rematched_on: None }
     }
 
     #[test]
@@ -345,6 +366,18 @@ mod tests {
     }
 
     #[test]
+    fn a_round_that_runs_matches_those_who_wait_week_by_week_until_its_end_is_near() {
+        let (runs, calendar) = (round(State::Running), Calendar::default());
+        let due = |round: &Round, today: &str| round.late_match_due(on(today), &calendar);
+        assert_eq!(["2027-04-07", "2027-04-08", "2027-08-01", "2027-08-02"].map(|today| due(&runs, today)), [false, true, true, false]);
+        let lately = Round { rematched_on: Some(on("2027-05-03")), ..runs.clone() };
+        assert_eq!(["2027-05-09", "2027-05-10"].map(|today| due(&lately, today)), [false, true]);
+        assert!(!due(&Round { state: State::Approved, ..runs.clone() }, "2027-05-10"));
+        let by_hand = Calendar { late_every: 0, ..Calendar::default() };
+        assert!(!runs.late_match_due(on("2027-05-10"), &by_hand) && runs.takes_late_ones(on("2027-05-10"), &by_hand));
+    }
+
+    #[test]
     fn days_that_do_not_follow_each_other_are_named() {
         let days = round(State::Planned).days;
         assert_eq!(days.check(), Ok(()));
@@ -381,7 +414,7 @@ mod tests {
             ("2027-03-01", None, Some(&planned), "The next round opens any day now; we will write to you then."),
             ("2027-02-01", None, None, "No round is planned yet; you are on the list for the next one, and we will write when its date is known."),
         ] {
-            let rounds = Prospects { open: open.cloned(), full: None, next: next.cloned() };
+            let rounds = Prospects { open: open.cloned(), full: None, next: next.cloned(), running: None };
             assert_eq!(sentence(on(today), &rounds, true), words);
         }
         let none_waits = |next: Option<&Round>| sentence(on("2027-02-01"), &Prospects { next: next.cloned(), ..Prospects::default() }, false);
@@ -391,7 +424,7 @@ mod tests {
 
     #[test]
     fn a_round_that_is_full_is_not_called_open() {
-        let rounds = Prospects { open: None, full: Some(round(State::Open)), next: Some(round(State::Planned)) };
+        let rounds = Prospects { open: None, full: Some(round(State::Open)), next: Some(round(State::Planned)), running: None };
         assert!(sentence(on("2027-03-02"), &rounds, true).starts_with("Round *Spring 2027* is full. You are on the list"));
         assert_eq!(sentence(on("2027-03-02"), &rounds, false), "Round *Spring 2027* is full.");
     }

@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::{Context, Outcome, Sending};
 use crate::{
+    domain::breaker::Stream,
     mail::{
         bounce::{self, Action, BounceRecipient, FailureClass},
         classify::{self, Class},
@@ -77,7 +78,7 @@ async fn tell(ctx: &mut Context<'_>, sent: &Sent, class: FailureClass) -> Result
     };
     ctx.cause = ctx.cause.or(sent.cause);
     // One letter about each that failed, in the thread of the writer's own.
-    let sending = Sending { priority: None, answers: original.as_ref(), ..Sending::about(sent.exchange_id.to_string()) };
+    let sending = Sending { answers: original.as_ref(), ..Sending::about(sent.exchange_id.to_string()).within(Stream::Answers) };
     ctx.write(&person, &letter, sending).await?;
     Ok(())
 }

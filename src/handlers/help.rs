@@ -3,10 +3,7 @@ use anyhow::Result;
 
 use super::{Context, Incoming, Outcome, Sending, membership};
 use crate::{
-    domain::{
-        address::OwnAddress,
-        command::{Audience, Command},
-    },
+    domain::{address::OwnAddress, breaker::Stream, command::Command},
     mail::markdown,
     store::people,
     templates::letters::{ForOperator, Help, HelpLine},
@@ -26,7 +23,7 @@ pub async fn puzzled(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<O
 }
 
 async fn write(ctx: &mut Context<'_>, incoming: &Incoming<'_>, puzzled: bool) -> Result<bool> {
-    let commands = Command::for_audience(Audience::Member);
+    let commands = Command::for_audience(ctx.site.audience(incoming.writer));
     let commands = commands.iter().filter(|command| membership::is_done_by_mail(command));
     let commands = commands.map(|command| HelpLine { word: command.usage().to_owned(), does: command.help().to_owned() }).collect();
     let letter = Help { puzzled, commands };
@@ -48,7 +45,7 @@ pub async fn for_operator(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mailbo
         inbox: incoming.claimed.id.to_string(),
     };
     let address = people::address_id(ctx.conn, &operator, ctx.now).await?;
-    let sending = Sending { reply_to: Some(incoming.writer.clone()), ..Sending::about(incoming.claimed.id.to_string()) };
+    let sending = Sending { reply_to: Some(incoming.writer.clone()), ..Sending::about(incoming.claimed.id.to_string()).within(Stream::Answers) };
     ctx.write_to(address, &operator, "operator", "en", &letter, sending).await?;
     Ok("passed on to the operator".into())
 }

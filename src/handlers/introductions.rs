@@ -8,15 +8,16 @@ use crate::{
     domain::{
         address::OwnAddress,
         answers::Answers,
+        breaker::Stream,
         matching::Side,
-        round::{self, Action, Round},
+        round::{self, Action, Round, State},
     },
     mail::{answers, markdown},
     store::{
         applications,
         partnerships::{self, Partner, Partnership},
         people::{self, Person},
-        rounds,
+        proposals, rounds,
     },
     templates::{
         letters::Line,
@@ -29,16 +30,19 @@ const BATCH: i64 = 50;
 /// Introductions that go out on one day; more where the days of the programme file would not suffice.
 const A_DAY: usize = 200;
 
-/// Introduces the next partnerships of an approved round, and after the last takes care of those left over. Gives how many letters that made, or `None` when
+/// Introduces the next partnerships of a round that was approved or (those found late) runs, and after the last of an approved one takes care of those left over. Gives how many letters that made, or `None` when
 /// the round has nothing to introduce. The caller commits, and comes again until `None`: what is done is not done twice.
 pub async fn step(ctx: &mut Context<'_>, id: Uuid) -> Result<Option<usize>> {
     let round = rounds::lock(ctx.conn, id).await?;
-    if round.may(Action::Introduce).is_err() {
+    let runs = round.state == State::Running;
+    if round.may(Action::Introduce).is_err() && !runs {
         return Ok(None);
     }
     let batch = partnerships::of_round(ctx.conn, id, Some(BATCH)).await?;
-    if batch.is_empty() {
-        return finish(ctx, &round).await.map(Some);
+    match (batch.is_empty(), runs) {
+        (true, true) => return Ok(None),
+        (true, false) => return finish(ctx, &round).await.map(Some),
+        (false, _) => {}
     }
     let (mut sent, total, first) = partnerships::letters(ctx.conn, id).await?;
     let (first, days) = (first.unwrap_or(ctx.now), usize::from(ctx.site.programme.calendar.introductions_over));
@@ -49,8 +53,11 @@ pub async fn step(ctx: &mut Context<'_>, id: Uuid) -> Result<Option<usize>> {
         let day = TimeDelta::days(i64::try_from(round::spread(sent, total, A_DAY, days))?);
         sent += people.len();
         for reader in &people {
+            if runs {
+                rounds::finish_late(ctx.conn, id, reader.person.id, ctx.now).await?;
+            }
             let letter = introduction(ctx, &round, &partnership, &people, reader)?;
-            let sending = Sending { not_before: Some((first + day).max(ctx.now)), ..Sending::about(partnership.id.to_string()) };
+            let sending = Sending { not_before: Some((first + day).max(ctx.now)), ..Sending::about(partnership.id.to_string()).within(Stream::Introductions) };
             letters += usize::from(ctx.write(&reader.person, &letter, sending).await?);
         }
     }
@@ -69,10 +76,8 @@ async fn available(ctx: &mut Context<'_>, round: &Round, partnership: &mut Partn
     for partner in &partnership.partners {
         let person =
             people::find(ctx.conn, partner.person_id).await?.filter(|person| person.paused_at.is_none() && person.left_at.is_none() && person.email.is_some());
-        let application = applications::find_live(ctx.conn, partner.person_id).await?;
-        let application = application.filter(|application| application.state == applications::State::Confirmed && application.round_id == Some(round.id));
-        match (person, application) {
-            (Some(person), Some(application)) => present.push(Present { person, answers: application.answers }),
+        match (person, applications::introducible(ctx.conn, partner.person_id, round.id, round.state == State::Running).await?) {
+            (Some(person), Some(answers)) => present.push(Present { person, answers }),
             (Some(_), None) | (None, _) => gone.push(partner.person_id),
         }
     }
@@ -123,7 +128,7 @@ fn sentence(words: &str) -> String {
 /// All partners know each other: the round runs. Whoever is left over waits for the next round, first in line, and is told why.
 async fn finish(ctx: &mut Context<'_>, round: &Round) -> Result<usize> {
     rounds::finish_introduced(ctx.conn, round.id, ctx.now).await?;
-    let unmatched = rounds::unmatched(ctx.conn, round.id).await?;
+    let unmatched = proposals::unmatched(ctx.conn, round.id).await?;
     let left_over = rounds::requeue(ctx.conn, round.id, ctx.now).await?;
     rounds::set_state(ctx.conn, round.id, Action::Introduce.to()).await?;
     let where_rounds_stand = round_life::sentence(ctx, true).await?;
@@ -132,7 +137,7 @@ async fn finish(ctx: &mut Context<'_>, round: &Round) -> Result<usize> {
         let Some(reader) = people::find(ctx.conn, person).await? else { continue };
         let why = unmatched.iter().find(|left| left.person_id == person).map_or("you joined us after the match had been made", |left| &left.why);
         let letter = LeftOver { name: markdown::escape(&round.name), why: markdown::escape(why), round: where_rounds_stand.clone() };
-        letters += usize::from(ctx.write(&reader, &letter, Sending::about(round.id.to_string())).await?);
+        letters += usize::from(ctx.write(&reader, &letter, Sending::about(round.id.to_string()).within(Stream::Introductions)).await?);
     }
     Ok(letters)
 }

@@ -1,9 +1,12 @@
 //! One-word letters: pause, resume, leave, status, help; and what can't be done by mail yet, said in words.
 use anyhow::Result;
 
-use super::{Context, Incoming, Outcome, Sending, help, rounds, sign_up, topics};
+use super::{Context, Incoming, Outcome, Sending, brake, help, rounds, sign_up, topics};
 use crate::{
-    domain::{command::Command, round},
+    domain::{
+        command::{Audience, Command},
+        round,
+    },
     mail::markdown,
     store::{
         applications::{self, State},
@@ -11,7 +14,10 @@ use crate::{
         people::{self, Person},
         subscriptions,
     },
-    templates::letters::{Left, NotYet, NothingToDo, PartnerLeft, Paused, Resumed, Status},
+    templates::{
+        letters::{Left, NotYet, NothingToDo, PartnerLeft, Paused, Resumed, Status},
+        round_letters::{NewPartner, PartnershipEnded},
+    },
 };
 
 /// A letter to `help@`, or a reply to a letter of ours that asked nothing in particular.
@@ -35,18 +41,20 @@ pub async fn obey(ctx: &mut Context<'_>, incoming: &Incoming<'_>, command: Comma
         (Command::Subscribe { .. }, _) => topics::wants(ctx, incoming, true).await,
         (Command::Unsubscribe { .. }, _) => topics::wants(ctx, incoming, false).await,
         (Command::Topics { on }, _) => topics::wants(ctx, incoming, *on).await,
+        (Command::Hold, _) => brake::asked(ctx, incoming, true).await,
+        (Command::Release, _) => brake::asked(ctx, incoming, false).await,
         (_, None) => nothing_to_do(ctx, incoming, &command).await,
         (Command::Status, Some(person)) => status(ctx, incoming, &person).await,
         (Command::Pause { until }, Some(person)) => pause(ctx, incoming, &person, *until).await,
         (Command::Resume, Some(person)) => resume(ctx, incoming, &person).await,
         (Command::Leave, Some(person)) => leave(ctx, incoming, &person).await,
+        (Command::NewPartner, Some(person)) => new_partner(ctx, incoming, &person).await,
         (Command::Confirm | Command::Change, Some(_)) => match sign_up::replied(ctx, incoming).await? {
             Some(outcome) => Ok(outcome),
             None => help::puzzled(ctx, incoming).await,
         },
         (
-            Command::NewPartner
-            | Command::AllWell
+            Command::AllWell
             | Command::MyData
             | Command::ForgetMe
             | Command::AddAddress { .. }
@@ -67,9 +75,7 @@ pub async fn obey(ctx: &mut Context<'_>, incoming: &Incoming<'_>, command: Comma
             | Command::Reject { .. }
             | Command::Discard
             | Command::Ban
-            | Command::Done
-            | Command::Hold
-            | Command::Release,
+            | Command::Done,
             Some(person),
         ) => not_yet(ctx, incoming, &person, &command).await,
     }
@@ -80,11 +86,13 @@ pub fn is_done_by_mail(command: &Command) -> bool {
     match command {
         Command::Help | Command::Join | Command::Subscribe { .. } | Command::Unsubscribe { .. } | Command::Topics { .. } => true,
         Command::Status | Command::Confirm | Command::Change | Command::Pause { .. } | Command::Resume | Command::Leave => true,
-        Command::NewPartner | Command::AllWell | Command::MyData | Command::ForgetMe | Command::AddAddress { .. } | Command::Language { .. } => false,
+        Command::NewPartner => true,
+        Command::AllWell | Command::MyData | Command::ForgetMe | Command::AddAddress { .. } | Command::Language { .. } => false,
         Command::ShareAddress | Command::Block | Command::Report => false,
         Command::Approve | Command::Undo | Command::Preview { .. } | Command::Pin { .. } | Command::Veto { .. } | Command::Swap { .. } => false,
         Command::Refuse { .. } | Command::Note { .. } | Command::Rematch | Command::Accept | Command::Reject { .. } | Command::Discard => false,
-        Command::Ban | Command::Done | Command::Hold | Command::Release => false,
+        Command::Ban | Command::Done => false,
+        Command::Hold | Command::Release => true,
     }
 }
 
@@ -94,6 +102,11 @@ fn word(command: &Command) -> String {
 }
 
 async fn nothing_to_do(ctx: &mut Context<'_>, incoming: &Incoming<'_>, command: &Command) -> Result<Outcome> {
+    // A coordinator need not take part.
+    if command.audience() == Audience::Coordinator {
+        ctx.write_to(incoming.writer_id, incoming.writer, "friend", "en", &NotYet { word: word(command) }, Sending::answering(incoming)).await?;
+        return Ok(format!("{}: not by mail yet", command.name()));
+    }
     let letter = NothingToDo { word: word(command) };
     ctx.write_to(incoming.writer_id, incoming.writer, "", "en", &letter, Sending::answering(incoming)).await?;
     Ok(format!("{}: nobody we know", command.name()))
@@ -149,6 +162,46 @@ async fn resume(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person)
     let letter = Resumed { was_paused, round: rounds::sentence_for(ctx, person.id).await? };
     ctx.write(person, &letter, Sending::answering(incoming)).await?;
     Ok(if was_paused { "resumed" } else { "was not paused" }.into())
+}
+
+/// Whoever asks for another partner loses the one they have, who is told without a reason, and goes on the list with their answers as they were.
+async fn new_partner(ctx: &mut Context<'_>, incoming: &Incoming<'_>, person: &Person) -> Result<Outcome> {
+    let current = partnerships::current(ctx.conn, person.id).await?;
+    let application = applications::find_live(ctx.conn, person.id).await?;
+    let waits = application.as_ref().is_some_and(|application| application.state == State::Confirmed);
+    let answers = applications::latest_answers(ctx.conn, person.id).await?;
+    match (&application, &answers) {
+        // Which of several partners is meant only a person can ask.
+        _ if current.len() > 1 => return not_yet(ctx, incoming, person, &Command::NewPartner).await,
+        // What is missing is asked first, and a partner is not given up for a form.
+        (Some(application), _) if application.state == State::Draft => return sign_up::applied(ctx, incoming).await,
+        (None, None) => return sign_up::applied(ctx, incoming).await,
+        (None, Some(answers)) => {
+            let round = rounds::open_for_applications(ctx).await?;
+            let id = applications::insert(ctx.conn, person.id, round, answers, ctx.now).await?;
+            applications::confirm(ctx.conn, id, round, ctx.now).await?;
+        }
+        (Some(_), _) => {}
+    }
+    // Whoever is in a round that begins waits for that one.
+    let has_round = applications::find_live(ctx.conn, person.id).await?.is_some_and(|application| application.round_id.is_some());
+    let running = if has_round { None } else { rounds::running(ctx).await? }.map(|round| markdown::escape(&round.name)).unwrap_or_default();
+    for partner in &current {
+        partnerships::end(ctx.conn, partner.partnership_id, ctx.now).await?;
+        if let Some(other) = people::find(ctx.conn, partner.person_id).await? {
+            let letter = PartnershipEnded { partner: markdown::escape(person.called()), round: rounds::sentence_for(ctx, other.id).await? };
+            ctx.write(&other, &letter, Sending::about(partner.partnership_id.to_string())).await?;
+        }
+    }
+    let letter = NewPartner {
+        partner: current.first().map(|partner| markdown::escape(&partner.name)).unwrap_or_default(),
+        again: waits && current.is_empty(),
+        running,
+        every: ctx.site.programme.calendar.late_every,
+        round: rounds::sentence_for(ctx, person.id).await?,
+    };
+    ctx.write(person, &letter, Sending::answering(incoming)).await?;
+    Ok(if letter.again { "was on the list for a partner already" } else { "on the list for a new partner" }.into())
 }
 
 /// Leaving ends everything at once: application, partnerships, topics. Partners are told, without a reason.

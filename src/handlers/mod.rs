@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::{
     domain::{
         address::{EmailAddress, OwnAddress, Token},
+        breaker::Stream,
         command::{Audience, Command},
         programme::Programme,
         secret::Secret,
@@ -21,14 +22,16 @@ use crate::{
     store::{
         Connection,
         inbox::Claimed,
-        outbox::{self, NewLetter, Priority},
+        outbox::{self, NewLetter},
         people::Person,
         tokens::{self, Purpose},
     },
     templates::{Letter, Templates},
 };
 
+pub mod alarms;
 pub mod bounces;
+pub mod brake;
 pub mod help;
 pub mod introductions;
 pub mod membership;
@@ -59,6 +62,8 @@ pub struct Site {
     pub templates: Templates,
     /// Where letters to `postmaster@` and `abuse@` are passed on to.
     pub operator: Option<EmailAddress>,
+    /// Who may use the coordinators' commands by mail, beside the operator.
+    pub coordinators: Vec<EmailAddress>,
     /// Letters in an hour that ask strangers whether a letter was theirs.
     pub asks_per_hour: i64,
     /// Letters that one person may send to one partner in a day; `None`: no limit, nor one to our answers.
@@ -68,6 +73,16 @@ pub struct Site {
 }
 
 impl Site {
+    /// Whether somebody is a coordinator; the operator is one.
+    pub fn is_coordinator(&self, writer: &EmailAddress) -> bool {
+        self.operator.iter().chain(&self.coordinators).any(|one| one == writer)
+    }
+
+    /// Whose commands somebody may use.
+    pub fn audience(&self, writer: &EmailAddress) -> Audience {
+        if self.is_coordinator(writer) { Audience::Coordinator } else { Audience::Member }
+    }
+
     /// One of our mailboxes.
     pub fn own(&self, own: &OwnAddress) -> Result<EmailAddress> {
         EmailAddress::parse(&own.at(&self.domain)).with_context(|| format!("{} is not an address at {}", own.local(), self.domain))
@@ -114,13 +129,33 @@ impl<'a> Incoming<'a> {
 /// What became of a letter that a handler took: a few words for the record.
 pub type Outcome = String;
 
+/// What makes a letter of ours the only one of its kind to its mailbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Occasion {
+    /// It answers this row of the inbox. One letter gets one answer of whichever kind: a handler that runs twice on one row, and finds the second time
+    /// that all is done, has nothing to add.
+    AnswerTo(Uuid),
+    /// A round, a topic, a day …
+    About(String),
+}
+
+impl Occasion {
+    /// The key, unique in the database, of a letter of this kind to this mailbox.
+    fn key(&self, kind: &str, address_id: Uuid) -> String {
+        match self {
+            Self::AnswerTo(inbox) => format!("answer:{address_id}:{inbox}"),
+            Self::About(occasion) => format!("{kind}:{address_id}:{occasion}"),
+        }
+    }
+}
+
 /// To whom a letter of ours goes, and how.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Sending<'a> {
-    /// Goes first or last; answers by default.
-    pub priority: Option<Priority>,
-    /// What makes this letter the only one of its kind to this person: a round, a topic, the inbox row that it answers.
-    pub occasion: String,
+    /// What it is written for.
+    pub stream: Stream,
+    /// See [`Occasion`].
+    pub occasion: Occasion,
     /// What a reply to it may do; without, a reply may do what any letter from a proven mailbox may.
     pub purpose: Option<(Purpose, Option<Uuid>)>,
     /// The letter that it answers.
@@ -140,12 +175,22 @@ pub struct Sending<'a> {
 impl<'a> Sending<'a> {
     /// An answer to a letter, unique per letter answered.
     pub fn answering(incoming: &Incoming<'a>) -> Self {
-        Self { occasion: incoming.claimed.id.to_string(), answers: Some(incoming.message), ..Self::default() }
+        Self { answers: Some(incoming.message), ..Self::new(Occasion::AnswerTo(incoming.claimed.id), Stream::Answers) }
     }
 
     /// A letter of our own accord, unique per occasion.
     pub fn about(occasion: impl Into<String>) -> Self {
-        Self { priority: Some(Priority::Notice), occasion: occasion.into(), ..Self::default() }
+        Self::new(Occasion::About(occasion.into()), Stream::Notices)
+    }
+
+    fn new(occasion: Occasion, stream: Stream) -> Self {
+        Self { stream, occasion, purpose: None, answers: None, list: None, sending: None, not_before: None, reply_to: None, from: None }
+    }
+
+    /// Written for this.
+    pub fn within(mut self, stream: Stream) -> Self {
+        self.stream = stream;
+        self
     }
 
     /// A reply to it may do this.
@@ -211,7 +256,7 @@ impl Context<'_> {
             bulk: sending.list.is_some(),
             list: sending.list,
         };
-        let occasion = format!("{}:{address_id}:{}", L::NAME, sending.occasion);
+        let occasion = sending.occasion.key(L::NAME, address_id);
         let raw = draft.to_bytes();
         let letter = NewLetter {
             id,
@@ -219,8 +264,8 @@ impl Context<'_> {
             to,
             mailbox: &from.local(),
             kind: L::NAME,
-            priority: sending.priority.unwrap_or(Priority::Answer),
-            occasion: Some(&occasion),
+            stream: sending.stream,
+            occasion: &occasion,
             reverse_path: &self.reverse_path(id),
             message_id: &draft.message_id,
             raw: &raw,
@@ -233,7 +278,7 @@ impl Context<'_> {
 
     /// The command that a letter is, if it is one.
     pub fn command(&self, incoming: &Incoming<'_>) -> Option<Command> {
-        Command::read(&incoming.message.subject, &incoming.reply().text, Audience::Member, self.now.date_naive())
+        Command::read(&incoming.message.subject, &incoming.reply().text, self.site.audience(incoming.writer), self.now.date_naive())
     }
 
     /// The return path of the letter `id` of ours: it comes back only to say that this letter failed (VERP).

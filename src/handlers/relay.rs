@@ -7,14 +7,17 @@ use uuid::Uuid;
 
 use super::{Context, Incoming, Outcome, Sending, Site};
 use crate::{
-    domain::address::{EmailAddress, OwnAddress},
+    domain::{
+        address::{EmailAddress, OwnAddress},
+        breaker::Stream,
+    },
     mail::{
         anonymize::{self, Parties, RelayRefusal, Threading},
         markdown,
         message::Message,
     },
     store::{
-        outbox::{self, NewLetter, Priority},
+        outbox::{self, NewLetter},
         people::{self, Person},
         relays::{self, Circle, Member},
     },
@@ -51,7 +54,8 @@ pub async fn forward(ctx: &mut Context<'_>, letters: &[Passing<'_>]) -> Result<V
     for (letter, fate) in letters.iter().zip(fates) {
         ctx.cause = Some(letter.incoming.claimed.exchange_id);
         outcomes.push(match fate {
-            Fate::Pass(ready) if queued.contains(&ready.id) => relays::RELAYED.into(),
+            // One that was passed on before is passed on: only a dead mailbox is a reason to tell the writer.
+            Fate::Pass(ready) if queued.contains(&ready.id) || outbox::is_known(ctx.conn, &ready.occasion).await? => relays::RELAYED.into(),
             Fate::Pass(ready) => refuse(ctx, &letter.incoming, &returned(ctx.site, ready.reader)).await?,
             Fate::Refuse(no) => refuse(ctx, &letter.incoming, &no).await?,
             Fate::Drop(why) => format!("dropped: {why}"),
@@ -188,8 +192,8 @@ async fn queue(ctx: &mut Context<'_>, letters: &[Passing<'_>], fates: &[Fate<'_>
             to: &ready.to,
             mailbox: &ready.from,
             kind: "relay",
-            priority: Priority::Relay,
-            occasion: Some(&ready.occasion),
+            stream: Stream::Relay,
+            occasion: &ready.occasion,
             reverse_path: &ready.reverse_path,
             message_id: &ready.message_id,
             raw: &ready.raw,

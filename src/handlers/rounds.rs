@@ -1,5 +1,5 @@
 //! A round's life: it opens for those who wait, closes, gets a match proposed and approved, and ends.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Result, ensure};
 use uuid::Uuid;
@@ -10,17 +10,19 @@ use crate::{
         acquaintance::{self, Fit},
         address::base32,
         answers::{Answer, Answers},
+        breaker::Stream,
         fold::fold,
-        matching::{self, Applicant, Matching, Past, Side},
+        matching::{self, Applicant, Certificate, Fairness, Input, Matching, Past, Proven, Side, Unmatched},
         programme::Programme,
-        round::{self, Action, Prospects, Round},
+        round::{self, Action, Prospects, Round, State},
     },
     mail::{answers, markdown},
     store::{
         applications,
         partnerships::{self, NewPartner},
         people,
-        rounds::{self, Candidate, Snapshot, Waiting},
+        proposals::{self, Candidate, Reason, Snapshot},
+        rounds::{self, Waiting},
         tokens::Purpose,
     },
     templates::{
@@ -46,8 +48,15 @@ pub async fn sentence(ctx: &mut Context<'_>, waits: bool) -> Result<String> {
         full: open.first().map(|(round, _)| escaped(round)),
         open: round::for_new_application(&open).map(escaped),
         next: rounds::next_planned(ctx.conn).await?.as_ref().map(escaped),
+        running: running(ctx).await?.as_ref().map(escaped),
     };
     Ok(round::sentence(ctx.now.date_naive(), &prospects, waits))
+}
+
+/// The round that runs and in which somebody who waits for a partner may find one, if there is one.
+pub async fn running(ctx: &mut Context<'_>) -> Result<Option<Round>> {
+    let (today, calendar) = (ctx.now.date_naive(), &ctx.site.programme.calendar);
+    Ok(rounds::running(ctx.conn).await?.into_iter().find(|round| round.takes_late_ones(today, calendar)))
 }
 
 /// Where the rounds stand for a person: the one whose introductions they await, else as [`sentence`].
@@ -124,7 +133,9 @@ async fn tell(ctx: &mut Context<'_>, round: &Round, waiting: &Waiting, confirmed
             .collect(),
     };
     let occasion = format!("{}:{}", round.id, if has_place { "in" } else { "full" });
-    ctx.write(&person, &letter, Sending::about(occasion).asking(Purpose::SignUp, Some(waiting.application_id))).await
+    // To somebody who did not confirm yet it is no news but a reminder.
+    let stream = if confirmed { Stream::Notices } else { Stream::Reminders };
+    ctx.write(&person, &letter, Sending::about(occasion).within(stream).asking(Purpose::SignUp, Some(waiting.application_id))).await
 }
 
 /// Closes a round: whoever applies from now on waits for the next, as do those who did not confirm in time.
@@ -138,15 +149,41 @@ pub async fn close(ctx: &mut Context<'_>, id: Uuid) -> Result<()> {
 /// All that the match of a round rests on. Matching it ([`matched`]) takes time and is done outside of any transaction.
 pub async fn snapshot(ctx: &mut Context<'_>, id: Uuid) -> Result<Snapshot> {
     let round = rounds::lock(ctx.conn, id).await?;
-    round.may(Action::Propose)?;
-    rounds::snapshot(ctx.conn, round).await
+    // After the approval a match is mended around those who came, went or changed their answers; while the round runs, it is about those who wait.
+    match round.state {
+        State::Approved | State::Running => {}
+        State::Planned | State::Open | State::Closed | State::Proposed | State::Ended => round.may(Action::Propose)?,
+    }
+    proposals::snapshot(ctx.conn, round).await
 }
 
-/// The best match for a snapshot: a pure computation, of seconds for hundreds of people.
-pub fn matched(programme: &Programme, snapshot: &Snapshot) -> Result<Matching> {
+/// What a match of a snapshot came to.
+#[derive(Debug)]
+pub struct Matched {
+    /// The match.
+    pub matching: Matching,
+    /// Its proof.
+    pub certificate: Certificate,
+    /// How fair it is, where that does not take too long.
+    pub fairness: Option<Fairness>,
+}
+
+/// Beyond so many people a report on fairness, which compares everybody with everybody, is left out.
+const REPORTED: usize = 5000;
+
+/// The best match for a snapshot: a pure computation, of seconds for thousands of people. `anew` forgets who was proposed to whom; else such a pair stays unless
+/// much is won by parting it.
+pub fn matched(programme: &Programme, snapshot: &Snapshot, anew: bool) -> Result<Matched> {
     let applicants = snapshot.candidates.iter().map(|candidate| applicant(candidate, &snapshot.candidates)).collect::<Result<Vec<_>>>()?;
-    let past: Vec<Past> = snapshot.history.iter().map(|(a, b)| Past { a: a.to_string(), b: b.to_string() }).collect();
-    Ok(matching::match_round(&applicants, &past, &[], &programme.matching, snapshot.round.seed)?)
+    let pairs = |pairs: &[(Uuid, Uuid)]| pairs.iter().map(|(a, b)| Past { a: a.to_string(), b: b.to_string() }).collect::<Vec<_>>();
+    let (past, under_way) = (pairs(&snapshot.history), pairs(&snapshot.under_way));
+    let kept = if anew { Vec::new() } else { pairs(&snapshot.proposed) };
+    let wording = programme.wording();
+    let input =
+        Input { past: &past, under_way: &under_way, kept: &kept, wording: &wording, ..Input::new(&applicants, &programme.matching, snapshot.round.seed) };
+    let Proven { matching, certificate } = matching::prove_round(&input)?;
+    let fairness = if applicants.len() <= REPORTED { Some(matching::fairness(&input, &matching)?) } else { None };
+    Ok(Matched { matching, certificate, fairness })
 }
 
 /// Somebody as the matcher knows them: names of people have become people, and a mailbox may tell of an employer.
@@ -182,12 +219,12 @@ fn people_meant(known: &mut Answers, key: &str, asking: &Candidate, all: &[Candi
 }
 
 /// Writes a match down as the round's proposal, in place of an earlier one; false, and nothing written, when people came, went or changed their answers
-/// since the snapshot.
-pub async fn record(ctx: &mut Context<'_>, snapshot: &Snapshot, matching: &Matching) -> Result<bool> {
-    if !rounds::is_unchanged(ctx.conn, snapshot).await? {
+/// since the snapshot. A round that was approved or runs stays so.
+pub async fn record(ctx: &mut Context<'_>, snapshot: &Snapshot, matched: &Matched) -> Result<bool> {
+    if !proposals::is_unchanged(ctx.conn, snapshot).await? {
         return Ok(false);
     }
-    let id = snapshot.round.id;
+    let (id, matching) = (snapshot.round.id, &matched.matching);
     partnerships::drop_proposed(ctx.conn, id).await?;
     let names: HashMap<Uuid, &str> = snapshot.candidates.iter().map(|candidate| (candidate.person_id, candidate.name.as_str())).collect();
     for pair in &matching.pairs {
@@ -196,11 +233,40 @@ pub async fn record(ctx: &mut Context<'_>, snapshot: &Snapshot, matching: &Match
     for trio in &matching.trios {
         propose(ctx, id, trio.score, &trio.members.each_ref(), &trio.sides, &names).await?;
     }
-    let unmatched = matching.unmatched.iter().map(|left| Ok((Uuid::parse_str(&left.id)?, left.why.clone()))).collect::<Result<Vec<_>>>()?;
-    rounds::set_unmatched(ctx.conn, id, &unmatched).await?;
-    rounds::set_proposal(ctx.conn, snapshot, &matching.objective).await?;
-    rounds::set_state(ctx.conn, id, Action::Propose.to()).await?;
+    let widowed = widowed(ctx, snapshot).await?;
+    let reasons = matching.unmatched.iter().map(|left| reason(left, &widowed)).collect::<Result<Vec<_>>>()?;
+    proposals::set_unmatched(ctx.conn, id, &reasons).await?;
+    match snapshot.round.state {
+        State::Running => proposals::set_rematched(ctx.conn, id, ctx.now.date_naive()).await?,
+        State::Planned | State::Open | State::Closed | State::Proposed | State::Approved | State::Ended => {
+            proposals::set_proposal(ctx.conn, snapshot, &matching.objective, matched.fairness.as_ref(), &matched.certificate).await?;
+            if snapshot.round.state != State::Approved {
+                rounds::set_state(ctx.conn, id, Action::Propose.to()).await?;
+            }
+        }
+    }
     Ok(true)
+}
+
+/// Those who had been found a partner, unknown to them, that could not take part.
+async fn widowed(ctx: &mut Context<'_>, snapshot: &Snapshot) -> Result<HashSet<Uuid>> {
+    let left = proposals::unmatched(ctx.conn, snapshot.round.id).await?;
+    let mut widowed: HashSet<Uuid> = left.into_iter().filter(|left| left.why.starts_with(partnerships::PARTNER_WITHDREW)).map(|left| left.person_id).collect();
+    let is_there = |person: &Uuid| snapshot.candidates.iter().any(|candidate| candidate.person_id == *person);
+    for (a, b) in &snapshot.proposed {
+        match (is_there(a), is_there(b)) {
+            (true, false) => widowed.insert(*a),
+            (false, true) => widowed.insert(*b),
+            (true, true) | (false, false) => continue,
+        };
+    }
+    Ok(widowed)
+}
+
+fn reason(left: &Unmatched, widowed: &HashSet<Uuid>) -> Result<Reason> {
+    let person_id = Uuid::parse_str(&left.id)?;
+    let why = if widowed.contains(&person_id) { format!("{}, and {}", partnerships::PARTNER_WITHDREW, left.why) } else { left.why.clone() };
+    Ok(Reason { person_id, why, witness: left.witness.clone() })
 }
 
 async fn propose(ctx: &mut Context<'_>, round: Uuid, score: i64, members: &[&String], sides: &[Side], names: &HashMap<Uuid, &str>) -> Result<()> {
@@ -224,12 +290,12 @@ fn alias(name: &str) -> Result<String> {
     Ok(format!("{slug}.{chance}"))
 }
 
-/// Says yes to a proposal. Whether it still fits the round's people ([`rounds::is_stale`]) is for the caller to look at first.
+/// Says yes to a proposal. Whether it still fits the round's people ([`proposals::is_stale`]) is for the caller to look at first.
 pub async fn approve(ctx: &mut Context<'_>, id: Uuid) -> Result<()> {
     let round = rounds::lock(ctx.conn, id).await?;
     round.may(Action::Approve)?;
     ensure!(
-        !rounds::is_stale(ctx.conn, &round).await?,
+        !proposals::is_stale(ctx.conn, &round).await?,
         "people of round “{}” came, went or changed their answers since the match was proposed: make a new one with `round propose`",
         round.name
     );
@@ -241,6 +307,8 @@ pub async fn end(ctx: &mut Context<'_>, id: Uuid) -> Result<usize> {
     let round = rounds::lock(ctx.conn, id).await?;
     round.may(Action::End)?;
     rounds::set_state(ctx.conn, id, Action::End.to()).await?;
+    // Matches made late and not approved: nobody was told of them.
+    partnerships::drop_proposed(ctx.conn, id).await?;
     let people = partnerships::end_of_round(ctx.conn, id, ctx.now).await?;
     let letter = RoundEnded { name: markdown::escape(&round.name), round: sentence(ctx, false).await? };
     let mut told = 0;

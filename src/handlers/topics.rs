@@ -4,10 +4,9 @@ use uuid::Uuid;
 
 use super::{Context, Incoming, Outcome, Sending, help, membership};
 use crate::{
-    domain::{address::OwnAddress, command::Command},
+    domain::{address::OwnAddress, breaker::Stream, command::Command},
     mail::{draft::ListFields, markdown},
     store::{
-        outbox::Priority,
         people, subscriptions,
         tokens::Purpose,
         topics::{self, Topic},
@@ -109,7 +108,7 @@ pub async fn send_on(ctx: &mut Context<'_>) -> Result<Option<usize>> {
         let leave = format!("{}{}", ctx.site.url, leave_path(ctx, reader.person_id));
         let letter = letter(&batch.topic, &leave);
         let sending = Sending {
-            priority: Some(Priority::Topic),
+            stream: Stream::Topics,
             list: Some(list(ctx, leave)),
             sending: Some(batch.sending),
             from: Some(OwnAddress::Topics),

@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{Context, Incoming, Outcome, Sending};
 use crate::{
-    domain::{address::EmailAddress, command::Command},
+    domain::{address::EmailAddress, breaker::Stream, command::Command},
     mail::{markdown, message::Message},
     store::{held, outbox, people, recipients::Recipient, tokens::Purpose},
     templates::{
@@ -37,8 +37,8 @@ pub async fn ask(ctx: &mut Context<'_>, incoming: &Incoming<'_>) -> Result<Outco
     }
     // Only a mailbox that we know is told the subject: a stranger's may be anybody's, and the words anything.
     let subject = if person.is_some() { markdown::escape(&harmless(&incoming.message.subject)) } else { String::new() };
-    let sending =
-        Sending { answers: Some(incoming.message), ..Sending::about(ctx.now.date_naive().to_string()) }.asking(Purpose::Vouch, Some(incoming.claimed.id));
+    let sending = Sending { answers: Some(incoming.message), ..Sending::about(ctx.now.date_naive().to_string()).within(Stream::Answers) }
+        .asking(Purpose::Vouch, Some(incoming.claimed.id));
     let (called, language) = person.as_ref().map_or(("", "en"), |person| (person.called(), person.language.as_str()));
     let asked = ctx.write_to(incoming.writer_id, incoming.writer, called, language, &WasItYou { subject, days: HELD_DAYS, again: false }, sending).await?;
     Ok(if asked { "held; its writer's mailbox is asked" } else { "held; its writer's mailbox was asked already" }.into())
@@ -67,7 +67,9 @@ pub async fn answered(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mailbox: U
         Some(letter) => held::vouch(ctx.conn, letter, mailbox, own, ctx.now).await?,
         None => false,
     };
-    if !(own && known) {
+    // An answer that runs once more finds that its letter waits no more, which is its own doing.
+    let again = incoming.claimed.attempts > 1;
+    if !(own && (known || again)) {
         ctx.write_to(mailbox, incoming.writer, "", "en", &NothingHeld { dropped: !own }, Sending::answering(incoming)).await?;
     }
     ask_about_the_next(ctx, incoming, mailbox).await?;
@@ -86,7 +88,7 @@ async fn ask_about_the_next(ctx: &mut Context<'_>, incoming: &Incoming<'_>, mail
     let person = people::person_of(ctx.conn, mailbox).await?;
     let subject = if person.is_some() { markdown::escape(&harmless(&held.subject)) } else { String::new() };
     let (called, language) = person.as_ref().map_or(("", "en"), |person| (person.called(), person.language.as_str()));
-    let sending = Sending { answers: Some(&held), ..Sending::about(letter.to_string()) }.asking(Purpose::Vouch, Some(letter));
+    let sending = Sending { answers: Some(&held), ..Sending::about(letter.to_string()).within(Stream::Answers) }.asking(Purpose::Vouch, Some(letter));
     ctx.write_to(mailbox, incoming.writer, called, language, &WasItYou { subject, days: HELD_DAYS, again: false }, sending).await?;
     Ok(())
 }

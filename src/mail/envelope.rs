@@ -65,6 +65,37 @@ impl Verdict {
 
     /// An aligned SPF or DKIM pass, whether or not a DMARC record exists.
     pub fn is_aligned(&self) -> bool {
-        self.spf == AuthResult::Pass || self.dkim == AuthResult::Pass
+        self.spf == AuthResult::Pass || self.dkim == AuthResult::Pass || self.dmarc == AuthResult::Pass
+    }
+}
+
+/// The same domain, or one is above the other; a top-level domain speaks for nobody.
+pub fn is_related(one: &str, other: &str) -> bool {
+    let ascii = |domain: &str| idna::domain_to_ascii(domain.trim_end_matches('.')).unwrap_or_else(|_| domain.to_ascii_lowercase());
+    let (one, other) = (ascii(one), ascii(other));
+    let below = |lower: &str, upper: &str| upper.contains('.') && lower.strip_suffix(upper).is_some_and(|rest| rest.ends_with('.'));
+    one == other || below(&one, &other) || below(&other, &one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_domain_and_those_below_it_speak_for_each_other() {
+        for (one, other, related) in [
+            ("example.org", "example.org", true),
+            ("example.org", "mail.example.org", true),
+            ("dept.example.org", "example.org", true),
+            ("example.org", "Example.ORG.", true),
+            ("münchen.example", "xn--mnchen-3ya.example", true),
+            ("a.example.org", "b.example.org", false),
+            ("example.org", "badexample.org", false),
+            ("example.org", "org", false),
+            ("example.org", "", false),
+        ] {
+            assert_eq!(is_related(one, other), related, "{one} {other}");
+            assert_eq!(is_related(other, one), related, "{other} {one}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! The format: bytes in, values out, and back; no I/O.
 pub mod anonymize;
 pub mod answers;
+pub mod authentication_results;
 pub mod bounce;
 mod charset;
 pub mod classify;
@@ -12,6 +13,9 @@ pub mod markdown;
 pub mod message;
 pub mod mime;
 mod phrases;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 pub mod reply;
 #[cfg(test)]
 mod robustness;
+pub mod structure;

@@ -1,8 +1,5 @@
 //! No letter can stop the program: every reader of this room over letters cut off, changed and mixed at random.
-use super::anonymize::{self, Parties, Threading};
-use super::classify::classify;
-use super::message::Message;
-use super::{bounce, flowed, html, markdown, reply};
+use super::{bounce, classify::classify, message::Message, properties::read_all, reply};
 
 /// Letters of the shapes that readers of mail trip over.
 const LETTERS: &[&str] = &[
@@ -50,51 +47,6 @@ fn changed(chance: &mut Chance) -> Vec<u8> {
         }
     }
     raw
-}
-
-/// What passes the relay is clean, and tells nothing of the addresses in [`LETTERS`].
-fn relay(raw: &[u8]) {
-    let address = |text: &str| crate::domain::address::EmailAddress::parse(text).expect("an address");
-    let parties = Parties {
-        writer_name: "Ana".into(),
-        writer_addresses: vec![address("ana@example.org"), address("a@b.example")],
-        writer_alias: address("w5@pairs.test"),
-        reader_address: address("dana@reader.example"),
-        reader_alias: address("b7@pairs.test"),
-        others: vec![(address("bo@example.org"), address("b7@pairs.test"))],
-        third: None,
-    };
-    let threading = Threading { message_id: "new.1@pairs.test".into(), in_reply_to: None, references: Vec::new(), received: 0 };
-    let Ok(out) = anonymize::relay(raw, &parties, &threading, "pairs.test") else { return };
-    let text = String::from_utf8(out).expect("a letter of ours is UTF-8");
-    assert!(text.split("\r\n").all(|line| line.len() <= 998 && !line.contains(|c: char| c.is_ascii_control() && !matches!(c, '\t' | '\u{c}'))), "{text:?}");
-    let read = Message::parse(text.as_bytes());
-    let words = read.parts.iter().filter_map(|part| part.text.as_deref()).chain([read.text()]);
-    // Where nothing says that it is another word, as in the letters themselves.
-    for words in words {
-        let all: String = words.chars().filter(|c| !c.is_control()).collect();
-        let shown = ["<ana@example.org>", "<bo@example.org>", "<a@b.example>"].into_iter().find(|address| all.contains(address));
-        assert_eq!(shown, None, "{:?} became {text:?}", String::from_utf8_lossy(raw));
-    }
-}
-
-fn read_all(raw: &[u8]) {
-    let message = Message::parse(raw);
-    assert_eq!(message.size, raw.len());
-    assert!(!message.subject.contains(['\r', '\n']) && !message.text().contains('\r'));
-    assert!(message.message_id.iter().chain(&message.references).all(|id| !id.contains(['\r', '\n', '<', '>', ' '])));
-    let _ = classify(true, &message, "pairs.test");
-    relay(raw);
-    let _ = bounce::read(&message);
-    let _ = bounce::complained(&message);
-    let answer = reply::split(message.text());
-    assert!(answer.text.len() <= message.text().len() * 2);
-    let lossy = String::from_utf8_lossy(raw);
-    let _ = html::to_text(&lossy);
-    let _ = flowed::unflow(&lossy, true);
-    let _ = reply::split(&lossy);
-    let _ = markdown::render(&lossy, "en", &lossy);
-    let _ = markdown::to_text(&markdown::escape(&lossy));
 }
 
 #[test]

@@ -280,7 +280,7 @@ async fn body(connection: &mut Connection, parcel: Parcel<'_>) -> Result<Option<
 }
 
 /// The letter as it travels, in pieces, the last with the dot that ends it.
-fn stuffed<'a>(letter: &'a Signed<'_>) -> impl Iterator<Item = Vec<u8>> + 'a {
+pub(super) fn stuffed<'a>(letter: &'a Signed<'_>) -> impl Iterator<Item = Vec<u8>> + 'a {
     let (mut head, mut rest) = (letter.signature.as_bytes(), letter.letter.as_ref());
     let (mut at_line_start, mut ended) = (true, false);
     std::iter::from_fn(move || {

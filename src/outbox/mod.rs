@@ -19,7 +19,7 @@ use crate::{
     domain::address::EmailAddress,
     handlers::{Context, Site, bounces},
     store::{
-        Connection, Store, Tx,
+        Connection, Store, Tx, breaker,
         health::in_time,
         keys,
         outbox::{self, Allowance, Claimed, Mine},
@@ -30,6 +30,8 @@ use crate::{
 mod capture;
 mod connection;
 mod hop;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
 mod sign;
 
 use hop::{Failure, NextHop, Parcel};
@@ -37,6 +39,8 @@ use sign::Signer;
 
 /// Letters on their way are held in memory: no further one is claimed behind so many octets of them.
 const OCTETS: usize = 32 << 20;
+/// Letters are claimed no more often than this while many are on their way: the next may go along with those that come meanwhile.
+const CLAIM_EVERY: Duration = Duration::from_millis(5);
 /// How long the exit sleeps when nothing wakes it.
 const POLL: Duration = Duration::from_secs(5);
 /// Once in this time a claim looks past the letters to domains at their limit, so that a long row of them delays nobody else by more.
@@ -91,6 +95,11 @@ struct Flight {
     letters: HashMap<task::Id, Travelling>,
     /// Their reply is known and not yet committed: kept until it is, for only we know it.
     landed: Vec<(Travelling, Fate)>,
+    /// When letters were claimed last, and how many landed since.
+    claimed_at: Option<Instant>,
+    landed_since: usize,
+    /// A claim was put off for a moment.
+    waits_to_claim: bool,
 }
 
 /// A letter that is ours as long as the term lasts under which it was claimed. Holding the term keeps the letter's row from being freed.
@@ -167,7 +176,11 @@ impl Exit {
             Some(term) => self.launch(flight, term, far, Utc::now()).await?,
             None => 0,
         };
-        let pause = if flight.is_under_way() || launched > 0 { FAR_EVERY } else { POLL };
+        let pause = match flight.is_under_way() || launched > 0 {
+            true if flight.waits_to_claim => CLAIM_EVERY,
+            true => FAR_EVERY,
+            false => POLL,
+        };
         tokio::select! {
             () = flight.land(), if flight.is_under_way() => {}
             () = wake.notified() => {}
@@ -202,8 +215,8 @@ impl Exit {
     /// Claims as many letters as there is room for, and sets them on their way; gives how many.
     async fn launch(&self, flight: &mut Flight, term: Arc<Term>, far: bool, now: DateTime<Utc>) -> Result<usize> {
         let flying = flight.flying.len();
-        // Claiming for one free place costs as much as for twenty: wait until some are free, unless nothing flies.
-        if flying > 0 && self.concurrency.saturating_sub(flying) < self.concurrency.div_ceil(4) {
+        flight.waits_to_claim = !flight.may_claim(flying);
+        if flight.waits_to_claim {
             return Ok(0);
         }
         let room = match &*self.way {
@@ -214,10 +227,11 @@ impl Exit {
         if room == 0 || octets == 0 {
             return Ok(0);
         }
-        let tx = self.store.begin().await?;
+        let tx = outbox::begin_claim(&self.store).await?;
         let allowance = Allowance { letters: room, per_domain: self.per_domain, octets, far };
         // What is claimed and not known here would wait for ever.
         let claimed = in_time(self.claim(tx, term.id(), allowance, now)).await.inspect_err(|_| term.end())?;
+        (flight.claimed_at, flight.landed_since) = (Some(Instant::now()), 0);
         let count = claimed.len();
         for letter in claimed {
             let letter = Travelling { letter: Arc::new(letter), term: term.clone() };
@@ -233,6 +247,7 @@ impl Exit {
             outbox::hold_unreviewed(&mut tx, now).await?;
         }
         let claimed = outbox::claim(&mut tx, owner, allowance, now).await?;
+        let claimed = breaker::pass(&mut tx, claimed, now).await?;
         tx.commit().await.context("cannot claim letters")?;
         Ok(claimed)
     }
@@ -288,6 +303,11 @@ impl Exit {
 }
 
 impl Flight {
+    /// Claiming for one place costs as much as for twenty: unless nothing flies, a quarter of what flies has to land first, or a moment to pass.
+    fn may_claim(&self, flying: usize) -> bool {
+        flying == 0 || self.landed_since * 4 >= flying || self.claimed_at.is_none_or(|at| at.elapsed() >= CLAIM_EVERY)
+    }
+
     fn is_under_way(&self) -> bool {
         !self.flying.is_empty() || !self.landed.is_empty()
     }
@@ -302,6 +322,7 @@ impl Flight {
             };
             if let Some(letter) = self.letters.remove(&id) {
                 self.landed.push((letter, fate));
+                self.landed_since += 1;
             }
             next = self.flying.try_join_next_with_id();
         }

@@ -4,7 +4,6 @@ use std::{
     pin::Pin,
     sync::{Arc, MutexGuard},
     task::{Context, Poll},
-    time::Duration,
 };
 
 use futures_io::AsyncWrite;
@@ -15,61 +14,10 @@ use samotop::{
         command::{MailBody, SmtpData},
     },
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Step, Visit, replies};
-
-/// How long a session waits for memory before its letter is answered 452.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Letters up to here have a lane of their own, an eighth of the budget, so that a few huge ones do not keep the ordinary ones waiting.
-const ORDINARY: usize = 64 << 10;
-
-/// The bytes of letters in flight, over all sessions.
-#[derive(Debug)]
-pub(super) struct Budget {
-    ordinary: Lane,
-    large: Lane,
-}
-
-#[derive(Debug)]
-struct Lane {
-    left: Arc<Semaphore>,
-    whole: usize,
-}
-
-impl Budget {
-    /// Of so many octets.
-    pub(super) fn new(octets: usize) -> Self {
-        let octets = octets.clamp(1, Semaphore::MAX_PERMITS);
-        Self { ordinary: Lane::new(octets / 8), large: Lane::new(octets - octets / 8) }
-    }
-
-    /// `more` octets for a letter that will then have `size`; waited for.
-    async fn draw(&self, more: usize, size: usize, patience: Duration) -> Option<OwnedSemaphorePermit> {
-        let at_once = if size <= ORDINARY { self.ordinary.draw_now(more) } else { None };
-        match at_once {
-            Some(share) => Some(share),
-            None => self.large.draw(more, patience).await,
-        }
-    }
-}
-
-impl Lane {
-    fn new(whole: usize) -> Self {
-        Self { left: Arc::new(Semaphore::new(whole)), whole }
-    }
-
-    fn draw_now(&self, octets: usize) -> Option<OwnedSemaphorePermit> {
-        self.left.clone().try_acquire_many_owned(u32::try_from(octets).ok()?).ok()
-    }
-
-    /// Waited for; none for what will never be there.
-    async fn draw(&self, octets: usize, patience: Duration) -> Option<OwnedSemaphorePermit> {
-        let share = u32::try_from(octets).ok().filter(|_| octets <= self.whole)?;
-        tokio::time::timeout(patience, self.left.clone().acquire_many_owned(share)).await.ok()?.ok()
-    }
-}
+use super::{Step, Visit, budget::PATIENCE, replies};
+use crate::config::BareNewlines;
 
 /// A letter as far as it has come.
 #[derive(Debug, Default)]
@@ -84,6 +32,8 @@ pub(super) struct Gathered {
 enum Loss {
     TooLarge,
     NoMemory,
+    /// A CR or LF alone.
+    BareNewline,
 }
 
 /// A whole letter; its share of the budget is given back when it is dropped.
@@ -104,6 +54,7 @@ impl Gathered {
             None => Ok(Whole { bytes, _held: held }),
             Some(Loss::TooLarge) => Err(replies::too_large(limit)),
             Some(Loss::NoMemory) => Err(replies::OUT_OF_MEMORY.to_owned()),
+            Some(Loss::BareNewline) => Err(replies::BARE_NEWLINES.to_owned()),
         }
     }
 }
@@ -199,6 +150,29 @@ fn chunk(consumed: usize, data: Vec<u8>, ends_with_new_line: bool) -> ParseResul
     Ok((consumed, MailBody::Chunk { data, ends_with_new_line }))
 }
 
+/// A CR or LF that is no part of a CR LF (RFC 5321 2.3.8). No chunk ends between the two.
+pub(super) fn has_bare_newline(chunk: &[u8]) -> bool {
+    let mut previous = 0;
+    let inside = chunk.iter().any(|&byte| (byte == b'\n') != (std::mem::replace(&mut previous, byte) == b'\r'));
+    inside || previous == b'\r'
+}
+
+/// Each of them made a CR LF. A dot behind one stays as it is: whoever sent it did not stuff it.
+pub(super) fn normalised(chunk: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(chunk.len() + 64);
+    let mut rest = chunk.iter().peekable();
+    while let Some(&byte) = rest.next() {
+        match byte {
+            b'\r' | b'\n' => {
+                rest.next_if(|&&next| byte == b'\r' && next == b'\n');
+                out.extend(b"\r\n");
+            }
+            byte => out.push(byte),
+        }
+    }
+    out
+}
+
 impl MailDispatch for Visit {
     fn open_mail_body<'a, 's, 'f>(&'a self, session: &'s mut SmtpSession) -> Step<'f, DispatchResult>
     where
@@ -245,7 +219,13 @@ impl Action<MailBody<Vec<u8>>> for Letters {
     {
         Box::pin(async move {
             match part {
-                MailBody::Chunk { data, ends_with_new_line } => {
+                MailBody::Chunk { mut data, ends_with_new_line } => {
+                    if has_bare_newline(&data) {
+                        match self.0.door.limits.bare_newlines {
+                            BareNewlines::Refuse => self.0.gathered().lose(Loss::BareNewline),
+                            BareNewlines::Normalise => data = normalised(&data),
+                        }
+                    }
                     self.0.make_room(data.len()).await;
                     Esmtp.apply(MailBody::Chunk { data, ends_with_new_line }, state).await;
                 }
@@ -344,14 +324,23 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn whoever_waits_too_long_for_memory_is_turned_away_and_what_is_dropped_comes_back() {
-        let budget = Budget::new(800_000);
-        let first = budget.draw(600_000, 600_000, PATIENCE).await.expect("there is room");
-        assert!(budget.draw(200_000, 200_000, Duration::from_millis(1)).await.is_none(), "not while the first one is held");
-        assert!(budget.draw(50_000, 50_000, Duration::from_millis(1)).await.is_some(), "an ordinary letter has its lane");
-        assert!(budget.draw(900_000, 900_000, PATIENCE).await.is_none(), "what will never be there is not waited for");
-        drop(first);
-        assert!(budget.draw(700_000, 700_000, PATIENCE).await.is_some());
+    #[test]
+    fn a_cr_or_lf_alone_is_seen_and_made_a_cr_lf() {
+        for good in ["", "a", "From: a@b.example\r\n\r\n", "\r\n"] {
+            assert!(!has_bare_newline(good.as_bytes()), "{good:?}");
+            assert_eq!(normalised(good.as_bytes()), good.as_bytes());
+        }
+        for (bad, good) in [
+            ("a\nb\r\n", "a\r\nb\r\n"),
+            ("a\rb\r\n", "a\r\nb\r\n"),
+            ("a\r\r\n", "a\r\n\r\n"),
+            ("\n", "\r\n"),
+            ("\r", "\r\n"),
+            ("a\r\n\n", "a\r\n\r\n"),
+            ("a\n\r.\n\rb", "a\r\n\r\n.\r\n\r\nb"),
+        ] {
+            assert!(has_bare_newline(bad.as_bytes()), "{bad:?}");
+            assert_eq!(normalised(bad.as_bytes()), good.as_bytes(), "{bad:?}");
+        }
     }
 }

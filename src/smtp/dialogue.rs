@@ -1,5 +1,5 @@
 //! Commands carried out by samotop's state machine, in our words: sequence is judged first, and of two replies the first is heard.
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use samotop::{
     io::tls::MayBeTls,
@@ -9,7 +9,15 @@ use samotop::{
     },
 };
 
-use super::{Step, Visit, body, replies};
+use super::{Step, Visit, body, front, guard, replies};
+use crate::telemetry::{self, Figure};
+
+/// As it is announced, and said.
+const STARTTLS: &str = "STARTTLS";
+
+/// Of a mail server that receives for us.
+const XCLIENT: &str = "XCLIENT";
+const XFORWARD: &str = "XFORWARD";
 
 /// Carries out commands for a visit.
 #[derive(Debug, Clone)]
@@ -39,6 +47,7 @@ impl Commands {
             SmtpCommand::Data => self.data(state).await,
             SmtpCommand::Rset => {
                 replies::say(&mut state.session, replies::RESET);
+                self.0.forget_forwarded();
                 Esmtp.apply(SmtpRset, state).await;
             }
             SmtpCommand::Noop(_) => {
@@ -51,16 +60,46 @@ impl Commands {
             }
             SmtpCommand::Vrfy(_) => replies::say(&mut state.session, replies::NO_VERIFY),
             SmtpCommand::Expn(_) => replies::say(&mut state.session, replies::NO_EXPAND),
+            SmtpCommand::Other(verb, words) if verb == XCLIENT || verb == XFORWARD => self.0.be_told(&verb, &words, state),
+            SmtpCommand::Other(verb, _) if verb == STARTTLS => self.starttls(state),
             SmtpCommand::Help(_) => replies::say(&mut state.session, &replies::help(domain)),
             SmtpCommand::Turn | SmtpCommand::Other(_, _) => replies::say(&mut state.session, replies::NOT_IMPLEMENTED),
         }
     }
 
+    /// RFC 3207 4. The client's word about itself, given in clear, no longer counts.
+    fn starttls(&self, state: &mut SmtpContext) {
+        let session = &mut state.session;
+        if self.0.door.tls.is_none() {
+            return replies::say(session, replies::NO_TLS);
+        }
+        if self.0.tls.get().is_some() {
+            return replies::say(session, replies::ENCRYPTED_ALREADY);
+        }
+        if session.peer_name.is_none() {
+            return replies::say(session, replies::HELLO_FIRST);
+        }
+        session.reset();
+        session.peer_name = None;
+        session.extensions.disable_code(STARTTLS);
+        self.0.extended.store(false, Ordering::Relaxed);
+        *self.0.recipients() = Default::default();
+        replies::say(session, replies::GO_ENCRYPT);
+        session.say(DriverControl::StartTls);
+    }
+
     /// samotop would repeat the client's name, which may be long or not ASCII, and list the extensions in any order.
     async fn hello(&self, hello: SmtpHelo, state: &mut SmtpContext) {
         let domain = &self.0.door.domain;
+        if self.0.is_name_of_ours(&hello.host.to_string()) {
+            telemetry::count(Figure::Reasons, "hello-of-ours");
+            return replies::say(&mut state.session, replies::HELLO_OF_OURS);
+        }
+        self.0.forget_forwarded();
         let mut lines = vec![format!("{domain} is glad of your letters")];
-        if hello.verb == "EHLO" {
+        let extended = hello.verb == "EHLO";
+        self.0.extended.store(extended, Ordering::Relaxed);
+        if extended {
             let mut extensions: Vec<_> = state.session.extensions.iter().map(str::to_owned).collect();
             extensions.sort();
             lines.extend(extensions);
@@ -79,6 +118,10 @@ impl Commands {
         if state.session.transaction.mail.is_some() {
             return replies::say(&mut state.session, replies::ONE_AT_A_TIME);
         }
+        if !guard::parts(Some(&mail)).1.is_empty() && !self.0.extended.load(Ordering::Relaxed) {
+            return replies::say(&mut state.session, replies::UNKNOWN_PARAMETER);
+        }
+        self.0.named.store(false, Ordering::Relaxed);
         Esmtp.apply(mail, state).await;
         if state.session.transaction.id.is_empty() {
             state.session.reset();
@@ -89,6 +132,7 @@ impl Commands {
         if state.session.transaction.mail.is_none() {
             return replies::say(&mut state.session, replies::MAIL_FIRST);
         }
+        self.0.named.store(true, Ordering::Relaxed);
         Esmtp.apply(rcpt, state).await;
     }
 
@@ -98,7 +142,8 @@ impl Commands {
             return replies::say(&mut state.session, replies::MAIL_FIRST);
         }
         if state.session.transaction.rcpts.is_empty() {
-            return replies::say(&mut state.session, replies::NO_RECIPIENT);
+            let named = self.0.named.load(Ordering::Relaxed);
+            return replies::say(&mut state.session, if named { replies::NO_RECIPIENT } else { replies::RECIPIENT_FIRST });
         }
         replies::say(&mut state.session, replies::GO_AHEAD);
         body::open(state).await;
@@ -129,6 +174,13 @@ impl SessionService for Visit {
         let extensions = &mut state.session.extensions;
         for word in ["PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES"] {
             extensions.enable_string(word, word);
+        }
+        if self.door.tls.is_some() {
+            extensions.enable_string(STARTTLS, STARTTLS);
+        }
+        if self.front {
+            extensions.enable_string(XCLIENT, &format!("{XCLIENT} {}", front::ATTRIBUTES));
+            extensions.enable_string(XFORWARD, &format!("{XFORWARD} {}", front::FORWARDED));
         }
         extensions.enable_string("SIZE", &format!("SIZE {}", self.door.limits.max_message_bytes));
         replies::say(&mut state.session, &replies::greeting(&self.door.domain));

@@ -1,10 +1,10 @@
 //! The dot: who wrote the letter, who admits it, and its rows committed before 250.
-use anyhow::{Context, Result};
+use std::net::IpAddr;
+
 use samotop::smtp::SmtpSession;
 use tracing::{info, warn};
-use uuid::Uuid;
 
-use super::{Visit, body::Whole, grammar, guard::DATABASE_PATIENCE, replies};
+use super::{Door, Visit, body::Whole, grammar, keeper::Letter, replies};
 use crate::{
     config::Verify,
     domain::{
@@ -13,20 +13,17 @@ use crate::{
         refusal::Refusal,
     },
     mail::{
+        authentication_results,
         envelope::{AuthResult, Envelope, Policy, Verdict},
         message::Message,
+        structure::{self, Excess, Limits},
     },
     store::{
-        inbox::{self, Arrival, Known},
+        arrivals::{Arrival, Known},
         recipients::Recipient,
     },
+    telemetry::{self, Figure},
 };
-
-/// What came of a letter.
-enum Outcome {
-    Kept(Uuid),
-    Refused(Refusal),
-}
 
 impl Visit {
     /// Keeps the letter for every recipient that admits it; the reply to the dot.
@@ -35,35 +32,36 @@ impl Visit {
         if deliveries.is_empty() {
             return replies::NO_RECIPIENT.to_owned();
         }
-        let head = head(&letter.bytes);
-        if has_bare_ends(head) {
-            return replies::HEADER_LINES.to_owned();
+        if let Some(words) = self.too_laborious(&letter.bytes) {
+            return words;
         }
+        let caller = self.caller();
+        self.forget_forwarded();
         let envelope = Envelope {
-            peer: self.peer.ip().to_canonical(),
-            helo: session.peer_name.clone().unwrap_or_default(),
+            peer: caller.ip.unwrap_or(self.peer.ip().to_canonical()),
+            helo: caller.helo.or_else(|| session.peer_name.clone()).unwrap_or_default(),
             reverse_path: session.transaction.mail.as_ref().and_then(|mail| grammar::mailbox(mail.sender())),
         };
-        let head = Message::parse(head);
-        let (from, verdict) = self.judge(&letter.bytes, head.from, &envelope, &deliveries).await;
-        let arrival = Arrival {
-            raw: &letter.bytes,
-            envelope: &envelope,
-            from: from.as_ref(),
-            message_id: head.message_id.as_deref(),
-            verdict: &verdict,
-            recipients: &deliveries,
-            domain: &self.door.domain,
-        };
-        let kept = tokio::time::timeout(DATABASE_PATIENCE, self.keep(&arrival)).await.context("the database did not answer in time").flatten();
+        let head = Message::parse(head(&letter.bytes));
+        let (from, verdict) = self.judge(&letter.bytes, head.from, &envelope, caller.ip, &deliveries).await;
+        if let Some(writer) = from.as_ref().filter(|_| envelope.reverse_path.is_some())
+            && !self.door.letters.take(writer, verdict.is_aligned())
+        {
+            telemetry::count(Figure::Reasons, "domain-rate");
+            return replies::TOO_MANY_OF_DOMAIN.to_owned();
+        }
+        let size = letter.bytes.len();
+        let letter = Letter { whole: letter, envelope, from, message_id: head.message_id, verdict, recipients: deliveries };
+        let kept = self.door.keep(letter).await.map(|accepted| (accepted.id, refusal_of_all(&accepted.admissions)));
         match kept {
-            Ok(Outcome::Kept(id)) => {
-                info!(letter = %id, size = letter.bytes.len(), "kept");
+            Ok((id, None)) => {
+                info!(letter = %id, size, tls = self.tls_version(), "kept");
+                self.door.clients.note_good(self.peer.ip());
                 self.door.arrived.notify_one();
                 replies::kept(id)
             }
-            Ok(Outcome::Refused(refusal)) => {
-                info!(refusal = refusal.name(), "refused");
+            Ok((_, Some(refusal))) => {
+                telemetry::count(Figure::Reasons, refusal.name());
                 refusal.smtp_reply(&self.door.domain)
             }
             // Also where the outcome of the commit is unknown: the letter comes again, and is known then or kept then.
@@ -75,7 +73,14 @@ impl Visit {
     }
 
     /// The writer and what was found out about them. A From field that two readers read differently names nobody.
-    async fn judge(&self, raw: &[u8], from: Option<EmailAddress>, envelope: &Envelope, deliveries: &[Recipient]) -> (Option<EmailAddress>, Verdict) {
+    async fn judge(
+        &self,
+        raw: &[u8],
+        from: Option<EmailAddress>,
+        envelope: &Envelope,
+        client: Option<IpAddr>,
+        deliveries: &[Recipient],
+    ) -> (Option<EmailAddress>, Verdict) {
         let Some(verifier) = &self.door.verifier else { return (from, Verdict::UNCHECKED) };
         // A bounce is judged by the signed address that it comes to.
         let only_bounces = deliveries.iter().all(|recipient| matches!(recipient, Recipient::Bounce { .. }));
@@ -83,23 +88,40 @@ impl Visit {
             return (from, Verdict::NOTHING);
         }
         match from {
-            Some(writer) => match verifier.verify(raw, &writer, envelope, &self.door.domain).await {
+            Some(writer) => match self.fronts_verdict(raw, &writer) {
                 Some(verdict) => (Some(writer), verdict),
-                None => (None, Verdict::NOTHING),
+                None => match verifier.examine(raw, &writer, envelope, client, &self.door.domain).await {
+                    Some(verdict) => (Some(writer), verdict),
+                    None => (None, Verdict::NOTHING),
+                },
             },
             None => (None, Verdict::NOTHING),
         }
     }
 
-    /// Transaction 1.
-    async fn keep(&self, arrival: &Arrival<'_>) -> Result<Outcome> {
-        let mut conn = self.door.store.connection().await?;
-        let admits = |recipient: &Recipient, known: &Known| admit(&self.question(recipient, known, arrival));
-        let (id, admissions) = inbox::accept(&mut conn, arrival, admits, (self.door.clock)()).await?;
-        Ok(match refusal_of_all(&admissions) {
-            Some(refusal) => Outcome::Refused(refusal),
-            None => Outcome::Kept(id),
+    /// What the mail server that receives for us found out, where its word counts.
+    fn fronts_verdict(&self, raw: &[u8], writer: &EmailAddress) -> Option<Verdict> {
+        let id = self.door.limits.trusted_authserv_id.as_ref().filter(|_| self.front)?;
+        authentication_results::verdict(head(raw), id, writer.domain())
+    }
+
+    /// The reply to a letter that is built to be laborious.
+    fn too_laborious(&self, raw: &[u8]) -> Option<String> {
+        let limits = &self.door.limits;
+        let excess = structure::measure(raw, Limits { header: limits.max_header_bytes, parts: limits.max_parts, depth: limits.max_depth }).err()?;
+        telemetry::count(Figure::Reasons, excess.name());
+        Some(match excess {
+            Excess::Header => replies::header_too_large(limits.max_header_bytes),
+            Excess::Parts => replies::TOO_MANY_PARTS.to_owned(),
+            Excess::Depth => replies::TOO_DEEP.to_owned(),
         })
+    }
+}
+
+impl Door {
+    /// How a recipient decides about a letter.
+    pub(super) fn admit(&self, arrival: &Arrival<'_>, recipient: &Recipient, known: &Known) -> Admission {
+        admit(&self.question(recipient, known, arrival))
     }
 
     fn question<'a>(&self, recipient: &'a Recipient, known: &Known, arrival: &Arrival<'a>) -> Question<'a> {
@@ -108,10 +130,12 @@ impl Visit {
             Recipient::Service(_) => Way::Service,
             Recipient::Bounce { .. } => Way::Bounce,
             Recipient::Reply { asked, expired, .. } => Way::Reply { asked, expired: *expired },
-            Recipient::Alias { partnership, reader, over, .. } => Way::Alias { from_partner: known.is_partner(*partnership, *reader), over: *over },
+            Recipient::Alias { partnership, reader, over, .. } => {
+                Way::Alias { from_partner: known.is_partner(arrival.from, *partnership, *reader), over: *over }
+            }
         };
         // `report` looks, records, and trusts.
-        let trusting = self.door.verify != Verify::Enforce;
+        let trusting = self.verify != Verify::Enforce;
         Question { door, from: arrival.from, aligned: trusting || arrival.verdict.is_aligned(), forged: !trusting && is_forged(arrival.verdict) }
     }
 }
@@ -140,13 +164,6 @@ fn head(raw: &[u8]) -> &[u8] {
     &raw[..end]
 }
 
-/// A CR or LF alone (RFC 5321 2.3.8). In a body it is a byte like others; in a header it hides fields from one reader that another sees.
-fn has_bare_ends(head: &[u8]) -> bool {
-    let mut previous = 0;
-    let inside = head.iter().any(|&byte| (byte == b'\n') != (std::mem::replace(&mut previous, byte) == b'\r'));
-    inside || previous == b'\r'
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,16 +175,6 @@ mod tests {
         assert_eq!(refusal_of_all(&[Admission::Refuse(Refusal::StrangerToAlias), no]), Some(Refusal::StrangerToAlias));
         assert_eq!(refusal_of_all(&[no, Admission::Take]), None);
         assert_eq!(refusal_of_all(&[Admission::Hold, no]), None);
-    }
-
-    #[test]
-    fn a_header_has_no_bare_cr_or_lf() {
-        for good in ["", "From: a@b.example\r\n\r\n", "\r\n"] {
-            assert!(!has_bare_ends(good.as_bytes()), "{good:?}");
-        }
-        for bad in ["a\nb\r\n", "a\rb\r\n", "a\r\r\n", "\n", "\r", "a\r\n\n"] {
-            assert!(has_bare_ends(bad.as_bytes()), "{bad:?}");
-        }
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The session's loop: reads with limits of length, time and number, and writes replies in batches, so that pipelining costs nothing.
-use std::{ops::ControlFlow, sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use samotop::{
     io::tls::MayBeTls,
@@ -9,23 +9,19 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     time::Instant,
 };
-use tokio_util::compat::{Compat, FuturesAsyncReadCompatExt};
-use tracing::debug;
-
-use super::{
-    Step, Visit,
-    grammar::{self, LONGEST_LINE},
-    replies,
+use tokio_util::{
+    compat::{Compat, FuturesAsyncReadCompatExt},
+    sync::CancellationToken,
 };
+use tracing::{debug, info};
+
+use super::{Step, Visit, grammar, replies, tls};
+use crate::telemetry::{self, Figure};
 
 /// Octets read, or replied, at a time.
 const BLOCK: usize = 16 << 10;
 /// A line beyond this is not waited for to end.
 const ENDLESS: usize = 1 << 20;
-/// Commands between two letters.
-const MOST_COMMANDS: usize = 1000;
-/// A letter has the time of one command, and a millisecond more for each so many octets: 4 kB in a second are enough.
-const OCTETS_PER_MILLISECOND: u64 = 4;
 /// How long, and how much, a client that was told goodbye is listened to, so that a reset does not overtake the reply.
 const LINGER: Duration = Duration::from_secs(2);
 
@@ -49,8 +45,11 @@ impl Drive for Driver {
         Box::pin(async move {
             state.service().prepare_session(io, state).await;
             let patience = Duration::from_secs(self.0.door.limits.timeout_seconds);
-            let wire = Wire { io: io.compat(), out: Vec::new(), patience };
-            Talk { visit: &self.0, wire, errors: 0, commands: 0, swallowed: 0, deadline: Instant::now() + patience }.run(interpreter, state).await
+            let wire = Wire { io: io.compat(), out: Vec::new(), patience, evicted: &self.0.presence.evicted };
+            let now = Instant::now();
+            let session_ends = now + Duration::from_secs(self.0.door.limits.session_seconds);
+            let talk = Talk { visit: &self.0, wire, errors: 0, commands: 0, swallowed: 0, deadline: now + patience, session_ends, letter_ends: None };
+            talk.run(interpreter, state).await
         })
     }
 }
@@ -60,6 +59,8 @@ struct Wire<'i> {
     io: Compat<&'i mut Box<dyn MayBeTls>>,
     out: Vec<u8>,
     patience: Duration,
+    /// Another is to have the place: a client that does not read its replies is not waited for.
+    evicted: &'i CancellationToken,
 }
 
 impl Wire<'_> {
@@ -71,7 +72,11 @@ impl Wire<'_> {
             self.io.write_all(&self.out).await?;
             self.io.flush().await
         };
-        let written = tokio::time::timeout(self.patience, write).await.unwrap_or(Err(std::io::ErrorKind::TimedOut.into()));
+        let written = tokio::select! {
+            biased;
+            written = tokio::time::timeout(self.patience, write) => written.unwrap_or(Err(std::io::ErrorKind::TimedOut.into())),
+            () = self.evicted.cancelled() => Err(std::io::ErrorKind::TimedOut.into()),
+        };
         self.out.clear();
         written.map_err(DriverError::WriteFailed)
     }
@@ -101,7 +106,19 @@ struct Talk<'v, 'i> {
     commands: usize,
     /// Octets dropped of a line that is too long.
     swallowed: usize,
+    /// When the client must have sent more.
     deadline: Instant,
+    /// When the session is over, but for a letter under way.
+    session_ends: Instant,
+    /// When the letter under way must be through, at whatever pace.
+    letter_ends: Option<Instant>,
+}
+
+/// What is to be done once the replies are collected.
+enum Next {
+    Go,
+    Encrypt,
+    HangUp,
 }
 
 /// What reading brought.
@@ -109,6 +126,8 @@ enum Heard {
     Octets,
     End,
     TooSlow,
+    TooLong,
+    MakeRoom,
     Closing,
 }
 
@@ -118,8 +137,12 @@ impl Talk<'_, '_> {
             if state.session.mode.is_none() {
                 self.drop_long_line(state);
             }
-            if self.collect(state).is_break() {
-                return self.wire.close().await;
+            match self.collect(state) {
+                Next::Go => {}
+                Next::HangUp => return self.wire.close().await,
+                // After a handshake that failed nothing is said in clear (RFC 3207 4.1).
+                Next::Encrypt if !self.encrypt(state).await? => return Ok(()),
+                Next::Encrypt => continue,
             }
             if self.wire.out.len() > BLOCK {
                 self.wire.flush().await?;
@@ -131,7 +154,18 @@ impl Talk<'_, '_> {
                     match self.read(state).await? {
                         Heard::Octets => {}
                         Heard::End => return Ok(()),
-                        Heard::TooSlow => state.session.say_shutdown_with(replies::TOO_SLOW),
+                        Heard::TooSlow => {
+                            telemetry::count(Figure::TimeOuts, if state.session.mode.is_some() { "letter" } else { "command" });
+                            state.session.say_shutdown_with(replies::TOO_SLOW);
+                        }
+                        Heard::TooLong => {
+                            telemetry::count(Figure::TimeOuts, "session");
+                            state.session.say_shutdown_with(replies::TOO_LONG_A_SESSION);
+                        }
+                        Heard::MakeRoom => {
+                            self.visit.presence.give_up();
+                            state.session.say_shutdown_with(replies::MAKE_ROOM);
+                        }
                         Heard::Closing => state.session.say_shutdown_with(replies::CLOSING),
                     }
                 }
@@ -140,26 +174,57 @@ impl Talk<'_, '_> {
         }
     }
 
-    /// Takes what was said; `Break` when the session is over.
-    fn collect(&mut self, state: &mut SmtpContext) -> ControlFlow<()> {
+    /// Takes what was said.
+    fn collect(&mut self, state: &mut SmtpContext) -> Next {
         for control in state.session.output.drain(..) {
             match control {
                 DriverControl::Response(words) => {
                     self.errors += usize::from(words.first() == Some(&b'5'));
-                    self.wire.out.extend(words);
+                    self.wire.out.extend(self.visit.sign(words));
                 }
-                // Nobody says StartTls here: the grammar refuses the command.
-                DriverControl::Shutdown | DriverControl::StartTls => return ControlFlow::Break(()),
+                // What stands behind these was said about words in clear that no longer count.
+                DriverControl::Shutdown => return Next::HangUp,
+                DriverControl::StartTls => return Next::Encrypt,
             }
         }
-        let too_much = match (self.errors >= self.visit.door.limits.max_errors, self.commands > MOST_COMMANDS, self.swallowed > ENDLESS) {
+        let too_much = match (self.errors >= self.visit.door.limits.max_errors, self.commands > self.visit.door.limits.max_commands, self.swallowed > ENDLESS) {
             (true, _, _) => replies::TOO_MANY_ERRORS,
             (_, true, _) => replies::TOO_MANY_COMMANDS,
             (_, _, true) => replies::TOO_MUCH,
-            (false, false, false) => return ControlFlow::Continue(()),
+            (false, false, false) => return Next::Go,
         };
-        self.wire.out.extend(format!("{too_much}\r\n").bytes());
-        ControlFlow::Break(())
+        self.wire.out.extend(self.visit.sign(format!("{too_much}\r\n").into_bytes()));
+        Next::HangUp
+    }
+
+    /// RFC 3207 4.2: what was said and heard in clear is forgotten, also what came behind the command. `false` where the handshake failed:
+    /// then the stream must not be touched any more.
+    async fn encrypt(&mut self, state: &mut SmtpContext) -> Result<bool, DriverError> {
+        self.wire.flush().await?;
+        state.session.input.clear();
+        self.swallowed = 0;
+        Pin::new(self.wire.io.get_mut()).encrypt();
+        let patience = self.wire.patience.min(tls::HANDSHAKE);
+        let handshake = tokio::select! {
+            () = self.visit.stop.cancelled() => return Ok(false),
+            () = self.visit.presence.evicted.cancelled() => return Ok(false),
+            // samotop's stream shakes hands before it does anything else.
+            handshake = tokio::time::timeout(patience, self.wire.io.flush()) => handshake,
+        };
+        match handshake {
+            Ok(Ok(())) => {
+                self.deadline = Instant::now() + self.wire.patience;
+                Ok(true)
+            }
+            Ok(Err(error)) => {
+                info!(%error, "a TLS handshake failed");
+                Ok(false)
+            }
+            Err(_) => {
+                info!("a TLS handshake took too long");
+                Ok(false)
+            }
+        }
     }
 
     /// Input that was understood. A new command has its time anew; a letter that is through starts the count of commands again.
@@ -169,28 +234,36 @@ impl Talk<'_, '_> {
         if state.session.mode.is_some() {
             return;
         }
+        self.letter_ends = None;
         self.commands = if was_letter { 0 } else { self.commands + 1 };
         self.deadline = Instant::now() + self.wire.patience;
+        self.visit.presence.keeps_pace();
     }
 
     /// Waits for more. While a letter is under way it may be finished, also when the program stops, and its time grows with it.
     async fn read(&mut self, state: &mut SmtpContext) -> Result<Heard, DriverError> {
         let in_letter = state.session.mode.is_some();
+        let limits = &self.visit.door.limits;
         let input = &mut state.session.input;
         input.reserve(BLOCK);
         let read = self.wire.io.read_buf(input);
+        let last = if in_letter { *self.letter_ends.get_or_insert(Instant::now() + Duration::from_secs(limits.letter_seconds)) } else { self.session_ends };
         let heard = tokio::select! {
             biased;
             () = self.visit.stop.cancelled(), if !in_letter => return Ok(Heard::Closing),
-            heard = tokio::time::timeout_at(self.deadline, read) => heard,
+            () = self.visit.presence.evicted.cancelled() => return Ok(Heard::MakeRoom),
+            heard = tokio::time::timeout_at(self.deadline.min(last), read) => heard,
         };
         match heard {
+            Err(_) if !in_letter && self.session_ends < self.deadline => Ok(Heard::TooLong),
             Err(_) => Ok(Heard::TooSlow),
             Ok(Err(error)) => Err(DriverError::IoFailed(error)),
             Ok(Ok(0)) => Ok(Heard::End),
             Ok(Ok(octets)) => {
                 if in_letter {
-                    self.deadline += Duration::from_millis(octets as u64 / OCTETS_PER_MILLISECOND);
+                    let worth = Duration::from_micros(octets as u64 * 1_000_000 / limits.min_bytes_per_second);
+                    self.deadline += worth;
+                    self.visit.presence.came_on(worth);
                 }
                 Ok(Heard::Octets)
             }
@@ -199,7 +272,7 @@ impl Talk<'_, '_> {
 
     /// One answer to a line that is longer than a command may be, once it has ended.
     fn drop_long_line(&mut self, state: &mut SmtpContext) {
-        if swallow(&mut state.session.input, &mut self.swallowed) {
+        if swallow(&mut state.session.input, &mut self.swallowed, self.visit.door.limits.max_line_bytes) {
             self.commands += 1;
             self.deadline = Instant::now() + self.wire.patience;
             replies::say(&mut state.session, replies::LINE_TOO_LONG);
@@ -221,14 +294,14 @@ impl Talk<'_, '_> {
 
 /// Lets go of a line that is longer than a command may be, all but a CR at its end, and counts what is gone; true when its end is gone, too.
 /// Its tail is never left to be read as a command.
-fn swallow(input: &mut Vec<u8>, swallowed: &mut usize) -> bool {
+pub(super) fn swallow(input: &mut Vec<u8>, swallowed: &mut usize, longest: usize) -> bool {
     match grammar::end_of_line(input) {
-        Some(end) if *swallowed > 0 || end > LONGEST_LINE => {
+        Some(end) if *swallowed > 0 || end > longest => {
             input.drain(..end);
             *swallowed = 0;
             true
         }
-        None if *swallowed > 0 || input.len() > LONGEST_LINE => {
+        None if *swallowed > 0 || input.len() > longest => {
             let gone = input.len() - usize::from(input.ends_with(b"\r"));
             *swallowed += gone;
             input.drain(..gone);
@@ -267,7 +340,7 @@ mod tests {
             let (mut input, mut swallowed, mut ended) = (Vec::new(), 0, 0);
             for packet in sent.chunks(step) {
                 input.extend(packet);
-                ended += usize::from(swallow(&mut input, &mut swallowed));
+                ended += usize::from(swallow(&mut input, &mut swallowed, 2048));
             }
             assert_eq!((ended, input.as_slice(), swallowed), (1, b"NOOP\r\n".as_slice(), 0), "by {step}");
         }

@@ -2,6 +2,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use mail_auth::common::to_a_label;
 use samotop::{
     mail::{AddRecipientFailure, AddRecipientResult, MailGuard, Recipient as Asked, StartMailFailure, StartMailResult},
     smtp::{SmtpPath, SmtpSession, command::SmtpMail},
@@ -48,7 +49,11 @@ impl MailGuard for Visit {
         's: 'f,
     {
         Box::pin(async move {
-            match self.find(session, &asked.address).await {
+            let found = match self.find(session, &asked.address).await {
+                Ok(found) => self.welcome(&found, parts(session.transaction.mail.as_ref()).0.and_then(grammar::mailbox).as_ref()).await.map(|()| found),
+                Err(words) => Err(words),
+            };
+            match found {
                 Ok(found) => {
                     let mut taken = self.recipients();
                     taken.1 += 1;
@@ -81,7 +86,8 @@ impl Visit {
                 if mailbox.is_international() && !speaks_utf8(session.transaction.mail.as_ref()) {
                     return Err(replies::UTF8_UNASKED.to_owned());
                 }
-                if !mailbox.domain().eq_ignore_ascii_case(&self.door.domain) {
+                // The domain may be written in Unicode or in ASCII (RFC 5891 4), whichever way ours is configured.
+                if to_a_label(mailbox.domain()) != to_a_label(&self.door.domain) {
                     return Err(replies::NO_RELAYING.to_owned());
                 }
                 OwnAddress::read(mailbox.local())
@@ -118,7 +124,7 @@ impl Visit {
 }
 
 /// What the parameters of MAIL ask for (RFC 1870, RFC 6152, RFC 6531), or the reply that refuses one.
-fn judge(mail: Option<&SmtpMail>, limit: usize) -> Result<(), String> {
+pub(super) fn judge(mail: Option<&SmtpMail>, limit: usize) -> Result<(), String> {
     let (path, parameters) = parts(mail);
     let mut seen = Vec::new();
     for parameter in parameters {
@@ -144,7 +150,8 @@ fn judge(mail: Option<&SmtpMail>, limit: usize) -> Result<(), String> {
     if international && !speaks_utf8(mail) { Err(replies::UTF8_UNASKED.to_owned()) } else { Ok(()) }
 }
 
-fn parts(mail: Option<&SmtpMail>) -> (Option<&SmtpPath>, &[String]) {
+/// Path and parameters.
+pub(super) fn parts(mail: Option<&SmtpMail>) -> (Option<&SmtpPath>, &[String]) {
     match mail {
         Some(SmtpMail::Mail(path, parameters) | SmtpMail::Send(path, parameters) | SmtpMail::Saml(path, parameters) | SmtpMail::Soml(path, parameters)) => {
             (Some(path), parameters)

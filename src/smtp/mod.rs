@@ -1,10 +1,9 @@
 //! Mail in: an accept loop on tokio, a samotop session under limits of ours for each client, and one door that all sessions share.
 use std::{
-    collections::HashMap,
     fmt,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak, atomic::AtomicBool},
     time::Duration,
 };
 
@@ -21,33 +20,49 @@ use samotop::{
     },
 };
 use tokio::{
-    io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
-    sync::{Notify, OwnedSemaphorePermit, Semaphore},
+    sync::{Notify, Semaphore},
 };
 use tokio_util::{compat::TokioAsyncReadCompatExt, sync::CancellationToken, task::TaskTracker};
 use tracing::{Instrument, info, info_span, warn};
 
 use crate::{
     config::{Config, Smtp, Verify},
-    domain::secret::Secret,
+    domain::{address::base32, secret::Secret},
     handlers::Clock,
     store::{Store, recipients::Recipient},
+    telemetry::{self, Figure},
 };
 
+mod arrival;
 mod body;
+mod budget;
+mod certificate;
+mod clients;
 mod dialogue;
 mod dot;
 mod driver;
+mod front;
 mod grammar;
 mod guard;
+mod junk;
+mod keeper;
+#[cfg(any(test, fuzzing))]
+pub mod properties;
+mod proxy;
 mod replies;
+mod tls;
 mod verify;
 
+pub use certificate::{Facts, Files};
+pub use tls::examine;
 pub use verify::Verifier;
 
 /// How long sessions may go on with a letter that they are in the middle of when the program stops.
 const LAST_LETTERS: Duration = Duration::from_secs(20);
+
+/// Clients that wait at once for a place, or are told that there is none; any more are hung up on.
+const MOST_TURNED_AWAY: usize = 100;
 
 type Step<'f, T> = Pin<Box<dyn Future<Output = T> + Send + 'f>>;
 type SyncStep<'f, T> = Pin<Box<dyn Future<Output = T> + Send + Sync + 'f>>;
@@ -62,12 +77,17 @@ pub struct Door {
     verifier: Option<Verifier>,
     clock: Clock,
     arrived: Arc<Notify>,
-    budget: body::Budget,
-    clients: Clients,
+    budget: budget::Budget,
+    clients: clients::Clients,
+    turning_away: Arc<Semaphore>,
+    lists: Option<junk::Lists>,
+    letters: junk::Letters,
+    tls: Option<Arc<tls::Tls>>,
+    keeper: keeper::Keeper,
 }
 
 impl Door {
-    /// `arrived` is woken after each letter that was kept. Fails where `dns.server` or the system's resolver can't be used.
+    /// `arrived` is woken after each letter that was kept. Fails where `dns.server`, the system's resolver, or the certificate can't be used.
     pub fn new(config: &Config, store: Store, secret: Secret, clock: Clock, arrived: Arc<Notify>) -> Result<Arc<Self>> {
         let verifier = match config.auth.verify {
             Verify::Enforce | Verify::Report => Some(Verifier::new(config.dns.server)?),
@@ -82,9 +102,21 @@ impl Door {
             verifier,
             clock,
             arrived,
-            budget: body::Budget::new(config.smtp.memory_bytes),
-            clients: Clients::new(config.smtp.max_connections),
+            budget: budget::Budget::new(config.smtp.letters_memory()),
+            clients: clients::Clients::new(&config.smtp),
+            turning_away: Arc::new(Semaphore::new(MOST_TURNED_AWAY)),
+            lists: junk::Lists::new(config)?,
+            letters: junk::Letters::new(config),
+            tls: tls::Tls::new(config)?.map(Arc::new),
+            keeper: keeper::Keeper::new(),
         }))
+    }
+
+    /// Reads the certificate for STARTTLS anew. Sessions that are encrypted already stay as they are.
+    pub fn reload_certificate(&self) {
+        if let Some(tls) = &self.tls {
+            tls.reload(false);
+        }
     }
 }
 
@@ -119,14 +151,18 @@ async fn accept(door: Arc<Door>, listener: TcpListener, stop: CancellationToken,
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, peer)) => match door.clients.enter(peer.ip()) {
-                Some(place) => {
-                    let visit = Visit::new(door.clone(), peer, stop.clone(), place);
-                    let span = info_span!("smtp", session = %visit.id);
-                    sessions.spawn(async move { visit.attend(stream).await }.instrument(span));
+            Ok((stream, peer)) => {
+                let id = VisitId::new();
+                let span = info_span!("smtp", session = %id.0);
+                match door.clients.enter() {
+                    Some(place) => drop(sessions.spawn(arrival::receive(door.clone(), stream, id, peer, stop.clone(), place).instrument(span))),
+                    None => match door.turning_away.clone().try_acquire_owned() {
+                        Ok(turn) => drop(sessions.spawn(arrival::make_room(door.clone(), stream, id, peer, stop.clone(), turn).instrument(span))),
+                        // A flood: not even a word.
+                        Err(_) => telemetry::count(Figure::Reasons, "flood"),
+                    },
                 }
-                None => drop(sessions.spawn(turn_away(stream))),
-            },
+            }
             // Out of file descriptors, mostly: the listener is sound, and a moment later there may be some.
             Err(error) => {
                 warn!(%error, "a connection could not be taken");
@@ -136,102 +172,94 @@ async fn accept(door: Arc<Door>, listener: TcpListener, stop: CancellationToken,
     }
 }
 
-/// One reply without a session; the client need not read it.
-async fn turn_away(mut stream: TcpStream) {
-    let words = format!("{}\r\n", replies::TOO_MANY_CLIENTS);
-    let said = tokio::time::timeout(Duration::from_secs(1), stream.write_all(words.as_bytes())).await;
-    if matches!(said, Ok(Ok(()))) {
-        let _ = stream.shutdown().await;
-    }
-}
+/// A session's id, as refusals and the log show it: the random half of a UUID.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct VisitId(String);
 
-/// Who is connected: so many in all, and of one client at most half, so that nobody can shut the others out.
-struct Clients {
-    all: Arc<Semaphore>,
-    each: usize,
-    by_client: Arc<Mutex<HashMap<IpAddr, usize>>>,
-}
-
-/// A place among the clients, given up when dropped.
-struct Place {
-    client: IpAddr,
-    by_client: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    _one_of_all: OwnedSemaphorePermit,
-}
-
-impl Clients {
-    fn new(most: usize) -> Self {
-        Self { all: Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS))), each: most.div_ceil(2).max(1), by_client: Arc::default() }
+impl VisitId {
+    fn new() -> Self {
+        Self(base32(&uuid::Uuid::now_v7().as_bytes()[9..15]))
     }
 
-    fn enter(&self, ip: IpAddr) -> Option<Place> {
-        let one_of_all = self.all.clone().try_acquire_owned().ok()?;
-        let client = network(ip);
-        let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = by_client.entry(client).or_default();
-        if *count >= self.each {
-            return None;
+    /// Signs a reply, and if it refuses notes it: whoever was refused can ask, and be answered.
+    fn sign(&self, reply: Vec<u8>) -> Vec<u8> {
+        if matches!(reply.first(), Some(b'4' | b'5')) {
+            telemetry::count(Figure::Refusals, replies::codes(&reply));
+            info!(reply = %String::from_utf8_lossy(&reply).trim_end(), "refused");
         }
-        *count += 1;
-        Some(Place { client, by_client: self.by_client.clone(), _one_of_all: one_of_all })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut by_client = self.by_client.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = by_client.get_mut(&self.client) {
-            *count -= 1;
-            if *count == 0 {
-                by_client.remove(&self.client);
-            }
-        }
-    }
-}
-
-/// One customer of a provider: the address, or for IPv6 its /64.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(four) => IpAddr::V4(four),
-        IpAddr::V6(six) => IpAddr::V6((u128::from(six) & !u128::from(u64::MAX)).into()),
+        replies::signed(reply, &self.0)
     }
 }
 
 /// One client's session: what samotop's own session has no place for.
 struct Visit {
-    id: uuid::Uuid,
+    id: VisitId,
     door: Arc<Door>,
+    /// The client, where it came by a balancer the one that the balancer names.
     peer: SocketAddr,
+    /// It is a mail server that receives for us.
+    front: bool,
+    heard: Mutex<front::Heard>,
+    /// What the DNS lists said about this address.
+    listed: Mutex<Option<(IpAddr, Option<String>)>>,
     stop: CancellationToken,
     /// Whose mailboxes the recipients taken so far are, each once, and how many RCPT were taken.
     recipients: Mutex<(Vec<Recipient>, usize)>,
     gathered: Mutex<body::Gathered>,
+    /// It said EHLO last, so extensions were announced to it.
+    extended: AtomicBool,
+    /// A recipient was named since MAIL, whether or not it was taken.
+    named: AtomicBool,
+    /// Which TLS it speaks.
+    tls: OnceLock<rustls::ProtocolVersion>,
     me: Weak<Visit>,
-    _place: Place,
+    presence: Arc<clients::Presence>,
 }
 
 impl fmt::Debug for Visit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Visit({})", self.id)
+        write!(f, "Visit({})", self.id.0)
     }
 }
 
 impl Visit {
-    fn new(door: Arc<Door>, peer: SocketAddr, stop: CancellationToken, place: Place) -> Arc<Self> {
+    fn new(
+        door: Arc<Door>,
+        id: VisitId,
+        peer: SocketAddr,
+        front: bool,
+        stop: CancellationToken,
+        places: (clients::Place, Option<clients::OwnPlace>),
+    ) -> Arc<Self> {
+        let presence = door.clients.begin(places);
         Arc::new_cyclic(|me| Self {
-            id: uuid::Uuid::now_v7(),
+            id,
             door,
             peer,
+            front,
+            heard: Mutex::default(),
+            listed: Mutex::default(),
             stop,
             recipients: Mutex::default(),
             gathered: Mutex::default(),
+            extended: AtomicBool::new(false),
+            named: AtomicBool::new(false),
+            tls: OnceLock::new(),
             me: me.clone(),
-            _place: place,
+            presence,
         })
+    }
+
+    fn heard(&self) -> MutexGuard<'_, front::Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn recipients(&self) -> MutexGuard<'_, (Vec<Recipient>, usize)> {
         self.recipients.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sign(&self, reply: Vec<u8>) -> Vec<u8> {
+        self.id.sign(reply)
     }
 
     /// Builds samotop's service out of this visit and lets it run on the stream.
@@ -242,7 +270,10 @@ impl Visit {
             return;
         }
         let io: Box<dyn Io> = Box::new(stream.compat());
-        let io: Box<dyn MayBeTls> = Box::new(TlsCapable::plaintext(io));
+        let io: Box<dyn MayBeTls> = Box::new(match &self.door.tls {
+            Some(tls) => TlsCapable::enabled(io, tls.upgrade(self.me.clone()), String::new()),
+            None => TlsCapable::plaintext(io),
+        });
         let interpreter = Interpretter::default()
             .parse::<SmtpCommand>()
             .with(grammar::Grammar)
@@ -254,32 +285,5 @@ impl Visit {
         if let Err(error) = service.handle(Ok(io), info).await {
             info!(%error, "a session broke off");
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_client_gets_half_of_the_places_and_gives_them_back() {
-        let clients = Clients::new(4);
-        let (a, b) = (IpAddr::from([192, 0, 2, 1]), IpAddr::from([192, 0, 2, 2]));
-        let first: Vec<_> = (0..3).map(|_| clients.enter(a)).collect();
-        assert_eq!(first.iter().filter(|place| place.is_some()).count(), 2);
-        let second: Vec<_> = (0..3).map(|_| clients.enter(b)).collect();
-        assert_eq!(second.iter().filter(|place| place.is_some()).count(), 2);
-        drop(first);
-        assert!(clients.enter(a).is_some());
-        drop(second);
-        assert!(clients.by_client.lock().expect("not poisoned").is_empty());
-    }
-
-    #[test]
-    fn a_client_of_ipv6_is_its_64() {
-        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
-        assert_eq!(network(ip("2001:db8::1")), network(ip("2001:db8::ffff:1")));
-        assert_ne!(network(ip("2001:db8::1")), network(ip("2001:db8:0:1::1")));
-        assert_eq!(network(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
     }
 }

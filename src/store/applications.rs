@@ -67,6 +67,22 @@ pub async fn find_live(conn: &mut Connection, person: Uuid) -> Result<Option<App
     .transpose()
 }
 
+/// The application under which somebody can be introduced in a round: the living one if it is confirmed and for this round or (in a round that runs) for none,
+/// else, in a round that runs, the one that brought them into it.
+pub async fn introducible(conn: &mut Connection, person: Uuid, round: Uuid, runs: bool) -> Result<Option<Answers>> {
+    let row = sqlx::query_scalar!(
+        "select answers from application
+         where person_id = $1 and (state = 'confirmed' and (round_id = $2 or $3 and round_id is null) or $3 and state = 'done' and round_id = $2)
+         order by state = 'confirmed' desc, updated_at desc, id desc limit 1 for update",
+        person,
+        round,
+        runs
+    )
+    .fetch_optional(conn)
+    .await?;
+    row.map(|answers| serde_json::from_value(answers).context("answers of another version")).transpose()
+}
+
 /// The answers of a person's latest application, dead or alive: what we know of them.
 pub async fn latest_answers(conn: &mut Connection, person: Uuid) -> Result<Option<Answers>> {
     let row = sqlx::query_scalar!("select answers from application where person_id = $1 order by updated_at desc, id desc limit 1", person)

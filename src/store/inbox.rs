@@ -1,241 +1,17 @@
-//! Letters that came in: kept before 250, claimed one writer's at a time and in order, finished with all that they caused.
-use anyhow::{Context, Result, bail, ensure};
-use chrono::{DateTime, TimeDelta, Utc};
-use ring::digest;
+//! Letters that were kept: claimed one writer's at a time and in order, finished with all that they caused.
+use anyhow::{Result, ensure};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use super::{Connection, exchanges, recipients::Recipient};
-use crate::{
-    domain::{address::EmailAddress, admission::Admission},
-    mail::envelope::{Envelope, Verdict},
-};
+use crate::{domain::address::EmailAddress, mail::envelope::Verdict};
 
+/// Letters claimed at once that are no partners': each has its transaction, and a partner's letter that comes meanwhile waits for all of them.
+const OTHERS: i64 = 5;
 /// Failed attempts after which a letter is set aside.
 pub const ATTEMPTS: i16 = 8;
 /// Why a transaction is rolled back that would finish another's work.
 pub(super) const NOT_OURS: &str = "the letter is another process's by now, or handled already";
-/// How often a letter is looked at anew because another session wrote the same rows meanwhile.
-const RACES: usize = 5;
-
-/// What a letter meets in the database, looked up at once before anybody decides about it.
-#[derive(Debug, Default)]
-pub struct Known {
-    /// The address row of its writer, if there is one.
-    pub writer: Option<Uuid>,
-    /// The partnerships of its recipients in which the writer is, and the writer's person.
-    partners: Vec<(Uuid, Uuid)>,
-    /// The recipients, by their fingerprints, that got this letter already, and which one it is.
-    delivered: Vec<(Vec<u8>, Uuid)>,
-    /// Fingerprints that were used so long ago that they may be used again.
-    old: Vec<Vec<u8>>,
-}
-
-impl Known {
-    /// Whether the writer is a partner of `reader` in this partnership.
-    pub fn is_partner(&self, partnership: Uuid, reader: Uuid) -> bool {
-        self.partners.iter().any(|(of, person)| *of == partnership && *person != reader)
-    }
-}
-
-/// A letter whose last byte has come, before it is known who admits it.
-#[derive(Debug)]
-pub struct Arrival<'a> {
-    /// The bytes between DATA and the dot, dots unstuffed.
-    pub raw: &'a [u8],
-    /// Who handed it over.
-    pub envelope: &'a Envelope,
-    /// The one mailbox of its header From.
-    pub from: Option<&'a EmailAddress>,
-    /// Its Message-ID, without brackets.
-    pub message_id: Option<&'a str>,
-    /// What was found out about its origin.
-    pub verdict: &'a Verdict,
-    /// To whom.
-    pub recipients: &'a [Recipient],
-    /// Our domain, for the words of refusals.
-    pub domain: &'a str,
-}
-
-impl Arrival<'_> {
-    /// What makes a redelivery known, for each recipient; nothing does for a letter without a Message-ID.
-    fn fingerprints(&self, sha256: &[u8]) -> Vec<Option<Vec<u8>>> {
-        self.recipients.iter().map(|recipient| self.message_id.map(|_| fingerprint(self.envelope, recipient, sha256))).collect()
-    }
-}
-
-/// **Transaction 1**: the bytes once, an inbox row and an exchange row for each recipient that admits the letter (`admit` says so), an exchange row for
-/// each that refuses it. A redelivery of the same bytes from the same reverse-path to the same recipient, with a Message-ID, within five days, changes
-/// nothing. Gives the letter's id (for the reply), and how each recipient decided. It is one question and one statement, which commits by itself: when
-/// this fails, the letter may be kept all the same, and its redelivery is known.
-pub async fn accept(
-    conn: &mut Connection,
-    arrival: &Arrival<'_>,
-    admit: impl Fn(&Recipient, &Known) -> Admission,
-    now: DateTime<Utc>,
-) -> Result<(Uuid, Vec<Admission>)> {
-    let sha256 = digest::digest(&digest::SHA256, arrival.raw);
-    let fingerprints = arrival.fingerprints(sha256.as_ref());
-    for _ in 0..RACES {
-        let known = look_up(conn, arrival, &fingerprints, now).await?;
-        let admissions: Vec<_> = arrival.recipients.iter().map(|recipient| admit(recipient, &known)).collect();
-        let rows = Rows::of(arrival, &admissions, &fingerprints, &known)?;
-        if rows.exchange.is_empty() {
-            return Ok((known.delivered.first().map_or_else(Uuid::now_v7, |(_, letter)| *letter), admissions));
-        }
-        if !known.old.is_empty() {
-            sqlx::query!("update inbox set fingerprint = null where fingerprint = any($1)", &known.old).execute(&mut *conn).await?;
-        }
-        match keep(conn, arrival, sha256.as_ref(), &rows, &known, now).await {
-            Ok(letter) => return Ok((letter, admissions)),
-            // Another session keeps the same letter, or another letter of a new writer, at this moment: then it is known by now.
-            Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation() || error.is_foreign_key_violation()) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    bail!("other sessions keep the same letter over and over")
-}
-
-async fn look_up(conn: &mut Connection, arrival: &Arrival<'_>, fingerprints: &[Option<Vec<u8>>], now: DateTime<Utc>) -> Result<Known> {
-    let partnerships: Vec<_> = arrival.recipients.iter().filter_map(Recipient::partnership).collect();
-    let fingerprints: Vec<_> = fingerprints.iter().flatten().cloned().collect();
-    let rows = sqlx::query!(
-        "select a.id as \"writer?\", w.partnership_id as \"partnership?\", w.person_id as \"person?\",
-             null::bytea as fingerprint, null::uuid as letter, null::timestamptz as received_at
-         from address a left join partner w on w.person_id = a.person_id and w.partnership_id = any($2) where a.email_key = $1
-         union all select null, null, null, fingerprint, letter_id, received_at from inbox where fingerprint = any($3)",
-        arrival.from.map(EmailAddress::key),
-        &partnerships,
-        &fingerprints
-    )
-    .fetch_all(conn)
-    .await?;
-    let (mut known, days_ago) = (Known::default(), now - TimeDelta::days(5));
-    for row in rows {
-        known.writer = known.writer.or(row.writer);
-        known.partners.extend(row.partnership.zip(row.person));
-        match (row.fingerprint, row.letter, row.received_at) {
-            (Some(fingerprint), Some(letter), Some(at)) if at > days_ago => known.delivered.push((fingerprint, letter)),
-            (Some(fingerprint), _, _) => known.old.push(fingerprint),
-            (None, _, _) => {}
-        }
-    }
-    Ok(known)
-}
-
-/// Writes everything in one statement. Constraints decide races.
-async fn keep(conn: &mut Connection, arrival: &Arrival<'_>, sha256: &[u8], rows: &Rows<'_>, known: &Known, now: DateTime<Utc>) -> Result<Uuid, sqlx::Error> {
-    let letter = Uuid::now_v7();
-    let is_kept = rows.inbox.iter().any(Option::is_some);
-    let (writer, new_writer) = match (arrival.from, known.writer) {
-        (Some(_), Some(writer)) => (Some(writer), None),
-        (Some(from), None) => (Some(Uuid::now_v7()), Some(from)),
-        (None, _) => (None, None),
-    };
-    sqlx::query!(
-        "with w as (
-             insert into address (id, email, email_key, created_at) select $1, $2, $3, $4 where $2::text is not null returning 1),
-         l as (
-             insert into letter (id, sha256, raw, size, received_at) select $5, $6, $7, $8, $4 where $9::boolean returning 1),
-         d as (
-             select * from unnest($10::uuid[], $11::uuid[], $12::text[], $13::text[], $14::text[], $15::text[], $16::jsonb[], $17::bytea[])
-                 as d (exchange_id, inbox_id, mailbox, kind, decision, reply, recipient, fingerprint)),
-         e as (
-             insert into exchange (id, at, direction, address_id, mailbox, kind, size, message_id, decision, outcome, reply, ended_at)
-             select exchange_id, $4, 'in', $1, mailbox, kind, $8, $18, decision, case when reply is not null then 'refused' end, reply,
-                 case when reply is not null then $4 end from d returning 1)
-         insert into inbox (id, letter_id, exchange_id, recipient, writer_id, reverse_path, peer, helo, verdict, admission, next_at, fingerprint, received_at)
-         select inbox_id, $5, exchange_id, recipient, $1, $19, $20, $21, $22, decision, $4, fingerprint, $4 from d where inbox_id is not null",
-        writer,
-        new_writer.map(EmailAddress::as_str),
-        new_writer.map(EmailAddress::key),
-        now,
-        letter,
-        sha256,
-        is_kept.then_some(arrival.raw),
-        rows.size,
-        is_kept,
-        &rows.exchange,
-        &rows.inbox as &[Option<Uuid>],
-        &rows.mailbox,
-        &rows.kind as &[&str],
-        &rows.decision,
-        &rows.reply as &[Option<String>],
-        &rows.recipient,
-        &rows.fingerprint as &[Option<Vec<u8>>],
-        arrival.message_id,
-        arrival.envelope.reverse_path.as_ref().map(EmailAddress::as_str),
-        arrival.envelope.peer.to_string(),
-        arrival.envelope.helo,
-        rows.verdict
-    )
-    .execute(conn)
-    .await?;
-    Ok(letter)
-}
-
-/// What is written of one letter: for each recipient that did not get it before a row, a column each.
-struct Rows<'a> {
-    size: i32,
-    verdict: serde_json::Value,
-    exchange: Vec<Uuid>,
-    inbox: Vec<Option<Uuid>>,
-    mailbox: Vec<String>,
-    kind: Vec<&'a str>,
-    decision: Vec<String>,
-    reply: Vec<Option<String>>,
-    recipient: Vec<serde_json::Value>,
-    fingerprint: Vec<Option<Vec<u8>>>,
-}
-
-impl<'a> Rows<'a> {
-    fn of(arrival: &Arrival<'a>, admissions: &[Admission], fingerprints: &[Option<Vec<u8>>], known: &Known) -> Result<Self> {
-        let mut rows = Self {
-            size: i32::try_from(arrival.raw.len()).context("a letter beyond 2 GiB")?,
-            verdict: serde_json::to_value(arrival.verdict)?,
-            exchange: Vec::new(),
-            inbox: Vec::new(),
-            mailbox: Vec::new(),
-            kind: Vec::new(),
-            decision: Vec::new(),
-            reply: Vec::new(),
-            recipient: Vec::new(),
-            fingerprint: Vec::new(),
-        };
-        for ((recipient, admission), fingerprint) in arrival.recipients.iter().zip(admissions).zip(fingerprints) {
-            let came_before = fingerprint.as_ref().is_some_and(|mine| known.delivered.iter().any(|(other, _)| other == mine));
-            let (decision, reply) = match admission {
-                Admission::Take | Admission::Hold if came_before => continue,
-                Admission::Take => ("take".to_owned(), None),
-                Admission::Hold => ("hold".to_owned(), None),
-                Admission::Refuse(refusal) => (format!("refused: {}", refusal.name()), Some(refusal.smtp_reply(arrival.domain))),
-            };
-            rows.exchange.push(Uuid::now_v7());
-            rows.inbox.push(reply.is_none().then(Uuid::now_v7));
-            rows.mailbox.push(recipient.mailbox());
-            rows.kind.push(recipient.kind());
-            rows.decision.push(decision);
-            rows.reply.push(reply);
-            rows.recipient.push(serde_json::to_value(recipient)?);
-            rows.fingerprint.push(fingerprint.clone());
-        }
-        Ok(rows)
-    }
-}
-
-/// Reverse-path, recipient and bytes: what makes two deliveries the same letter. Never the Message-ID alone, which a stranger could take first.
-fn fingerprint(envelope: &Envelope, recipient: &Recipient, sha256: &[u8]) -> Vec<u8> {
-    let mut context = digest::Context::new(&digest::SHA256);
-    context.update(envelope.reverse_path.as_ref().map(EmailAddress::key).unwrap_or_default().as_bytes());
-    context.update(b"\n");
-    context.update(recipient.mailbox().as_bytes());
-    // All return paths are one mailbox in the record, but each is another recipient.
-    if let Recipient::Bounce { outbox } = recipient {
-        context.update(outbox.as_bytes());
-    }
-    context.update(b"\n");
-    context.update(sha256);
-    context.finish().as_ref().to_vec()
-}
 
 /// A row that this process works on.
 #[derive(Debug)]
@@ -268,29 +44,33 @@ pub struct Claimed {
     pub received_at: DateTime<Utc>,
 }
 
-/// Claims up to `limit` due letters for `owner`, of each writer the oldest alone, and no further one behind `octets` of them; committed by itself, with
+/// Claims up to `limit` due letters for `owner`, partners' first, of each writer the oldest alone, and no further one behind `octets` of them; committed by itself, with
 /// the attempt counted, so that a letter that kills its process is known. Of letters that a process died over one at a time is worked on: the next death
 /// is that one's doing, and none of those beside it.
 pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
     let rows = sqlx::query!(
         "with due as (
-             select i.id, i.letter_id, i.writer_id, i.next_at, i.deaths from inbox i
+             select i.id, i.letter_id, i.writer_id, i.priority, i.next_at, i.deaths from inbox i
              where i.state = 'pending' and i.owner is null and i.next_at <= $3
-               and not exists (select 1 from inbox e where e.writer_id = i.writer_id and e.state = 'pending' and e.id < i.id)
+               and (i.writer_id is null
+                   or i.id = (select e.id from inbox e where e.writer_id = i.writer_id and e.state = 'pending' order by e.id limit 1))
                and (i.deaths = 0 or not exists (select 1 from inbox s where s.owner = $1 and s.deaths > 0))
-             order by i.next_at, i.id limit $2 for update skip locked),
+             order by i.priority, i.next_at, i.id limit $2 for update skip locked),
          counted as (
-             select due.id, due.writer_id, l.raw, sum(l.size) over first_ones - l.size as ahead, due.deaths = 0 or sum(least(due.deaths, 1)) over first_ones = 1 as alone
-             from due join letter l on l.id = due.letter_id window first_ones as (order by due.next_at, due.id))
+             select due.id, due.writer_id, due.priority, l.raw, sum(l.size) over first_ones - l.size as ahead,
+                 due.deaths = 0 or sum(least(due.deaths, 1)) over first_ones = 1 as alone,
+                 row_number() over (partition by due.priority order by due.next_at, due.id) as place
+             from due join letter l on l.id = due.letter_id window first_ones as (order by due.priority, due.next_at, due.id))
          update inbox i set owner = $1, attempts = attempts + 1
          from counted c left join address a on a.id = c.writer_id
-         where i.id = c.id and c.ahead < $4 and c.alone
+         where i.id = c.id and c.ahead < $4 and c.alone and (c.priority = 0 or c.place <= $5)
          returning i.id, i.exchange_id, i.recipient, i.writer_id, a.email as \"writer?\", a.suppressed_at, i.reverse_path, i.verdict, i.admission, i.attempts,
              c.raw, i.received_at",
         owner,
         limit,
         now,
-        octets
+        octets,
+        OTHERS
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -353,6 +133,18 @@ pub async fn finish(conn: &mut Connection, owner: i64, ends: &[End], now: DateTi
     .await?;
     ensure!(done.rows_affected() == ends.len() as u64, NOT_OURS);
     Ok(())
+}
+
+/// Whether an earlier run of this letter was committed, whatever became of its row since; then it is done, and is not to run again.
+pub async fn is_done(conn: &mut Connection, id: Uuid) -> Result<bool> {
+    let done = sqlx::query!(
+        "update inbox i set state = 'done', owner = null, last_error = null from exchange e
+         where i.id = $1 and e.id = i.exchange_id and e.outcome not in ('held', 'failed')",
+        id
+    )
+    .execute(conn)
+    .await?;
+    Ok(done.rows_affected() > 0)
 }
 
 /// How an attempt that failed is noted.

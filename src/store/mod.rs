@@ -9,7 +9,11 @@ use anyhow::{Context, Result, anyhow};
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres, migrate::Migrator, postgres::PgPoolOptions};
 
 pub mod applications;
+pub mod arrivals;
+pub mod breaker;
 pub mod exchanges;
+pub mod failures;
+pub mod greylist;
 pub mod health;
 pub mod held;
 pub mod inbox;
@@ -19,6 +23,7 @@ pub mod ownership;
 pub mod partnerships;
 pub mod people;
 pub mod private_postgres;
+pub mod proposals;
 pub mod recipients;
 pub mod record;
 pub mod relays;
@@ -36,6 +41,11 @@ pub type ConnectOptions = sqlx::postgres::PgConnectOptions;
 pub type Connection = sqlx::PgConnection;
 /// A transaction: rolled back unless committed.
 pub type Tx = sqlx::Transaction<'static, Postgres>;
+
+/// Our statements look rows up by key. So the plan that fits all values is the right one, and planning anew costs as much as running; a table of which
+/// Postgres has no figures yet must not be read whole, as it would choose to while the table is small, and go on doing with the plan that it keeps; and the
+/// index of a queue is full of entries of rows that are gone, which a plain scan leaves out from the second time on, a bitmap scan never.
+const BY_KEY: [(&str, &str); 4] = [("plan_cache_mode", "force_generic_plan"), ("enable_seqscan", "off"), ("enable_bitmapscan", "off"), ("jit", "off")];
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 const MIGRATION_FAILED: &str = "the database's schema could not be brought up to date";
@@ -64,8 +74,7 @@ impl Store {
                 sqlx::Connection::shrink_buffers(conn);
                 Box::pin(std::future::ready(Ok(!returned.is_troubled())))
             })
-            // Our statements look rows up by key: the plan that fits all values is the right one, and planning costs as much as running.
-            .connect_with(options.options([("plan_cache_mode", "force_generic_plan")]))
+            .connect_with(options.options(BY_KEY))
             .await
             .context("cannot connect to Postgres")?;
         Ok(Self { pool, health })
@@ -75,6 +84,11 @@ impl Store {
     pub async fn begin(&self) -> Result<Tx> {
         let conn = self.acquire().await?;
         Unbroken(Some(Box::pin(async move { Ok(sqlx::Transaction::begin(conn, None).await?) }))).await.context("cannot begin a transaction")
+    }
+
+    /// Begins a transaction with this statement, which may do more in the same round trip.
+    pub(super) async fn begin_with(&self, statement: &'static str) -> Result<Tx> {
+        self.pool.begin_with(statement).await.context("cannot begin a transaction")
     }
 
     /// A connection for reading, or for one statement that needs no transaction.

@@ -5,21 +5,8 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::Connection;
-use crate::domain::address::EmailAddress;
-
-/// What goes first when there is more than can go at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Priority {
-    /// A partner's letter.
-    Relay,
-    /// An answer to somebody who wrote.
-    Answer,
-    /// A letter that starts something: introductions, news of a round.
-    Notice,
-    /// To many.
-    Topic,
-}
+use super::{Connection, Store, Tx};
+use crate::domain::{address::EmailAddress, breaker::Stream};
 
 /// A letter ready to go, all but signed.
 #[derive(Debug)]
@@ -34,10 +21,10 @@ pub struct NewLetter<'a> {
     pub mailbox: &'a str,
     /// What kind of letter: the template's name, or `relay`.
     pub kind: &'a str,
-    /// See [`Priority`].
-    pub priority: Priority,
-    /// Kind, person and occasion: a second letter under the same key is not written. `None` for a partner's letter, which its inbox row makes unique.
-    pub occasion: Option<&'a str>,
+    /// What it is written for: decides what goes first.
+    pub stream: Stream,
+    /// What makes it the only one: a second letter under the same key is not written.
+    pub occasion: &'a str,
     /// The envelope's sender.
     pub reverse_path: &'a str,
     /// Its Message-ID, without brackets.
@@ -69,17 +56,19 @@ pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: 
     let written = sqlx::query_scalar!(
         "with n as (
              select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::text[], $9::text[], $10::text[],
-                     $11::bytea[], $12::integer[], $13::uuid[], $14::uuid[], $15::timestamptz[])
-                 as n (id, exchange_id, address_id, domain, mailbox, kind, priority, occasion, reverse_path, message_id, raw, size, cause_id, sending_id, not_before)),
+                     $11::bytea[], $12::integer[], $13::uuid[], $14::uuid[], $15::timestamptz[], $17::text[])
+                 as n (id, exchange_id, address_id, domain, mailbox, kind, priority, occasion, reverse_path, message_id, raw, size, cause_id, sending_id, not_before,
+                     stream)),
          fresh as (
              select n.* from n join address a on a.id = n.address_id
              where a.suppressed_at is null and not exists (select 1 from outbox o where o.occasion = n.occasion)),
          e as (
              insert into exchange (id, at, direction, address_id, mailbox, kind, size, message_id, cause_id)
              select exchange_id, $16, 'out', address_id, mailbox, kind, size, message_id, cause_id from fresh)
-         insert into outbox (id, exchange_id, address_id, domain, kind, priority, occasion, sending_id, reverse_path, raw, size, next_at, expires_at, created_at)
+         insert into outbox
+             (id, exchange_id, address_id, domain, kind, priority, occasion, sending_id, reverse_path, raw, size, next_at, expires_at, created_at, stream)
          select id, exchange_id, address_id, domain, kind, priority, occasion, sending_id, reverse_path, raw, size, not_before,
-             greatest(not_before, $16) + interval '5 days', $16 from fresh
+             greatest(not_before, $16) + interval '5 days', $16, stream from fresh
          returning id",
         &column(|letter| letter.id),
         &column(|_| Uuid::now_v7()),
@@ -87,8 +76,8 @@ pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: 
         &letters.iter().map(|letter| letter.to.domain().to_owned()).collect::<Vec<_>>(),
         &letters.iter().map(|letter| letter.mailbox).collect::<Vec<_>>() as &[&str],
         &letters.iter().map(|letter| letter.kind).collect::<Vec<_>>() as &[&str],
-        &letters.iter().map(|letter| letter.priority as i16).collect::<Vec<_>>(),
-        &letters.iter().map(|letter| letter.occasion).collect::<Vec<_>>() as &[Option<&str>],
+        &letters.iter().map(|letter| letter.stream.priority()).collect::<Vec<_>>(),
+        &letters.iter().map(|letter| letter.occasion).collect::<Vec<_>>() as &[&str],
         &letters.iter().map(|letter| letter.reverse_path).collect::<Vec<_>>() as &[&str],
         &letters.iter().map(|letter| letter.message_id).collect::<Vec<_>>() as &[&str],
         &letters.iter().map(|letter| letter.raw).collect::<Vec<_>>() as &[&[u8]],
@@ -96,11 +85,17 @@ pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: 
         &letters.iter().map(|letter| letter.cause).collect::<Vec<_>>() as &[Option<Uuid>],
         &letters.iter().map(|letter| letter.sending).collect::<Vec<_>>() as &[Option<Uuid>],
         &letters.iter().map(|letter| letter.not_before).collect::<Vec<_>>(),
-        now
+        now,
+        &letters.iter().map(|letter| letter.stream.name()).collect::<Vec<_>>() as &[&str]
     )
     .fetch_all(conn)
     .await?;
     Ok(written.into_iter().collect())
+}
+
+/// Whether a letter was written under this occasion.
+pub async fn is_known(conn: &mut Connection, occasion: &str) -> Result<bool> {
+    Ok(sqlx::query_scalar!("select exists (select 1 from outbox where occasion = $1) as \"known!\"", occasion).fetch_one(conn).await?)
 }
 
 /// Letters of a kind queued since `since`, over the whole service.
@@ -144,6 +139,10 @@ pub struct Claimed {
     pub attempts: i16,
     /// When we give up.
     pub expires_at: DateTime<Utc>,
+    /// What it was written for.
+    pub stream: Stream,
+    /// A person looked at it and let it go.
+    pub released: bool,
 }
 
 /// How much a claim may take.
@@ -160,32 +159,33 @@ pub struct Allowance {
     pub far: bool,
 }
 
-/// Claims due letters for `owner`, the most urgent first; none while everything is held. The caller commits at once. Concurrent claims go one
-/// after the other, for only so does the limit per domain hold.
+/// Begins the transaction in which letters are claimed. Concurrent claims go one after the other, for only so does the limit per domain hold.
+pub async fn begin_claim(store: &Store) -> Result<Tx> {
+    store.begin_with("begin; select pg_advisory_xact_lock(7725, -1)").await
+}
+
+/// Claims due letters for `owner`, the most urgent first; none but alarms while everything is held. Inside [`begin_claim`], committed at once.
 pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
-    sqlx::query!("select pg_advisory_xact_lock(7725, -1)").execute(&mut *tx).await?;
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
+    // The rows are chosen first, as an array, and the state is compared in a way that the queue's index knows nothing of: so that each is then found by its
+    // key, and the queue is not read a second time for every row.
     let mut rows = sqlx::query!(
-        "with busy as (select domain, count(*) as n from outbox where owner is not null group by domain),
+        "with busy as materialized (select domain, count(*) as n from outbox where owner is not null group by domain),
          near as (
-             select c.id, c.domain, c.priority, c.next_at
-             from unnest(array[0, 1, 2, 3]::smallint[]) as p (priority) cross join lateral (
-                 select o.id, o.domain, o.priority, o.next_at from outbox o
+             select c.* from unnest(array[-1, 0, 1, 2, 3]::smallint[]) as p (priority) cross join lateral (
+                 select o.id, o.domain, o.priority, o.next_at, o.size from outbox o
                  where o.state = 'queued' and o.owner is null and o.priority = p.priority and o.next_at <= $4
                      and (not $5 or o.domain <> all (array(select domain from busy where n >= $3)))
-                 order by o.next_at, o.id limit 200) c
-             where not (select hold_all from installation)),
+                 order by o.next_at, o.id limit $2::bigint * case when $5 then 50 else 4 end) c
+             where p.priority < 0 or not (select hold_all from installation)),
          ranked as (
-             select near.*, row_number() over (partition by near.domain order by near.priority, near.next_at, near.id) + coalesce(busy.n, 0) as place
-             from near left join busy using (domain)),
-         first as (select id, priority, next_at from ranked where place <= $3 order by priority, next_at, id limit $2),
-         counted as (
-             select f.id, coalesce(sum(octet_length(o.raw)) over (order by f.priority, f.next_at, f.id) - octet_length(o.raw), 0) as ahead
-             from first f join outbox o on o.id = f.id),
-         due as (select id from counted where ahead < $6)
-         update outbox o set owner = $1, attempts = attempts + 1 from due, address a
-         where o.id = due.id and a.id = o.address_id and o.state = 'queued' and o.owner is null
-         returning o.id, a.email, o.reverse_path, o.raw, o.attempts, o.expires_at",
+             select near.*, row_number() over (partition by domain order by priority, next_at, id)
+                 + coalesce((select n from busy where busy.domain = near.domain), 0) as place from near),
+         first as (select * from ranked where place <= $3 order by priority, next_at, id limit $2::bigint),
+         counted as (select id, sum(size) over (order by priority, next_at, id) - size as ahead from first)
+         update outbox o set owner = $1, attempts = attempts + 1 from address a
+         where o.id = any (array(select id from counted where ahead < $6)) and a.id = o.address_id and coalesce(o.state, '') = 'queued' and o.owner is null
+         returning o.id, a.email, o.reverse_path, o.raw, o.attempts, o.expires_at, o.stream, o.released_at is not null as \"released!\"",
         owner,
         count(allowance.letters),
         count(allowance.per_domain),
@@ -206,6 +206,9 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
             raw: row.raw.unwrap_or_default(),
             attempts: row.attempts,
             expires_at: row.expires_at,
+            // A stream of another version is watched by that version.
+            stream: Stream::read(&row.stream).unwrap_or_default(),
+            released: row.released,
         })
         .collect())
 }
@@ -335,6 +338,7 @@ pub async fn order(conn: &mut Connection, id: Uuid, order: Order, now: DateTime<
              update outbox set state = $3,
                  next_at = case when $3 = 'queued' then $4 else next_at end,
                  attempts = case when state = 'failed' then 0 else attempts end,
+                 by_breaker = false,
                  released_at = case when $3 = 'queued' then $4 else released_at end,
                  expires_at = case when $3 = 'queued' and state <> 'queued' then greatest(expires_at, $4::timestamptz + interval '5 days') else expires_at end
              where id = $1 and state = any($2) and owner is null and raw is not null returning exchange_id)
@@ -354,7 +358,7 @@ pub async fn order(conn: &mut Connection, id: Uuid, order: Order, now: DateTime<
 pub async fn release_held(conn: &mut Connection, now: DateTime<Utc>) -> Result<u64> {
     let released = sqlx::query!(
         "with gone as (
-             update outbox set state = 'queued', next_at = $1, released_at = $1, expires_at = greatest(expires_at, $1::timestamptz + interval '5 days')
+             update outbox set state = 'queued', by_breaker = false, next_at = greatest(next_at, $1), released_at = $1, expires_at = greatest(expires_at, $1::timestamptz + interval '5 days')
              where state = 'held' returning exchange_id)
          update exchange e set outcome = null, ended_at = null from gone where e.id = gone.exchange_id",
         now
@@ -368,6 +372,11 @@ pub async fn release_held(conn: &mut Connection, now: DateTime<Utc>) -> Result<u
 pub async fn hold_all(conn: &mut Connection, hold: bool) -> Result<()> {
     sqlx::query!("update installation set hold_all = $1", hold).execute(conn).await?;
     Ok(())
+}
+
+/// Letters that are ready to leave, or would be if nothing held them.
+pub async fn count_waiting(conn: &mut Connection) -> Result<i64> {
+    Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where state in ('queued', 'held')").fetch_one(conn).await?)
 }
 
 /// Whether everything is stopped.

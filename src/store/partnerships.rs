@@ -5,7 +5,10 @@ use serde::Serialize;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Connection, rounds};
+use super::{
+    Connection,
+    proposals::{self, Reason},
+};
 use crate::domain::matching::Side;
 
 /// Where a partnership stands.
@@ -193,7 +196,7 @@ pub async fn end_all(conn: &mut Connection, person: Uuid, now: DateTime<Utc>) ->
 }
 
 /// Why somebody has no partner whose partner-to-be can't take part after all; to follow "because".
-const PARTNER_WITHDREW: &str = "the person whom we had found for you could not take part after all";
+pub const PARTNER_WITHDREW: &str = "the person whom we had found for you could not take part after all";
 
 /// Takes people out of a partnership that was only proposed; where fewer than two remain it is forgotten, and who remains counts as left over. Gives
 /// whether it still stands.
@@ -206,7 +209,7 @@ pub async fn withdraw(conn: &mut Connection, round: Uuid, partnership: Uuid, gon
     }
     drop_one(conn, partnership).await?;
     for person in remaining {
-        rounds::add_unmatched(conn, round, *person, PARTNER_WITHDREW).await?;
+        proposals::add_unmatched(conn, round, &Reason { person_id: *person, why: PARTNER_WITHDREW.to_owned(), witness: None }).await?;
     }
     Ok(false)
 }
@@ -244,6 +247,21 @@ pub async fn history(conn: &mut Connection, people: &[Uuid]) -> Result<Vec<(Uuid
         "select distinct a.person_id as a, b.person_id as b
          from partner a join partner b on b.partnership_id = a.partnership_id and a.person_id < b.person_id join partnership p on p.id = a.partnership_id
          where p.state <> 'proposed' and a.person_id = any($1) and b.person_id = any($1) order by 1, 2",
+        people
+    )
+    .fetch_all(conn)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.a, row.b)).collect())
+}
+
+/// Who is with whom in a round, in the partnerships of a state in which one of these people at least is a partner; of three partners each two.
+pub async fn pairs(conn: &mut Connection, round: Uuid, state: State, people: &[Uuid]) -> Result<Vec<(Uuid, Uuid)>> {
+    let rows = sqlx::query!(
+        "select a.person_id as a, b.person_id as b
+         from partnership p join partner a on a.partnership_id = p.id join partner b on b.partnership_id = p.id and a.person_id < b.person_id
+         where p.round_id = $1 and p.state = $2 and (a.person_id = any($3) or b.person_id = any($3)) order by 1, 2",
+        round,
+        state as State,
         people
     )
     .fetch_all(conn)

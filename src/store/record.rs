@@ -228,12 +228,3 @@ pub async fn received(conn: &mut Connection, id: Uuid) -> Result<Option<(Receive
         None => Ok(None),
     }
 }
-
-/// Tries a failed letter of the inbox again, with a clean count; false when it is not failed.
-pub async fn retry(conn: &mut Connection, id: Uuid, now: DateTime<Utc>) -> Result<bool> {
-    let done =
-        sqlx::query!("update inbox set state = 'pending', attempts = 0, deaths = 0, next_at = $2, owner = null where id = $1 and state = 'failed'", id, now)
-            .execute(conn)
-            .await?;
-    Ok(done.rows_affected() > 0)
-}

@@ -1,14 +1,12 @@
-//! Rounds, who is in them, and what a match proposes for them.
+//! Rounds, and who is in them.
 use anyhow::{Context, Result};
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::{Connection, applications, partnerships};
+use super::{Connection, applications};
 use crate::domain::{
-    address::EmailAddress,
     answers::Answers,
-    matching::Objective,
     round::{Days, Round, State},
 };
 
@@ -41,6 +39,7 @@ struct Row {
     state: String,
     seed: i64,
     version: i32,
+    rematched_on: Option<NaiveDate>,
 }
 
 impl TryFrom<Row> for Round {
@@ -55,6 +54,7 @@ impl TryFrom<Row> for Round {
             state: State::read(&row.state).context("a round's state of another version")?,
             seed: row.seed as u64,
             version: row.version,
+            rematched_on: row.rematched_on,
         })
     }
 }
@@ -85,7 +85,7 @@ pub async fn insert(conn: &mut Connection, round: &NewRound<'_>, now: DateTime<U
 pub async fn list(conn: &mut Connection) -> Result<Vec<Round>> {
     let rows = sqlx::query_as!(
         Row,
-        "select id, name, opens_on, closes_on, match_on, introduce_on, ends_on, capacity, self_approve, state, seed, version from round order by opens_on, id"
+        "select id, name, opens_on, closes_on, match_on, introduce_on, ends_on, capacity, self_approve, state, seed, version, rematched_on from round order by opens_on, id"
     )
     .fetch_all(conn)
     .await?;
@@ -97,7 +97,7 @@ pub async fn find(conn: &mut Connection, name_or_id: &str) -> Result<Option<Roun
     let id = Uuid::parse_str(name_or_id.trim()).ok();
     let row = sqlx::query_as!(
         Row,
-        "select id, name, opens_on, closes_on, match_on, introduce_on, ends_on, capacity, self_approve, state, seed, version from round
+        "select id, name, opens_on, closes_on, match_on, introduce_on, ends_on, capacity, self_approve, state, seed, version, rematched_on from round
          where id = $1 or lower(name) = lower($2) order by id = $1 desc, name = $2 desc limit 1",
         id,
         name_or_id.trim()
@@ -111,7 +111,7 @@ pub async fn find(conn: &mut Connection, name_or_id: &str) -> Result<Option<Roun
 pub async fn lock(conn: &mut Connection, id: Uuid) -> Result<Round> {
     let row = sqlx::query_as!(
         Row,
-        "select id, name, opens_on, closes_on, match_on, introduce_on, ends_on, capacity, self_approve, state, seed, version from round where id = $1 for update",
+        "select id, name, opens_on, closes_on, match_on, introduce_on, ends_on, capacity, self_approve, state, seed, version, rematched_on from round where id = $1 for update",
         id
     )
     .fetch_optional(conn)
@@ -211,154 +211,11 @@ pub async fn release_drafts(conn: &mut Connection, round: Uuid) -> Result<u64> {
     Ok(sqlx::query!("update application set round_id = null where round_id = $1 and state = 'draft'", round).execute(conn).await?.rows_affected())
 }
 
-/// Somebody who is to be matched.
-#[derive(Debug, Clone)]
-pub struct Candidate {
-    /// The person.
-    pub person_id: Uuid,
-    /// The name they chose to show.
-    pub name: String,
-    /// Their mailbox.
-    pub email: EmailAddress,
-    /// What they told us.
-    pub answers: Answers,
-}
-
-/// All that a match rests on, at one moment.
-#[derive(Debug, Clone)]
-pub struct Snapshot {
-    /// The round, with its version of then.
-    pub round: Round,
-    /// Who is to be matched.
-    pub candidates: Vec<Candidate>,
-    /// Who among them were partners before.
-    pub history: Vec<(Uuid, Uuid)>,
-}
-
-/// Who would be matched in a round now: whose application is confirmed, who neither pauses nor left, and whose mailbox lives.
-pub async fn snapshot(conn: &mut Connection, round: Round) -> Result<Snapshot> {
-    let rows = sqlx::query!(
-        "select p.id, p.name, d.email as \"email!\", a.answers
-         from application a join person p on p.id = a.person_id join address d on d.person_id = p.id and d.is_primary
-         where a.round_id = $1 and a.state = 'confirmed' and p.paused_at is null and p.left_at is null and p.erased_at is null
-           and d.email is not null and d.suppressed_at is null
-         order by p.id",
-        round.id
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let mut candidates = Vec::with_capacity(rows.len());
-    for row in rows {
-        candidates.push(Candidate {
-            person_id: row.id,
-            name: row.name.unwrap_or_default(),
-            email: EmailAddress::parse(&row.email).with_context(|| format!("the mailbox of person {} is none", row.id))?,
-            answers: serde_json::from_value(row.answers).context("answers of another version")?,
-        });
-    }
-    let people: Vec<Uuid> = candidates.iter().map(|candidate| candidate.person_id).collect();
-    let history = partnerships::history(conn, &people).await?;
-    Ok(Snapshot { round, candidates, history })
-}
-
-/// Whether the same people with the same answers would be matched now as when the snapshot was taken; locks the round. People pause and leave without
-/// a change of the version, so they are counted as well.
-pub async fn is_unchanged(conn: &mut Connection, snapshot: &Snapshot) -> Result<bool> {
-    let round = lock(conn, snapshot.round.id).await?;
-    if (round.state, round.version) != (snapshot.round.state, snapshot.round.version) {
-        return Ok(false);
-    }
-    Ok(people_to_match(conn, round.id).await? == people_of(snapshot))
-}
-
-fn people_of(snapshot: &Snapshot) -> Vec<Uuid> {
-    snapshot.candidates.iter().map(|candidate| candidate.person_id).collect()
-}
-
-async fn people_to_match(conn: &mut Connection, round: Uuid) -> Result<Vec<Uuid>> {
-    Ok(sqlx::query_scalar!(
-        "select p.id from application a join person p on p.id = a.person_id join address d on d.person_id = p.id and d.is_primary
-         where a.round_id = $1 and a.state = 'confirmed' and p.paused_at is null and p.left_at is null and p.erased_at is null
-           and d.email is not null and d.suppressed_at is null
-         order by p.id",
-        round
-    )
-    .fetch_all(conn)
-    .await?)
-}
-
-/// What a round's last match came to, and on which version of the round and of whose applications it rests.
-#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
-pub struct Proposal {
-    /// How good it is.
-    pub objective: Objective,
-    /// The round's version.
-    pub version: i32,
-    /// Who was to be matched.
-    pub people: Vec<Uuid>,
-}
-
-/// Notes what a match came to.
-pub async fn set_proposal(conn: &mut Connection, snapshot: &Snapshot, objective: &Objective) -> Result<()> {
-    let proposal = Proposal { objective: objective.clone(), version: snapshot.round.version, people: people_of(snapshot) };
-    sqlx::query!("update round set proposal = $2 where id = $1", snapshot.round.id, serde_json::to_value(proposal)?).execute(conn).await?;
-    Ok(())
-}
-
-/// What the last match came to.
-pub async fn proposal(conn: &mut Connection, round: Uuid) -> Result<Option<Proposal>> {
-    let value = sqlx::query_scalar!("select proposal from round where id = $1", round).fetch_one(conn).await?;
-    value.map(|value| serde_json::from_value(value).context("a proposal of another version")).transpose()
-}
-
-/// Whether people came, went or changed their answers after the last match.
-pub async fn is_stale(conn: &mut Connection, round: &Round) -> Result<bool> {
-    let Some(proposal) = proposal(conn, round.id).await? else { return Ok(true) };
-    Ok(proposal.version != round.version || proposal.people != people_to_match(conn, round.id).await?)
-}
-
-/// Somebody whom a match leaves without a partner.
-#[derive(Debug, Clone)]
-pub struct LeftOver {
-    /// The person.
-    pub person_id: Uuid,
-    /// The name they chose to show.
-    pub name: Option<String>,
-    /// Why, to follow "because".
-    pub why: String,
-}
-
-/// Replaces the list of those without a partner.
-pub async fn set_unmatched(conn: &mut Connection, round: Uuid, unmatched: &[(Uuid, String)]) -> Result<()> {
-    sqlx::query!("delete from unmatched where round_id = $1", round).execute(&mut *conn).await?;
-    for (person, why) in unmatched {
-        add_unmatched(conn, round, *person, why).await?;
-    }
-    Ok(())
-}
-
-/// Adds one person to the list of those without a partner.
-pub async fn add_unmatched(conn: &mut Connection, round: Uuid, person: Uuid, why: &str) -> Result<()> {
-    sqlx::query!(
-        "insert into unmatched (round_id, person_id, why) values ($1, $2, $3) on conflict (round_id, person_id) do update set why = excluded.why",
-        round,
-        person,
-        why
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
-/// Those without a partner.
-pub async fn unmatched(conn: &mut Connection, round: Uuid) -> Result<Vec<LeftOver>> {
-    Ok(sqlx::query_as!(
-        LeftOver,
-        "select u.person_id, p.name, u.why from unmatched u join person p on p.id = u.person_id where u.round_id = $1 order by p.name, p.id",
-        round
-    )
-    .fetch_all(conn)
-    .await?)
+/// The rounds that run, the one that ends last first.
+pub async fn running(conn: &mut Connection) -> Result<Vec<Round>> {
+    let mut running: Vec<Round> = list(conn).await?.into_iter().filter(|round| round.state == State::Running).collect();
+    running.sort_by_key(|round| (std::cmp::Reverse(round.days.ends_on), round.id));
+    Ok(running)
 }
 
 /// Somebody in a round, for coordinators.
@@ -426,4 +283,12 @@ pub async fn requeue(conn: &mut Connection, round: Uuid, now: DateTime<Utc>) -> 
     .fetch_all(conn)
     .await?;
     Ok(rows.into_iter().filter(|row| row.left_over).map(|row| row.person_id).collect())
+}
+
+/// The living application of somebody who has been introduced to a partner while a round ran is done.
+pub async fn finish_late(conn: &mut Connection, round: Uuid, person: Uuid, now: DateTime<Utc>) -> Result<()> {
+    sqlx::query!("update application set state = 'done', round_id = $1, updated_at = $3 where person_id = $2 and state = 'confirmed'", round, person, now)
+        .execute(conn)
+        .await?;
+    Ok(())
 }

@@ -20,6 +20,10 @@ pub enum Purpose {
     Subscribe,
     /// Talk to the service: proves the mailbox, as every token does.
     Service,
+    /// A coordinator confirms that everything is to stop.
+    Hold,
+    /// A coordinator confirms that it is to go again.
+    Release,
 }
 
 /// A token's row.

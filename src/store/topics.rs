@@ -88,6 +88,12 @@ pub async fn start(conn: &mut Connection, topic: Uuid, now: DateTime<Utc>) -> Re
     Ok(true)
 }
 
+/// Notes that somebody sent a topic with a command: its letters are expected, whatever else went out within the day.
+pub async fn mark_by_hand(conn: &mut Connection, topic: Uuid) -> Result<()> {
+    sqlx::query!("update sending set by_hand = true where kind = 'topic' and subject_id = $1", topic).execute(conn).await?;
+    Ok(())
+}
+
 /// The topics whose day has come.
 pub async fn due(conn: &mut Connection, today: NaiveDate) -> Result<Vec<Uuid>> {
     Ok(sqlx::query_scalar!("select id from topic where state = 'scheduled' and send_on <= $1 order by send_on, slug", today).fetch_all(conn).await?)

@@ -12,6 +12,7 @@ use serde::Serialize;
 use crate::mail::markdown;
 
 pub mod letters;
+pub mod operator_letters;
 pub mod pages;
 pub mod round_letters;
 
@@ -87,7 +88,7 @@ impl Templates {
         environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
         // In letters a person's words are escaped for Markdown, in pages for HTML.
         environment.set_auto_escape_callback(|name| if name.ends_with(".html.j2") { AutoEscape::Html } else { AutoEscape::None });
-        for (name, embedded) in letters::SOURCES.iter().chain(round_letters::SOURCES).chain(pages::SOURCES) {
+        for (name, embedded) in letters::SOURCES.iter().chain(operator_letters::SOURCES).chain(round_letters::SOURCES).chain(pages::SOURCES) {
             let replaced = overrides.map(|dir| dir.join(name)).filter(|path| path.is_file());
             let source = match &replaced {
                 Some(path) => std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?,

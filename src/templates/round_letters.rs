@@ -7,6 +7,8 @@ use super::{Letter, letters::Line};
 pub const SOURCES: &[(&str, &str)] = &[
     ("mail/en/introduction.md.j2", include_str!("../../templates/mail/en/introduction.md.j2")),
     ("mail/en/left_over.md.j2", include_str!("../../templates/mail/en/left_over.md.j2")),
+    ("mail/en/new_partner.md.j2", include_str!("../../templates/mail/en/new_partner.md.j2")),
+    ("mail/en/partnership_ended.md.j2", include_str!("../../templates/mail/en/partnership_ended.md.j2")),
     ("mail/en/round_ended.md.j2", include_str!("../../templates/mail/en/round_ended.md.j2")),
     ("mail/en/round_opened.md.j2", include_str!("../../templates/mail/en/round_opened.md.j2")),
 ];
@@ -104,6 +106,42 @@ impl Letter for LeftOver {
             why: "an odd number of people could be matched, so that one had to be left over".into(),
             round: "The next round opens on 1 October 2027; we will write to you then.".into(),
         }
+    }
+}
+
+/// Somebody's partner asked for another one.
+#[derive(Debug, Serialize)]
+pub struct PartnershipEnded {
+    /// The partner's chosen name.
+    pub partner: String,
+    /// Where the rounds stand, in a sentence.
+    pub round: String,
+}
+impl Letter for PartnershipEnded {
+    const NAME: &'static str = "partnership_ended";
+    fn sample() -> Self {
+        Self { partner: "Ana".into(), round: "The next round opens on 1 October 2027; we will write to you then.".into() }
+    }
+}
+
+/// Somebody who asked for another partner is on the list.
+#[derive(Debug, Serialize)]
+pub struct NewPartner {
+    /// The chosen name of the partner that they had until now; empty without one.
+    pub partner: String,
+    /// They were on the list already.
+    pub again: bool,
+    /// The round that runs, in which they may find one; empty when none does.
+    pub running: String,
+    /// Days between two matches in it; 0: when coordinators say so.
+    pub every: u16,
+    /// Where the rounds stand, in a sentence.
+    pub round: String,
+}
+impl Letter for NewPartner {
+    const NAME: &'static str = "new_partner";
+    fn sample() -> Self {
+        Self { partner: "Ana".into(), again: false, running: "Spring 2027".into(), every: 7, round: String::new() }
     }
 }
 

@@ -8,7 +8,13 @@ use axum::{
 };
 
 use super::{Fault, Pages};
-use crate::store::exchanges;
+use crate::{
+    store::{
+        breaker::{self, Breaker},
+        exchanges, failures, outbox,
+    },
+    telemetry,
+};
 
 /// 200 while letters can be kept, else 503: a balancer sends mail elsewhere.
 pub async fn ready(State(pages): State<Pages>) -> Response {
@@ -21,13 +27,41 @@ pub async fn ready(State(pages): State<Pages>) -> Response {
     }
 }
 
-/// Letters by queue and state, and the record's size.
+/// Letters by queue and state, the record's size, and what this process has counted.
 pub async fn metrics(State(pages): State<Pages>) -> Result<Response, Fault> {
     let mut text = String::from("# HELP pairpost_letters Letters by queue and state.\n# TYPE pairpost_letters gauge\n");
     for (queue, state, count) in counts(&pages).await? {
         writeln!(text, "pairpost_letters{{queue=\"{queue}\",state=\"{state}\"}} {count}").map_err(anyhow::Error::from)?;
     }
+    text.push_str(&alarming(&pages).await?);
+    text.push_str(&telemetry::render());
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+/// What should wake somebody when it is not zero: present also while it is.
+async fn alarming(pages: &Pages) -> anyhow::Result<String> {
+    let mut conn = pages.store.connection().await?;
+    let (failed, stopped) = (failures::count(&mut conn).await?, u8::from(outbox::is_all_held(&mut conn).await?));
+    let mut text = format!(
+        "# HELP pairpost_inbox_failed Letters that came in, could not be handled, and are not tried again by themselves.\n# TYPE pairpost_inbox_failed gauge\n\
+         pairpost_inbox_failed {failed}\n\
+         # HELP pairpost_held_all Everything that leaves is held.\n# TYPE pairpost_held_all gauge\npairpost_held_all {stopped}\n"
+    );
+    let breakers = breaker::list(&mut conn, (pages.clock)()).await?;
+    type Figure = fn(&Breaker) -> i64;
+    let figures: [(&str, &str, Figure); 4] = [
+        ("tripped", "The breaker holds this stream of letters.", |breaker| i64::from(breaker.tripped_at.is_some())),
+        ("held", "Letters that the breaker holds.", |breaker| breaker.held),
+        ("passed", "Letters of the stream that left within a day.", |breaker| breaker.passed),
+        ("ceiling", "Letters of the stream that may leave within a day, as last computed.", |breaker| i64::from(breaker.ceiling)),
+    ];
+    for (name, help, figure) in figures {
+        write!(text, "# HELP pairpost_breaker_{name} {help}\n# TYPE pairpost_breaker_{name} gauge\n")?;
+        for breaker in &breakers {
+            writeln!(text, "pairpost_breaker_{name}{{stream=\"{}\"}} {}", breaker.stream.name(), figure(breaker))?;
+        }
+    }
+    Ok(text)
 }
 
 async fn counts(pages: &Pages) -> anyhow::Result<Vec<(String, String, i64)>> {

@@ -8,7 +8,8 @@ use pairpost::{
     mail::envelope::{Envelope, Verdict},
     store::{
         Store,
-        inbox::{self, Again, Arrival, End},
+        arrivals::{self, Arrival},
+        inbox::{self, Again, End},
         ownership::{self, DEATHS, Owner},
         recipients::Recipient,
     },
@@ -33,7 +34,7 @@ async fn arrives(store: &Store, from: &str, words: &str) {
         recipients: &[Recipient::Service(OwnAddress::Help)],
         domain: "pairs.test",
     };
-    inbox::accept(&mut store.connection().await.unwrap(), &arrival, |_, _| Admission::Take, now()).await.unwrap();
+    arrivals::accept(&mut store.connection().await.unwrap(), &[arrival], |_, _, _| Admission::Take, now()).await.unwrap();
 }
 
 /// What a process gets to work on: the words of each letter, and their rows.

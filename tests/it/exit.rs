@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use pairpost::{
     app,
     config::Config,
-    domain::address::EmailAddress,
+    domain::{address::EmailAddress, breaker::Stream},
     handlers::{Context, Sending, Site, bounces},
     mail::{
         envelope::{AuthResult, Envelope},
@@ -16,7 +16,7 @@ use pairpost::{
     store::{
         Store, exchanges,
         keys::{self, DkimKey},
-        outbox::{self, NewLetter, Order, Priority},
+        outbox::{self, NewLetter, Order},
         ownership::Owner,
         people,
     },
@@ -107,8 +107,8 @@ impl Post {
             to: &EmailAddress::parse("ben@example.net").unwrap(),
             mailbox: "to-ana",
             kind: "relay",
-            priority: Priority::Relay,
-            occasion: None,
+            stream: Stream::Relay,
+            occasion: &format!("relay:{id}"),
             reverse_path: &reverse_path,
             message_id: "ours@pairs.test",
             raw: b"From: to-ana@pairs.test\r\nTo: ben@example.net\r\nSubject: Greetings from Lima\r\n\r\nhi\r\n.\r\n",
@@ -156,7 +156,7 @@ impl Post {
 }
 
 /// The first test of a process has a key made, as a first start does; the others get the same.
-async fn share_key(store: &Store, site: &Site) {
+pub async fn share_key(store: &Store, site: &Site) {
     static KEY: tokio::sync::OnceCell<DkimKey> = tokio::sync::OnceCell::const_new();
     let first = || async { keys::ensure(store, &site.secret, &site.domain, Utc::now()).await.expect("a key") };
     let key = KEY.get_or_init(first).await;
@@ -313,7 +313,8 @@ async fn a_kept_connection_that_the_hop_closed_meanwhile_costs_no_attempt() {
 #[tokio::test]
 async fn a_dead_hop_is_tried_by_one_letter_and_the_others_keep_their_attempts() {
     let hop = NextHop::start().await;
-    let (url, mut post) = (hop.url(), Post::to(&hop).await);
+    let url = hop.url();
+    let mut post = Post::new(&[("PAIRPOST_DELIVERY__SMARTHOST", &url), ("PAIRPOST_DELIVERY__CONCURRENCY", "20")]).await;
     drop(hop);
     assert!(url.starts_with("smtp://127.0.0.1:"));
     for n in 0..40 {
@@ -496,8 +497,8 @@ async fn a_long_row_of_letters_to_one_domain_at_its_limit_hides_nobody() {
             to: &to,
             mailbox: "topics",
             kind: "topic",
-            priority: Priority::Notice,
-            occasion: None,
+            stream: Stream::Notices,
+            occasion: &format!("topic:{n}"),
             reverse_path: "",
             message_id: "x@pairs.test",
             raw: b"From: help@pairs.test\r\n\r\nhi\r\n",

@@ -83,6 +83,7 @@ struct Seen {
     moods: Mutex<HashMap<Step, (Option<usize>, Mood)>>,
     recipients: Mutex<HashMap<&'static str, &'static str>>,
     extensions: Mutex<Vec<&'static str>>,
+    pause: Mutex<Duration>,
     connections: AtomicUsize,
     left: Mutex<HashSet<usize>>,
     changed: Notify,
@@ -167,6 +168,11 @@ impl NextHop {
         self.seen.recipients.lock().unwrap().insert(mailbox, reply);
     }
 
+    /// From now on it thinks so long about each letter.
+    pub fn thinks_for(&self, pause: Duration) {
+        *self.seen.pause.lock().unwrap() = pause;
+    }
+
     /// In good mood again.
     pub fn calm(&self) {
         self.seen.moods.lock().unwrap().clear();
@@ -195,6 +201,36 @@ impl NextHop {
             }
         };
         tokio::time::timeout(Duration::from_secs(20), enough).await.unwrap_or_else(|_| panic!("{} letters came, not {letters}", self.taken().len()))
+    }
+
+    /// Waits until it has taken a letter to this mailbox.
+    pub async fn takes(&self, mailbox: &str) {
+        let taken = async {
+            loop {
+                let changed = self.seen.changed.notified();
+                if self.seen.letters.lock().unwrap().iter().any(|letter| letter.to == mailbox) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), taken).await.unwrap_or_else(|_| panic!("no letter came to {mailbox}"));
+    }
+
+    /// Waits for so many letters, as long as they keep coming.
+    pub async fn wait_for_count(&self, letters: usize) {
+        loop {
+            let changed = self.seen.changed.notified();
+            if self.count() >= letters {
+                return;
+            }
+            tokio::time::timeout(Duration::from_secs(20), changed).await.unwrap_or_else(|_| panic!("{} letters came, not {letters}", self.count()));
+        }
+    }
+
+    /// How many letters it has taken.
+    pub fn count(&self) -> usize {
+        self.seen.letters.lock().unwrap().len()
     }
 
     /// Waits until it has heard this command.
@@ -288,6 +324,10 @@ async fn session(stream: tokio::net::TcpStream, seen: &Seen, connection: usize) 
                     let bytes = session.letter().await?;
                     seen.commands.lock().unwrap().push(".".into());
                     seen.changed.notify_waiters();
+                    let pause = *seen.pause.lock().unwrap();
+                    if !pause.is_zero() {
+                        tokio::time::sleep_until(tokio::time::Instant::now() + pause).await;
+                    }
                     if session.reply(Step::Dot, "250 2.0.0 queued as 77").await? {
                         let letter = Taken { from: from.take().unwrap_or_default(), to: to.take().unwrap_or_default(), bytes, connection, encrypted };
                         seen.letters.lock().unwrap().push(letter);

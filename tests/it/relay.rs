@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use pairpost::{
     app,
     config::Config,
-    domain::{address::EmailAddress, admission::Admission},
+    domain::{address::EmailAddress, admission::Admission, breaker::Stream},
     inbox::Inbox,
     mail::{
         envelope::{Envelope, Verdict},
@@ -13,8 +13,9 @@ use pairpost::{
     },
     store::{
         Store,
-        inbox::{self, Arrival},
-        outbox::{self, Allowance, NewLetter, Priority},
+        arrivals::{self, Arrival},
+        inbox,
+        outbox::{self, Allowance, NewLetter},
         ownership::Owner,
         people,
         recipients::Recipient,
@@ -73,7 +74,7 @@ impl Trio {
             domain: "pairs.test",
         };
         let mut conn = self.store.connection().await.expect("a connection");
-        inbox::accept(&mut conn, &arrival, |_, _| Admission::Take, self.now).await.expect("kept");
+        arrivals::accept(&mut conn, &[arrival], |_, _, _| Admission::Take, self.now).await.expect("kept");
     }
 
     /// Handles what came, and gives what goes out: to whom, and the letter.
@@ -201,8 +202,8 @@ async fn large_letters_do_not_leave_many_at_once() {
             to: &to,
             mailbox: "to-ana",
             kind: "relay",
-            priority: Priority::Relay,
-            occasion: None,
+            stream: Stream::Relay,
+            occasion: &format!("relay:{n}"),
             reverse_path: "",
             message_id: &format!("{n}@pairs.test"),
             raw: &[b'x'; 3000],

@@ -15,7 +15,7 @@ use pairpost::{
     store::{
         Store, applications,
         partnerships::{self, NewPartner, Partnership},
-        people,
+        people, proposals,
         rounds::{self, NewRound},
     },
     templates::{Common, Templates},
@@ -51,6 +51,7 @@ impl World {
             secret: Secret::from_bytes([7; 32]),
             templates: Templates::new(Common::new("Librarians' Exchange", "pairs.test"), None).unwrap(),
             operator: None,
+            coordinators: Vec::new(),
             asks_per_hour: 100,
             letters_per_day: None,
             keep_words_days: 14,
@@ -139,7 +140,7 @@ impl World {
     }
 
     async fn unmatched(&self, round: &Round) -> Vec<(String, String)> {
-        let left = rounds::unmatched(&mut self.store.connection().await.unwrap(), round.id).await.unwrap();
+        let left = proposals::unmatched(&mut self.store.connection().await.unwrap(), round.id).await.unwrap();
         left.into_iter().map(|left| (left.name.unwrap(), left.why)).collect()
     }
 
@@ -356,8 +357,8 @@ async fn a_match_is_written_only_if_nobody_came_went_or_changed_meanwhile_and_ca
         tx.commit().await.unwrap();
         snapshot
     };
-    let record = async |snapshot: &rounds::Snapshot| {
-        let matching = handler::matched(&world.site.programme, snapshot).unwrap();
+    let record = async |snapshot: &proposals::Snapshot| {
+        let matching = handler::matched(&world.site.programme, snapshot, false).unwrap();
         let mut tx = world.store.begin().await.unwrap();
         let recorded = handler::record(&mut Context { conn: &mut tx, now, site: &world.site, cause: None }, snapshot, &matching).await.unwrap();
         tx.commit().await.unwrap();
@@ -383,7 +384,7 @@ async fn a_match_is_written_only_if_nobody_came_went_or_changed_meanwhile_and_ca
         handler::approve(&mut Context { conn: &mut tx, now, site: &world.site, cause: None }, round.id).await
     };
     assert!(approve().await.unwrap_err().to_string().contains("`round propose`"), "the match is of yesterday");
-    schedule::propose(&world.store, &world.site, round.id, now).await.unwrap();
+    schedule::propose(&world.store, &world.site, round.id, now, false).await.unwrap();
     assert_eq!((world.pairs(&round).await.len(), world.unmatched(&round).await.len()), (2, 0));
     assert!(aliases(world.partnerships(&round).await).iter().all(|alias| !first.contains(alias)), "the first proposal is gone");
     assert!(approve().await.is_ok());

@@ -21,6 +21,7 @@
 //! | `hop refuses A with 550 …`, `hop takes A` | the next hop's mood |
 //! | `get URL` or `post URL`, then `= …` | a page, and words on it |
 //! | `? select …`, then `= …` | what the database answers |
+//! | `database update …` | what a story can't bring about by letters, or not by few |
 //!
 //! `STORY=name` plays those whose file is called so, and `SHOW=1` with `--nocapture` prints each letter.
 //! `{name}` takes what stands there the first time and is that ever after; each `<` sets `{return-path}`, `{reply-to}`, `{message-id}` and `{from}`.
@@ -218,6 +219,7 @@ impl Story {
             },
             "get" | "post" => self.answer = Some(self.page(word, rest).await?),
             "?" => self.answer = Some(self.ask(rest).await),
+            "database" => self.change(rest).await,
             other => return Err(format!("no such happening: {other}")),
         }
         Ok(())
@@ -380,10 +382,24 @@ impl Story {
         Ok(answer.replace("\r\n", " ").replace('\n', " "))
     }
 
+    async fn change(&self, statement: &str) {
+        let mut connection = PgConnection::connect_with(&self.database.options()).await.expect("the test's database is there");
+        sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut connection).await.expect("a good statement");
+    }
+
     async fn ask(&self, query: &str) -> String {
         let mut connection = PgConnection::connect_with(&self.database.options()).await.expect("the test's database is there");
         let query = format!("select coalesce((select string_agg(answer::text, ', ') from ({query}) as asked (answer)), 'null')");
         sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut connection).await.expect("a good query")
+    }
+
+    /// Every letter that was handled comes up once more, as if its row had been forgotten, and so does the calendar: nothing comes of it.
+    async fn over_again(&self) -> Result<(), String> {
+        let before = self.ask("select count(*) from outbox").await;
+        self.change("update inbox set state = 'pending', next_at = received_at where state = 'done' and attempts > 0").await;
+        self.house.settle().await.map_err(|error| format!("{error:#}"))?;
+        let after = self.ask("select count(*) from outbox").await;
+        if before == after { Ok(()) } else { Err(format!("over again, {before} letters became {after}")) }
     }
 
     /// Every letter was expected, no row is failed or left, and each letter in and out has its row in the record.
@@ -395,6 +411,7 @@ impl Story {
             return Err(format!("nobody expected this letter:\n{}", show(letter)));
         }
         let due = format!("select count(*) from outbox where state = 'queued' and next_at <= '{}'", self.house.now());
+        self.over_again().await?;
         for (query, expected) in [
             ("select count(*) from inbox where state not in ('done', 'held')", 0),
             (due.as_str(), 0),

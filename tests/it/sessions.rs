@@ -12,19 +12,22 @@
 //! | `skip N: …` | N received lines that all look so |
 //! | `s: …` | the next line that is received; `*` stands for anything |
 //! | `closed` | the server hangs up |
+//! | `tls` | the client shakes hands; `tls 1.2`: in that version |
 //! | `reconnect` | a new session |
 //! | `database away`, `database back` | connections to it are refused, or made again |
 //! | `? select …`, then `= …` | what the database answers, as text |
 use std::{path::Path, sync::Arc, time::Duration};
 
 use pairpost::{config::Config, domain::secret::Secret, smtp, store::Store};
+use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     sync::Notify,
     task::JoinHandle,
 };
+use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -32,7 +35,8 @@ use crate::{
     dns::{NameServer, zone},
 };
 
-/// What the sessions' name server knows: `proven.test` speaks for letters from loopback, `forged.test` for none, `bare.test` publishes nothing.
+/// What the sessions' name server knows: `proven.test` speaks for letters from loopback, `there.test` for those
+/// from 192.0.2.7, `forged.test` for none, `bare.test` publishes nothing.
 const ZONE: &str = "
     proven.test TXT v=spf1 ip4:127.0.0.1 -all
     _dmarc.proven.test TXT v=DMARC1; p=reject
@@ -42,6 +46,10 @@ const ZONE: &str = "
     _dmarc.watched.test TXT v=DMARC1; p=none
     ill.test SERVFAIL
     _dmarc.ill.test SERVFAIL
+    there.test TXT v=spf1 ip4:192.0.2.7 -all
+    _dmarc.there.test TXT v=DMARC1; p=reject
+    7.2.0.192.list.test A 127.0.0.2
+    7.2.0.192.ill.test SERVFAIL
 ";
 
 /// Ana and Ben are partners: who writes to `to-ben@` reaches Ben. Their former partnership is over. Ana was asked something twice, once long ago.
@@ -74,6 +82,8 @@ pub struct Listening {
     pub stop: CancellationToken,
     /// Comes to its end after `stop`.
     pub serving: JoinHandle<()>,
+    /// Where its certificate lies.
+    pub data: tempfile::TempDir,
     store: Store,
     _name_server: NameServer,
 }
@@ -86,7 +96,9 @@ impl Listening {
         sqlx::raw_sql(PEOPLE).execute(&mut connection).await.expect("people are there");
         let store = database.store().await;
         let name_server = NameServer::start(zone(ZONE)).await;
+        let data = tempfile::tempdir().expect("a folder");
         let fixed = [
+            ("PAIRPOST_DATA_DIR".to_owned(), data.path().display().to_string()),
             ("PAIRPOST_DOMAIN".to_owned(), "pairs.test".to_owned()),
             ("PAIRPOST_SMTP__LISTEN".to_owned(), "127.0.0.1:0".to_owned()),
             ("PAIRPOST_DNS__SERVER".to_owned(), name_server.address.to_string()),
@@ -97,26 +109,48 @@ impl Listening {
         let address = listeners[0].local_addr().expect("it is bound");
         let stop = CancellationToken::new();
         let serving = tokio::spawn(smtp::serve(door, listeners, stop.clone()));
-        Self { database, address, stop, serving, store, _name_server: name_server }
+        Self { database, address, stop, serving, data, store, _name_server: name_server }
     }
 
-    async fn ask(&self, query: &str) -> String {
+    /// What the database answers, as text.
+    pub async fn ask(&self, query: &str) -> String {
         let mut connection = PgConnection::connect_with(&self.database.options()).await.expect("the test's database is there");
         let query = format!("select coalesce((select answer::text from ({query}) as asked (answer)), 'null')");
         sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut connection).await.expect("a good query")
     }
 
-    /// The pool is closed before the database goes.
-    async fn end(self) {
+    /// Ends it; the pool is closed before the database goes.
+    pub async fn end(self) {
         self.stop.cancel();
         self.serving.await.expect("the listener ends");
         self.store.close().await;
     }
 }
 
+/// A client's TLS, in `version` or in any, that believes in the certificate in this file and in no other.
+pub fn believing_in(certificate: &Path, version: &str) -> TlsConnector {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(certificate).expect("a certificate")).expect("a good one");
+    let versions: &[&rustls::SupportedProtocolVersion] = match version {
+        "1.2" => &[&rustls::version::TLS12],
+        "1.3" => &[&rustls::version::TLS13],
+        _ => rustls::ALL_VERSIONS,
+    };
+    let config = rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_protocol_versions(versions)
+        .expect("versions that ring has")
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    TlsConnector::from(Arc::new(config))
+}
+
+/// Either side of TLS.
+trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
+
 /// A client that plays its part line by line.
 pub struct Client {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
     received: Vec<u8>,
     unsent: Vec<u8>,
 }
@@ -124,15 +158,33 @@ pub struct Client {
 impl Client {
     /// Connects.
     pub async fn connect(listening: &Listening) -> Self {
-        let stream = TcpStream::connect(listening.address).await.expect("the listener listens");
+        Self::connect_to(listening.address).await
+    }
+
+    /// Connects to an address.
+    pub async fn connect_to(address: std::net::SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).await.expect("the listener listens");
         stream.set_nodelay(true).expect("a socket");
-        Self { stream, received: Vec::new(), unsent: Vec::new() }
+        Self { stream: Box::new(stream), received: Vec::new(), unsent: Vec::new() }
+    }
+
+    /// Shakes hands; what the server said in clear after its word to go on is an error.
+    pub async fn encrypt(&mut self, connector: &TlsConnector, name: &str) -> Result<(), String> {
+        if !self.received.is_empty() {
+            return Err(format!("{:?} was said in clear", String::from_utf8_lossy(&self.received)));
+        }
+        let clear = std::mem::replace(&mut self.stream, Box::new(tokio::io::empty()));
+        let name = ServerName::try_from(name.to_owned()).expect("a name");
+        let shaking = tokio::time::timeout(PATIENCE, connector.connect(name, clear)).await.map_err(|_| "no handshake in time".to_owned())?;
+        self.stream = Box::new(shaking.map_err(|error| format!("no handshake: {error}"))?);
+        Ok(())
     }
 
     /// Sends octets; a server that has hung up does not mind.
     pub async fn send(&mut self, octets: &[u8]) {
         self.unsent.extend(octets);
         let _ = self.stream.write_all(&std::mem::take(&mut self.unsent)).await;
+        let _ = self.stream.flush().await;
     }
 
     /// The next line without its CR LF; `None` once the server has hung up.
@@ -222,6 +274,7 @@ async fn step(line: &str, listening: &Listening, client: &mut Client, answer: &m
                 return Err(format!("expected the server to hang up, got {got:?}"));
             }
         }
+        "tls" => client.encrypt(&believing_in(&listening.data.path().join("smtp-tls.pem"), rest), "pairs.test").await?,
         "reconnect" => *client = Client::connect(listening).await,
         "database" => listening.database.cut_off(rest == "away").await,
         "?" => *answer = Some(listening.ask(rest).await),
@@ -270,10 +323,10 @@ fn matches(pattern: &str, text: &str) -> bool {
 }
 
 #[tokio::test]
-async fn every_octet_arrives_intact() {
+async fn every_octet_arrives_intact_but_a_cr_or_lf_alone() {
     let listening = Listening::start(&[("PAIRPOST_AUTH__VERIFY".to_owned(), "off".to_owned())]).await;
     let mut client = Client::connect(&listening).await;
-    let every: Vec<u8> = (0..=255).chain((0..=255).rev()).collect();
+    let every: Vec<u8> = (0..=255).chain((0..=255).rev()).filter(|byte| !b"\r\n".contains(byte)).collect();
     let letter = [b"From: ana@proven.test\r\nMessage-ID: <1@proven.test>\r\n\r\n".as_slice(), &every, b"\r\n"].concat();
     client.send(b"EHLO client.test\r\nMAIL FROM:<ana@proven.test> BODY=8BITMIME\r\nRCPT TO:<join@pairs.test>\r\nDATA\r\n").await;
     while !client.line().await.expect("a reply").starts_with("354") {}
@@ -330,7 +383,7 @@ async fn a_bounce_is_judged_by_the_address_we_signed_and_not_by_its_writer() {
 #[tokio::test]
 async fn the_same_dialogue_has_the_same_replies_however_its_packets_are_cut() {
     let dialogue = b"EHLO client.test\r\nMAIL FROM:<ana@proven.test>\r\nRCPT TO:<join@pairs.test>\r\nRCPT TO:<nobody@pairs.test>\r\nDATA\r\n\
-        From: ana@proven.test\r\n\r\n.\r.\n.\r\r\n..\r\n.\r\nNOOP\nQUIT\r\nMAIL FROM:<>\r\nDATA\r\nQUIT\r\nNOOP\r\n";
+        From: ana@proven.test\r\n\r\n.x\r\n..\r\n.\r\nNOOP\nQUIT\r\nMAIL FROM:<>\r\nDATA\r\nQUIT\r\nNOOP\r\n";
     let listening = Listening::start(&[("PAIRPOST_AUTH__VERIFY".to_owned(), "off".to_owned())]).await;
     let mut expected = None;
     for step in [dialogue.len(), 1, 2, 3, 5, 7, 64] {
@@ -342,7 +395,7 @@ async fn the_same_dialogue_has_the_same_replies_however_its_packets_are_cut() {
         while let Some(line) = client.line().await {
             codes.push(line[..4].to_owned());
         }
-        let all = "220 ,250-,250-,250-,250-,250-,250 ,250 ,250 ,550 ,354 ,250 ,500 ,250 ,554 ,221 ";
+        let all = "220 ,250-,250-,250-,250-,250-,250-,250 ,250 ,250 ,550 ,354 ,250 ,500 ,250 ,503 ,221 ";
         assert_eq!(codes.join(","), all, "in packets of {step}");
         let kept = listening.ask("select string_agg(distinct encode(sha256, 'hex'), ' ') from letter").await;
         assert_eq!(expected.get_or_insert_with(|| kept.clone()), &kept, "in packets of {step}");

@@ -1,7 +1,7 @@
 //! Each letter as its sample gives it, compared with `tests/templates/*.txt`: a changed word is seen in review. `UPDATE=1` writes them anew.
 use std::path::Path;
 
-use pairpost::templates::{Common, Letter, Templates, letters as l, round_letters as r};
+use pairpost::templates::{Common, Letter, Templates, letters as l, operator_letters as o, round_letters as r};
 
 fn all(templates: &Templates) -> Vec<(&'static str, String)> {
     fn one<L: Letter>(templates: &Templates) -> (&'static str, String) {
@@ -31,8 +31,15 @@ fn all(templates: &Templates) -> Vec<(&'static str, String)> {
         one::<l::Understood>(templates),
         one::<l::Unsubscribed>(templates),
         one::<l::WasItYou>(templates),
+        one::<o::BrakeAsked>(templates),
+        one::<o::Held>(templates),
+        one::<o::LettersFailed>(templates),
+        one::<o::Released>(templates),
+        one::<o::StreamHeld>(templates),
         one::<r::Introduction>(templates),
         one::<r::LeftOver>(templates),
+        one::<r::NewPartner>(templates),
+        one::<r::PartnershipEnded>(templates),
         one::<r::RoundEnded>(templates),
         one::<r::RoundOpened>(templates),
     ]

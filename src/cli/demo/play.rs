@@ -18,7 +18,7 @@ use crate::{
     mail::message::Message,
     store::{
         partnerships::{self, Partnership},
-        rounds,
+        proposals, rounds,
     },
 };
 
@@ -208,7 +208,7 @@ impl<'a> Play<'a> {
         }
         let mut conn = self.house.store.connection().await?;
         let round = rounds::find(&mut conn, ROUND).await?.context("the round is there")?;
-        for left in rounds::unmatched(&mut conn, round.id).await? {
+        for left in proposals::unmatched(&mut conn, round.id).await? {
             self.say.line(&format!("Without a partner: {}, because {}", left.name.as_deref().unwrap_or_default(), left.why));
         }
         Ok(())

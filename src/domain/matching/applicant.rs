@@ -212,13 +212,40 @@ pub struct BadValue {
 }
 
 /// What is wrong with a line of a file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct BadLine {
     /// The line's number, from 1.
     pub line: usize,
     /// What is wrong.
     pub problem: String,
+}
+
+/// All that is wrong with the lines of a file, in their order; never empty.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", in_lines(.0))]
+pub struct BadLines(pub Vec<BadLine>);
+
+/// Beyond so many faults the file is of another kind.
+const SHOWN: usize = 50;
+
+fn in_lines(faults: &[BadLine]) -> String {
+    let mut lines: Vec<String> = faults.iter().take(SHOWN).map(BadLine::to_string).collect();
+    if faults.len() > SHOWN {
+        lines.push(format!("and {} more", faults.len() - SHOWN));
+    }
+    lines.join("\n")
+}
+
+impl BadLines {
+    /// The values, unless something was wrong.
+    ///
+    /// # Errors
+    /// What was wrong.
+    pub fn or<T>(mut faults: Vec<BadLine>, values: T) -> Result<T, Self> {
+        faults.sort();
+        if faults.is_empty() { Ok(values) } else { Err(Self(faults)) }
+    }
 }
 
 impl Applicant {
@@ -275,23 +302,37 @@ impl Applicant {
     /// # Errors
     /// The first value that is not.
     pub fn check(&self) -> Result<(), BadValue> {
+        self.faults().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// The values that are none of their vocabulary.
+    pub fn faults(&self) -> Vec<BadValue> {
+        const COUNTRIES: &str = "countries by ISO 3166-1 alpha-2 are expected";
+        const REGIONS: &str = "regions by UN M49 are expected";
+        let mut faults = Vec::new();
         if self.id.trim().is_empty() || self.id.contains('#') {
-            return Err(bad("id", quoted(&self.id), "a word without `#` is expected"));
+            faults.push(bad("id", quoted(&self.id), "a word without `#` is expected"));
         }
         if !matches!(self.capacity, 1 | 2) {
-            return Err(bad("capacity", self.capacity.to_string(), CAPACITIES));
+            faults.push(bad("capacity", self.capacity.to_string(), CAPACITIES));
         }
         let is_country = |code: &str| places::name(code).is_some();
         let is_region = |code: &str| places::region_name(code).is_some();
-        check_each("country", &self.country, is_country, "a country by ISO 3166-1 alpha-2 is expected")?;
-        check_each("timezone", &self.timezone, |name| chrono_tz::Tz::from_str(name).is_ok(), "an IANA name is expected")?;
-        check_each("languages", &self.languages, is_language, LANGUAGE)?;
-        check_each("learning", &self.learning, is_language, LANGUAGE)?;
-        check_each("prefers.countries", &self.prefers.countries, is_country, "countries by ISO 3166-1 alpha-2 are expected")?;
-        check_each("prefers.regions", &self.prefers.regions, is_region, "regions by UN M49 are expected")?;
-        check_each("prefers.languages", &self.prefers.languages, is_language, LANGUAGE)?;
-        check_each("excludes.countries", &self.excludes.countries, is_country, "countries by ISO 3166-1 alpha-2 are expected")?;
-        check_each("excludes.regions", &self.excludes.regions, is_region, "regions by UN M49 are expected")
+        faults.extend(bad_ones("country", &self.country, is_country, "a country by ISO 3166-1 alpha-2 is expected"));
+        faults.extend(bad_ones("timezone", &self.timezone, |name| chrono_tz::Tz::from_str(name).is_ok(), "an IANA name is expected"));
+        faults.extend(bad_ones("languages", &self.languages, is_language, LANGUAGE));
+        faults.extend(bad_ones("learning", &self.learning, is_language, LANGUAGE));
+        faults.extend(bad_ones("prefers.countries", &self.prefers.countries, is_country, COUNTRIES));
+        faults.extend(bad_ones("prefers.regions", &self.prefers.regions, is_region, REGIONS));
+        faults.extend(bad_ones("prefers.languages", &self.prefers.languages, is_language, LANGUAGE));
+        faults.extend(bad_ones("excludes.countries", &self.excludes.countries, is_country, COUNTRIES));
+        faults.extend(bad_ones("excludes.regions", &self.excludes.regions, is_region, REGIONS));
+        faults
+    }
+
+    /// Whether a wish or an exclusion names anybody.
+    pub fn names_people(&self) -> bool {
+        !self.prefers.people.is_empty() || !self.excludes.people.is_empty()
     }
 
     /// Whether the partner must not see the answer to a question.
@@ -317,36 +358,44 @@ pub const LIBRARIES: [&str; 7] = ["academic", "public", "school", "special", "na
 /// Reads applicants, one JSON object a line; empty lines are passed over. `sectors` are those that the programme knows.
 ///
 /// # Errors
-/// The first line that is no applicant, has a key or value that is unknown, or an id that was there before.
-pub fn read_applicants(text: &str, sectors: &[&str]) -> Result<Vec<Applicant>, BadLine> {
-    let (mut applicants, mut lines) = (Vec::new(), HashMap::new());
-    for (line, applicant) in read_lines::<Applicant>(text)? {
-        let bad_line = |problem: String| BadLine { line, problem };
-        applicant.check().map_err(|bad| bad_line(bad.to_string()))?;
+/// Every line that is no applicant, has a key or value that is unknown, or an id that was there before.
+pub fn read_applicants(text: &str, sectors: &[&str]) -> Result<Vec<Applicant>, BadLines> {
+    let (values, mut faults) = split_lines::<Applicant>(text);
+    let (mut applicants, mut lines) = (Vec::with_capacity(values.len()), HashMap::new());
+    for (line, applicant) in values {
+        let mut note = |problem: String| faults.push(BadLine { line, problem });
+        applicant.faults().iter().for_each(|bad| note(bad.to_string()));
         if let Some(sector) = applicant.sector.as_deref().filter(|sector| !sectors.contains(sector)) {
-            return Err(bad_line(format!("`sector` can't be {}: one of {} is expected", quoted(sector), sectors.join(", "))));
+            note(format!("`sector` can't be {}: one of {} is expected", quoted(sector), sectors.join(", ")));
         }
         if let Some(earlier) = lines.insert(applicant.id.clone(), line) {
-            return Err(bad_line(format!("the id {} stands in line {earlier} already", quoted(&applicant.id))));
+            note(format!("the id {} stands in line {earlier} already", quoted(&applicant.id)));
         }
         applicants.push(applicant);
     }
-    Ok(applicants)
+    BadLines::or(faults, applicants)
 }
 
 /// Reads any kind of value, one JSON object a line, with the number of its line (from 1); empty lines are passed over.
 ///
 /// # Errors
-/// The first line that is none.
-pub fn read_lines<T: DeserializeOwned>(text: &str) -> Result<Vec<(usize, T)>, BadLine> {
+/// Every line that is none.
+pub fn read_lines<T: DeserializeOwned>(text: &str) -> Result<Vec<(usize, T)>, BadLines> {
+    let (values, faults) = split_lines(text);
+    BadLines::or(faults, values)
+}
+
+/// The lines that can be read, and those that can't.
+pub(super) fn split_lines<T: DeserializeOwned>(text: &str) -> (Vec<(usize, T)>, Vec<BadLine>) {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let full = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-    full.map(|(index, line)| {
-        let line_number = index + 1;
-        let value = serde_json::from_str(line).map_err(|error| BadLine { line: line_number, problem: without_place(&error) })?;
-        Ok((line_number, value))
-    })
-    .collect()
+    let (mut values, mut faults) = (Vec::new(), Vec::new());
+    for (line, text) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+        match serde_json::from_str(text) {
+            Ok(value) => values.push((line, value)),
+            Err(error) => faults.push(BadLine { line, problem: without_place(&error) }),
+        }
+    }
+    (values, faults)
 }
 
 /// serde_json counts lines within what it was given, which is always the first.
@@ -371,16 +420,13 @@ fn is_language(tag: &str) -> bool {
     languages::name(&primary_language(tag)).is_some() && tag.len() <= 35 && tag.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-fn check_each<'a>(
+fn bad_ones<'a>(
     key: &'static str,
     values: impl IntoIterator<Item = &'a String>,
     good: impl Fn(&str) -> bool,
     expected: &'static str,
-) -> Result<(), BadValue> {
-    match values.into_iter().find(|value| !good(value)) {
-        Some(value) => Err(bad(key, quoted(value), expected)),
-        None => Ok(()),
-    }
+) -> impl Iterator<Item = BadValue> {
+    values.into_iter().filter(move |value| !good(value)).map(move |value| bad(key, quoted(value), expected))
 }
 
 /// An answer that is one of a vocabulary, by way of the same names as in JSON.
@@ -443,6 +489,16 @@ mod tests {
         assert!(problem(r#"{"id": "first"}"#).starts_with("line 3: the id \"first\" stands in line 1 already"));
         assert!(problem(r#"{"name": "nobody"}"#).starts_with("line 3: missing field `id`"));
         assert!(problem("nonsense").starts_with("line 3: "));
+    }
+
+    #[test]
+    fn all_that_is_wrong_with_a_file_is_told_at_once() {
+        let text = "{\"id\": \"a\", \"country\": \"XX\", \"languages\": [\"en\", \"??\"]}\nnonsense\n{\"id\": \"b\"}\n{\"id\": \"a\", \"sector\": \"zoo\"}\n{\"id\": \"c\", \"colour\": 1}";
+        let faults = read_applicants(text, &LIBRARIES).expect_err("wrong");
+        assert_eq!(faults.0.iter().map(|fault| fault.line).collect::<Vec<_>>(), [1, 1, 2, 4, 4, 5]);
+        assert_eq!(faults.to_string().lines().count(), 6);
+        let many = read_applicants(&"x\n".repeat(60), &LIBRARIES).expect_err("wrong").to_string();
+        assert!(many.ends_with("\nand 10 more") && many.lines().count() == 51, "{many}");
     }
 
     #[test]

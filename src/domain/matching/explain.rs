@@ -1,29 +1,46 @@
-//! Why, in words for the person concerned: which wishes are met, which are not, what the two share, and why somebody has no partner.
+//! Why, in words for the person concerned: which wishes are met, which are not and why not, and what the partners share.
 //!
-//! The words are made of the reader's own wishes and of the partner's facts, never of anybody else's wishes, exclusions or vetoes. A
-//! wish for a named person is told of only where both have it, and otherwise in words that don't depend on whether the named one took part.
+//! The words are made of the reader's own wishes and of facts: the partner's, and in sum those of the round. Never of anybody else's wishes, exclusions or
+//! vetoes: a sentence would be the same whatever those were, as long as the partner is the same. Nor do they tell whether a person whom the reader named takes
+//! part: whatever is said of the round leaves the named ones out.
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::applicant::{Applicant, Rhythm, SectorWish, StageWish, Way, primary_language};
+use super::phrases::{and, common_languages, common_terms, how_often, in_way, language_names, nearness, wish_in_words, with_article};
 use super::roster::Roster;
-use super::rules::Barrier;
-use super::score::Wish;
-use crate::domain::fold::fold;
-use crate::domain::{languages, places};
+use super::score::{Points, Wish};
+use crate::domain::places;
 
 /// A match as one of those in it sees it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Side {
     /// How satisfied this person should be, 0 to 1000; with two partners, by the one who suits less. For coordinators.
     pub satisfaction: u32,
+    /// What that number is made of. For coordinators: it may tell that a wish for a person is mutual.
+    #[serde(default)]
+    pub points: Vec<Points>,
     /// The wishes stated.
     pub asked: Vec<String>,
     /// The wishes met, and by what.
     pub met: Vec<String>,
-    /// The wishes not met.
+    /// The wishes not met, and why.
     pub unmet: Vec<String>,
     /// What the partners share beyond that.
     pub reasons: Vec<String>,
+}
+
+/// What the programme calls things, for explanations.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wording {
+    /// For each sector what its people do, to follow "your partner": "works in an academic library".
+    pub sectors: BTreeMap<String, String>,
+}
+
+impl Wording {
+    fn of_sector(&self, sector: &str) -> String {
+        self.sectors.get(sector).cloned().unwrap_or_else(|| format!("belongs to the sector “{sector}”"))
+    }
 }
 
 /// How to speak of one partner, or of one among two.
@@ -35,19 +52,30 @@ struct Voice {
 const OF_A_PAIR: Voice = Voice { partner: "your partner", both: "you both" };
 const OF_A_TRIO: Voice = Voice { partner: "one of your partners", both: "you and one of your partners both" };
 
-impl Roster<'_> {
+/// Puts a match into words.
+pub struct Explainer<'a> {
+    pub(super) roster: &'a Roster<'a>,
+    wording: &'a Wording,
+}
+
+impl<'a> Explainer<'a> {
+    /// Of these people, in the words of a programme.
+    pub fn new(roster: &'a Roster<'a>, wording: &'a Wording) -> Self {
+        Self { roster, wording }
+    }
+
     /// What somebody is told about being matched with these people: one, or two in a trio.
     pub fn side(&self, who: usize, partners: &[usize]) -> Side {
         let voice = if partners.len() > 1 { OF_A_TRIO } else { OF_A_PAIR };
-        let satisfaction = partners.iter().map(|&partner| self.satisfaction(who, partner)).min().unwrap_or(0);
-        let mut side = Side { satisfaction, asked: self.asked(who), ..Side::default() };
-        for wish in Wish::ALL {
-            let fitting = partners.iter().find(|&&partner| self.meets(wish, who, partner) == Some(true));
-            match (fitting, self.meets(wish, who, who).is_some()) {
-                (Some(&partner), _) => side.met.push(self.met(wish, who, partner, &voice)),
-                (None, true) => side.unmet.push(self.unmet(wish, who, partners)),
-                (None, false) => {}
-            }
+        let worst = partners.iter().copied().min_by_key(|&partner| self.roster.satisfaction(who, partner));
+        let mut side = Side {
+            satisfaction: worst.map_or(0, |partner| self.roster.satisfaction(who, partner)),
+            points: worst.map(|partner| self.roster.points(who, partner)).unwrap_or_default(),
+            asked: self.asked(who),
+            ..Side::default()
+        };
+        for wish in self.stated(who) {
+            self.tell(wish, who, partners, &voice, &mut side);
         }
         for &partner in partners {
             for reason in self.shared(who, partner, &voice) {
@@ -61,57 +89,118 @@ impl Roster<'_> {
 
     /// Somebody's wishes, in words.
     pub fn asked(&self, who: usize) -> Vec<String> {
-        let stated = Wish::ALL.into_iter().filter(|&wish| self.meets(wish, who, who).is_some());
-        stated.map(|wish| wish_in_words(wish, &self.people[who])).collect()
+        self.stated(who).map(|wish| wish_in_words(wish, self.roster.people[who])).collect()
     }
 
-    fn met(&self, wish: Wish, who: usize, with: usize, voice: &Voice) -> String {
-        if wish == Wish::People {
-            return format!("you and {} asked for each other", voice.partner);
-        }
-        let asked = wish_in_words(wish, &self.people[who]);
-        match self.fact(wish, who, with) {
-            Some(fact) => format!("you asked for {asked}: {} {fact}", voice.partner),
-            None => format!("you asked for {asked}, and that is what {} is", voice.partner),
-        }
+    fn stated(&self, who: usize) -> impl Iterator<Item = Wish> {
+        Wish::ALL.into_iter().filter(move |&wish| self.roster.meets(wish, who, who).is_some())
     }
 
-    fn unmet(&self, wish: Wish, who: usize, partners: &[usize]) -> String {
+    /// Of somebody's wishes, how many these partners meet; one for a person where both named each other.
+    pub fn number_met(&self, who: usize, partners: &[usize]) -> usize {
+        self.stated(who).filter(|&wish| partners.iter().any(|&partner| self.roster.meets(wish, who, partner) == Some(true))).count()
+    }
+
+    /// Tells what became of a wish.
+    fn tell(&self, wish: Wish, who: usize, partners: &[usize], voice: &Voice, side: &mut Side) {
+        let asked = wish_in_words(wish, self.roster.people[who]);
         if wish == Wish::People {
-            return "you named a person to write with: such a wish counts only where both name each other".to_owned();
+            // Whether the partner named the reader too is the partner's secret, so that only the reader's own list decides what is said.
+            let is_named = partners.iter().any(|partner| self.roster.named.get(&who).is_some_and(|named| named.wished.contains(&(*partner as u32))));
+            return match is_named {
+                true => side.met.push(format!("you named somebody to write with, and {} is that person", voice.partner)),
+                false => side.unmet.push("you named a person to write with: such a wish counts only where both name each other".to_owned()),
+            };
         }
-        let asked = wish_in_words(wish, &self.people[who]);
-        // Facts alone decide this, never rules: what others exclude must not shine through.
-        let somebody = self.positions().any(|other| other != who && self.meets(wish, who, other) == Some(true));
-        let ending = if somebody { "this time it could not be arranged" } else { "nobody in this round could have met that wish" };
-        match partners {
+        if let Some(&fitting) = partners.iter().find(|&&partner| self.may_tell(wish, partner) && self.roster.meets(wish, who, partner) == Some(true)) {
+            return match self.fact(wish, who, fitting) {
+                Some(fact) => side.met.push(format!("you asked for {asked}: {} {fact}", voice.partner)),
+                None => side.met.push(format!("you asked for {asked}, and that is what {} is", voice.partner)),
+            };
+        }
+        if partners.iter().any(|&partner| !self.may_tell(wish, partner)) {
+            return side.reasons.push(format!("you asked for {asked}; {} would rather tell you about that in a letter than have us tell", voice.partner));
+        }
+        let ending = self.why_unmet(wish, who);
+        side.unmet.push(match partners {
             &[partner] => match self.fact(wish, who, partner) {
                 Some(fact) => format!("you asked for {asked}: your partner {fact}; {ending}"),
                 None => format!("you asked for {asked}: {ending}"),
             },
             _ => format!("you asked for {asked}: {ending}"),
+        });
+    }
+
+    /// Why a wish is not met: nobody could, nobody among those who could be partners as far as facts and the reader's own wishes go, or it lost.
+    fn why_unmet(&self, wish: Wish, who: usize) -> String {
+        let aside = self.aside(who);
+        let fitting: Vec<usize> = self.others(who).filter(|&other| self.roster.meets(wish, who, other) == Some(true)).collect();
+        if fitting.is_empty() {
+            return format!("{aside}nobody in this round could have met that wish");
+        }
+        let mut hindrances = Vec::new();
+        for other in fitting {
+            match self.hindrance(who, other) {
+                Some(hindrance) if !hindrances.contains(&hindrance) => hindrances.push(hindrance),
+                Some(_) => {}
+                None => return "this time it could not be arranged".to_owned(),
+            }
+        }
+        hindrances.sort_unstable();
+        let words: Vec<String> = hindrances.into_iter().map(|hindrance| hindrance.words().to_owned()).collect();
+        format!("{aside}those in this round who could have met that wish {}", super::phrases::or(&words))
+    }
+
+    /// What keeps somebody from being the reader's partner, among the things that the reader may know: facts, the reader's own past, the reader's own exclusions.
+    pub(super) fn hindrance(&self, who: usize, other: usize) -> Option<Hindrance> {
+        let roster = self.roster;
+        if !roster.may_write(who, other) {
+            Some(Hindrance::NoCommonLanguage)
+        } else if roster.are_colleagues(who, other) {
+            Some(Hindrance::SameOrganisation)
+        } else if roster.were_partners(who, other) {
+            Some(Hindrance::EarlierPartners)
+        } else if roster.excludes_place_of(who, other) {
+            Some(Hindrance::LeftOut)
+        } else {
+            None
         }
     }
 
-    /// What a partner is in the respect of a wish, as the end of a sentence. `None` where it is unknown, private, or would only repeat the wish.
-    fn fact(&self, wish: Wish, who: usize, with: usize) -> Option<String> {
-        let (own, other) = (&self.people[who], &self.people[with]);
-        let key = match wish {
-            Wish::Place => "country",
-            Wish::Sector => "sector",
-            Wish::Stage => "stage",
-            Wish::Languages => "languages",
-            Wish::Roles => "role",
-            Wish::Interests => "interests",
-            Wish::People => return None,
-        };
-        // The stage is reckoned from the years in the field.
-        if other.keeps_private(key) || (wish == Wish::Stage && other.keeps_private("years")) {
-            return None;
+    /// Everybody else but for those whom somebody named, in a wish or an exclusion.
+    pub(super) fn others(&self, who: usize) -> impl Iterator<Item = usize> {
+        let named = self.roster.named.get(&who);
+        let is_named = move |other: &usize| named.is_some_and(|named| named.wished.contains(&(*other as u32)) || named.barred.contains(&(*other as u32)));
+        self.roster.positions().filter(move |other| *other != who && !is_named(other))
+    }
+
+    /// What precedes a sentence about everybody to somebody who named people.
+    pub(super) fn aside(&self, who: usize) -> &'static str {
+        if self.roster.people[who].names_people() { "leaving aside whom you named, " } else { "" }
+    }
+
+    /// Whether a partner lets be known what a wish is about.
+    fn may_tell(&self, wish: Wish, partner: usize) -> bool {
+        let other = self.roster.people[partner];
+        let open = |key: &str| !other.keeps_private(key);
+        match wish {
+            Wish::Place => open("country"),
+            Wish::Sector => open("sector"),
+            // The stage is reckoned from the years in the field.
+            Wish::Stage => open("stage") && open("years"),
+            Wish::Languages => open("languages"),
+            Wish::Roles => open("role"),
+            Wish::Interests => open("interests"),
+            Wish::People => true,
         }
+    }
+
+    /// What a partner is in the respect of a wish, as the end of a sentence. `None` where it is unknown or would only repeat the wish.
+    fn fact(&self, wish: Wish, who: usize, with: usize) -> Option<String> {
+        let (own, other) = (self.roster.people[who], self.roster.people[with]);
         match wish {
             Wish::Place => other.country.as_deref().and_then(places::name).map(|country| format!("is in {}", with_article(country))),
-            Wish::Sector => other.sector.as_deref().map(|sector| format!("belongs to the sector “{sector}”")),
+            Wish::Sector => other.sector.as_deref().map(|sector| self.wording.of_sector(sector)),
             Wish::Stage => match (own.stage?, other.stage?) {
                 (own, other) if other > own => Some("has been in the field for longer".to_owned()),
                 (own, other) if other < own => Some("has not been in the field for as long".to_owned()),
@@ -129,7 +218,7 @@ impl Roster<'_> {
 
     /// What two people have in common.
     fn shared(&self, who: usize, with: usize, voice: &Voice) -> Vec<String> {
-        let (own, other, both, partner) = (&self.people[who], &self.people[with], voice.both, voice.partner);
+        let (own, other, both, partner) = (self.roster.people[who], self.roster.people[with], voice.both, voice.partner);
         let may = |key: &str| !other.keeps_private(key);
         let mut reasons = Vec::new();
         if may("interests")
@@ -159,139 +248,45 @@ impl Roster<'_> {
         }
         if may("timezone")
             && may("country")
-            && let Some(near) = self.minutes_apart(who, with).and_then(nearness)
+            && let Some(near) = self.roster.minutes_apart(who, with).and_then(nearness)
         {
             reasons.push(near);
         }
         reasons
     }
-
-    /// Why somebody has no partner. `even` says that everybody else has one.
-    pub fn why_unmatched(&self, who: usize, everybody_else_matched: bool) -> String {
-        let others = || self.positions().filter(|&other| other != who);
-        // Each step looks at facts, and at what this person excluded or knows; what others exclude is never a step of its own.
-        let speaks = |&other: &usize| self.share_a_language(&[who, other]);
-        let stranger = |&other: &usize| !matches!(self.barrier(who, other), Some(Barrier::SameOrganisation | Barrier::EarlierPartners));
-        let welcome = |&other: &usize| !self.excludes(who, other);
-        let why = if others().next().is_none() {
-            "nobody else takes part in this round"
-        } else if self.people[who].languages.is_empty() {
-            "we don't know which languages you speak, and partners need one in common"
-        } else if !others().any(|other| speaks(&other)) {
-            "nobody in this round shares a language with you"
-        } else if !others().filter(speaks).any(|other| stranger(&other)) {
-            "everybody in this round who shares a language with you works at your own organisation or was your partner before"
-        } else if !others().filter(speaks).filter(stranger).any(|other| welcome(&other)) {
-            "everybody in this round who could be your partner is among those whom you asked us to leave out"
-        } else if everybody_else_matched {
-            "an odd number of people could be matched, so that one had to be left over"
-        } else {
-            "there were not enough people in this round to find a fitting partner for everybody"
-        };
-        why.to_owned()
-    }
 }
 
-/// What follows "you asked for".
-fn wish_in_words(wish: Wish, person: &Applicant) -> String {
-    let wishes = &person.prefers;
-    match wish {
-        Wish::People => "a person whom you named".to_owned(),
-        Wish::Place => {
-            let countries = wishes.countries.iter().map(|code| places::name(code).unwrap_or(code));
-            let regions = wishes.regions.iter().map(|code| places::region_name(code).unwrap_or(code));
-            format!("a partner in {}", or(&countries.chain(regions).map(with_article).collect::<Vec<_>>()))
+/// What keeps two people apart as far as one of them may know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Hindrance {
+    NoCommonLanguage,
+    SameOrganisation,
+    EarlierPartners,
+    LeftOut,
+}
+
+impl Hindrance {
+    /// What is said of the others; follows "those who …".
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::NoCommonLanguage => "share no language with you",
+            Self::SameOrganisation => "work at your own organisation",
+            Self::EarlierPartners => "have been your partners before",
+            Self::LeftOut => "live where you asked us not to look",
         }
-        Wish::Languages => format!("a partner who speaks {}", or(&language_names(&wishes.languages))),
-        Wish::Sector => match wishes.sector {
-            SectorWish::Same => "a partner from your own sector".to_owned(),
-            SectorWish::Different => "a partner from another sector".to_owned(),
-            SectorWish::Any => "a partner from any sector".to_owned(),
-        },
-        Wish::Roles => format!("a partner who works as {}", or(&wishes.roles)),
-        Wish::Stage => match wishes.stage {
-            StageWish::Same => "a partner at your own stage".to_owned(),
-            StageWish::More => "a partner with more years in the field".to_owned(),
-            StageWish::Less => "a partner with fewer years in the field".to_owned(),
-            StageWish::Any => "a partner at any stage".to_owned(),
-        },
-        Wish::Interests => format!("a partner interested in {}", or(&wishes.interests)),
-    }
-}
-
-/// "the Netherlands", "the United States", "the Cook Islands"; "Peru".
-fn with_article(place: &str) -> String {
-    const PLURALS: [&str; 9] = ["Netherlands", "Philippines", "Bahamas", "Maldives", "Comoros", "Seychelles", "Gambia", "Americas", "Caribbean"];
-    let takes_one = place.starts_with("United ") || place.ends_with(" Islands") || place.ends_with(" Republic") || PLURALS.contains(&place);
-    if takes_one { format!("the {place}") } else { place.to_owned() }
-}
-
-fn how_often(rhythm: Rhythm) -> &'static str {
-    match rhythm {
-        Rhythm::Weekly => "every week",
-        Rhythm::Fortnightly => "every two weeks",
-        Rhythm::Monthly => "every month",
-    }
-}
-
-fn in_way(way: Way) -> &'static str {
-    match way {
-        Way::Letters => "letters",
-        Way::Calls => "calls",
-    }
-}
-
-/// Clocks far apart are nothing to praise.
-fn nearness(minutes: u32) -> Option<String> {
-    match (minutes + 30) / 60 {
-        0 => Some("your clocks show about the same time".to_owned()),
-        1 => Some("your clocks are about an hour apart".to_owned()),
-        hours @ 2..=3 => Some(format!("your clocks are about {hours} hours apart")),
-        4.. => None,
-    }
-}
-
-/// English names of languages.
-fn language_names(tags: &[String]) -> Vec<String> {
-    tags.iter().map(|tag| languages::name(&primary_language(tag)).unwrap_or(tag).to_owned()).collect()
-}
-
-fn common_languages(own: &[String], other: &[String]) -> Vec<String> {
-    let spoken: Vec<String> = own.iter().filter(|tag| other.iter().any(|tag2| primary_language(tag) == primary_language(tag2))).cloned().collect();
-    language_names(&spoken)
-}
-
-/// The terms, in the reader's own words, that the other one has too.
-fn common_terms(own: &[String], other: &[String]) -> Vec<String> {
-    let others: Vec<String> = other.iter().map(|term| fold(term)).collect();
-    own.iter().filter(|term| others.contains(&fold(term))).cloned().collect()
-}
-
-/// "a, b and c"; `None` for nothing.
-fn and(items: &[String]) -> Option<String> {
-    (!items.is_empty()).then(|| joined(items, "and"))
-}
-
-fn or(items: &[String]) -> String {
-    joined(items, "or")
-}
-
-fn joined(items: &[String], last: &str) -> String {
-    match items {
-        [] => String::new(),
-        [only] => only.clone(),
-        [firsts @ .., end] => format!("{} {last} {end}", firsts.join(", ")),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{LIBRARIES, Weights, read_applicants};
+    use super::super::{Applicant, LIBRARIES, Weights, read_applicants};
     use super::*;
 
     fn side(lines: &[&str]) -> Side {
         let people = read_applicants(&lines.join("\n"), &LIBRARIES).expect("good lines");
-        Roster::new(&people, &[], &[], &Weights::default()).side(0, &(1..people.len().min(2)).collect::<Vec<_>>())
+        let weights = Weights::default();
+        let wording = Wording { sectors: [("academic".to_owned(), "works in an academic library".to_owned())].into() };
+        Explainer::new(&Roster::new(&people, &[], &[], &[], &weights), &wording).side(0, &(1..people.len().min(2)).collect::<Vec<_>>())
     }
 
     #[test]
@@ -307,10 +302,10 @@ mod tests {
         assert_eq!(
             side.met,
             [
-                "you and your partner asked for each other".to_owned(),
+                "you named somebody to write with, and your partner is that person".to_owned(),
                 format!("you asked for a partner in {region}: your partner is in Peru"),
                 "you asked for a partner who speaks Spanish: your partner speaks Spanish and English".to_owned(),
-                "you asked for a partner from another sector: your partner belongs to the sector “academic”".to_owned(),
+                "you asked for a partner from another sector: your partner works in an academic library".to_owned(),
                 "you asked for a partner who works as archivist: your partner works as “Chief archivist”".to_owned(),
                 "you asked for a partner with more years in the field: your partner has been in the field for longer".to_owned(),
                 "you asked for a partner interested in maps: your partner is interested in maps".to_owned(),
@@ -321,20 +316,43 @@ mod tests {
 
     #[test]
     fn a_wish_that_nobody_could_meet_is_told_apart_from_one_that_lost() {
-        let asks = r#"{"id": "a", "prefers": {"countries": ["PE"]}}"#;
-        let finn = r#"{"id": "b", "country": "FI"}"#;
-        assert_eq!(side(&[asks, finn]).unmet, ["you asked for a partner in Peru: your partner is in Finland; nobody in this round could have met that wish"]);
-        let other = r#"{"id": "c", "country": "PE"}"#;
-        assert_eq!(side(&[asks, finn, other]).unmet, ["you asked for a partner in Peru: your partner is in Finland; this time it could not be arranged"]);
+        let asks = r#"{"id": "a", "languages": ["en"], "organisation": "X", "excludes": {"regions": ["005"]}, "prefers": {"countries": ["PE", "US"]}}"#;
+        let unmet = |others: &[&str]| side(&[&[asks, r#"{"id": "b", "country": "FI", "languages": ["en"]}"#], others].concat()).unmet;
+        let with = |ending: &str| [format!("you asked for a partner in Peru or the United States: your partner is in Finland; {ending}")];
+        assert_eq!(unmet(&[]), with("nobody in this round could have met that wish"));
+        let american = r#"{"id": "c", "country": "US", "languages": ["en"]}"#;
+        assert_eq!(unmet(&[american]), with("this time it could not be arranged"));
+        // Another's exclusion is another's secret: the wish has just lost.
+        assert_eq!(unmet(&[r#"{"id": "c", "country": "US", "languages": ["en"], "excludes": {"people": ["a"]}}"#]), with("this time it could not be arranged"));
+        let (peruvian, mute, colleague) = (
+            r#"{"id": "c", "country": "PE", "languages": ["en"]}"#,
+            r#"{"id": "d", "country": "US", "languages": ["fi"]}"#,
+            r#"{"id": "e", "country": "US", "languages": ["en"], "organisation": "x"}"#,
+        );
+        assert_eq!(unmet(&[peruvian]), with("those in this round who could have met that wish live where you asked us not to look"));
+        assert_eq!(
+            unmet(&[peruvian, mute, colleague]),
+            with(
+                "those in this round who could have met that wish share no language with you, work at your own organisation or live where you asked us not to look"
+            )
+        );
     }
 
     #[test]
     fn whether_a_named_person_takes_part_is_not_told() {
-        let absent = side(&[r#"{"id": "a", "prefers": {"people": ["z"]}}"#, r#"{"id": "b"}"#]);
-        let present = side(&[r#"{"id": "a", "prefers": {"people": ["z"]}}"#, r#"{"id": "b"}"#, r#"{"id": "z"}"#]);
-        let not_mutual = side(&[r#"{"id": "a", "prefers": {"people": ["b"]}}"#, r#"{"id": "b"}"#]);
-        assert_eq!(absent.unmet.len(), 1);
-        assert!(absent == present && absent == not_mutual);
+        let asks = r#"{"id": "a", "prefers": {"people": ["z"], "countries": ["PE"]}}"#;
+        let absent = side(&[asks, r#"{"id": "b"}"#]);
+        let present = side(&[asks, r#"{"id": "b"}"#, r#"{"id": "z", "country": "PE"}"#]);
+        assert_eq!(absent.unmet.len(), 2);
+        assert!(absent.unmet[1].ends_with("leaving aside whom you named, nobody in this round could have met that wish"), "{absent:?}");
+        assert_eq!(absent, present);
+    }
+
+    #[test]
+    fn whether_a_named_partner_named_the_reader_is_not_told() {
+        let asks = r#"{"id": "a", "prefers": {"people": ["b"]}}"#;
+        let words = |side: Side| (side.met, side.unmet, side.reasons);
+        assert_eq!(words(side(&[asks, r#"{"id": "b"}"#])), words(side(&[asks, r#"{"id": "b", "prefers": {"people": ["a"]}}"#])));
     }
 
     #[test]
@@ -357,14 +375,6 @@ mod tests {
     }
 
     #[test]
-    fn some_places_take_an_article() {
-        assert_eq!(
-            ["US", "NL", "PE", "CK"].map(|code| with_article(places::name(code).expect("a country"))),
-            ["the United States", "the Netherlands", "Peru", "the Cook Islands"]
-        );
-    }
-
-    #[test]
     fn what_a_partner_keeps_private_is_in_no_reason() {
         let mut people = read_applicants(
             "{\"id\": \"a\", \"languages\": [\"en\"], \"interests\": [\"maps\"], \"prefers\": {\"countries\": [\"PE\"]}}\n\
@@ -373,7 +383,15 @@ mod tests {
         )
         .expect("good lines");
         people[1].private = ["country", "interests", "languages"].map(str::to_owned).to_vec();
-        let side = Roster::new(&people, &[], &[], &Weights::default()).side(0, &[1]);
-        assert_eq!((side.met.as_slice(), side.reasons.len()), (&["you asked for a partner in Peru, and that is what your partner is".to_owned()][..], 0));
+        let told = |people: &[Applicant]| {
+            let (weights, wording) = (Weights::default(), Wording::default());
+            Explainer::new(&Roster::new(people, &[], &[], &[], &weights), &wording).side(0, &[1])
+        };
+        let side = told(&people);
+        assert_eq!((side.met.len(), side.unmet.len()), (0, 0));
+        assert_eq!(side.reasons, ["you asked for a partner in Peru; your partner would rather tell you about that in a letter than have us tell"]);
+        // Nor does the silence tell.
+        people[1].country = Some("FI".into());
+        assert_eq!(told(&people).reasons, side.reasons);
     }
 }

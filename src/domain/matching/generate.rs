@@ -35,6 +35,78 @@ const COUNTRIES: [(u32, &str, &str, &str); 30] = [
     (5, "UA", "Europe/Kyiv", "uk"),
 ];
 
+/// Usual names where a language is spoken: given names, family names.
+const NAMES: [(&str, [&str; 8], [&str; 8]); 16] = [
+    ("en", ["Alice", "Ben", "Chloe", "Daniel", "Emma", "Grace", "Jack", "Ruth"], ["Adams", "Brown", "Clarke", "Davies", "Evans", "Okoye", "Walker", "Young"]),
+    (
+        "es",
+        ["Ana", "Carlos", "Diego", "Elena", "Lucía", "Mateo", "Rosa", "Sofía"],
+        ["Flores", "García", "López", "Mendoza", "Núñez", "Quispe", "Rojas", "Vega"],
+    ),
+    (
+        "pt",
+        ["Beatriz", "Caio", "Duarte", "Inês", "João", "Lívia", "Rafael", "Teresa"],
+        ["Almeida", "Costa", "Ferreira", "Lima", "Pereira", "Santos", "Silva", "Sousa"],
+    ),
+    (
+        "fr",
+        ["Aïssatou", "Camille", "Élodie", "Hugo", "Léa", "Mamadou", "Noémie", "Paul"],
+        ["Bernard", "Diallo", "Dubois", "Fall", "Laurent", "Moreau", "Ndiaye", "Petit"],
+    ),
+    (
+        "de",
+        ["Anna", "Felix", "Jonas", "Klara", "Lena", "Moritz", "Paula", "Uwe"],
+        ["Bauer", "Fischer", "Hoffmann", "Keller", "Müller", "Schäfer", "Vogel", "Weber"],
+    ),
+    (
+        "it",
+        ["Alessia", "Bruno", "Chiara", "Giulia", "Luca", "Marta", "Paolo", "Silvia"],
+        ["Bianchi", "Conti", "Esposito", "Ferrari", "Greco", "Ricci", "Romano", "Rossi"],
+    ),
+    ("hi", ["Aditi", "Arjun", "Deepa", "Kiran", "Meera", "Nikhil", "Priya", "Rohan"], ["Chopra", "Gupta", "Iyer", "Mehta", "Patel", "Rao", "Sharma", "Singh"]),
+    (
+        "ur",
+        ["Ahmed", "Ayesha", "Bilal", "Fatima", "Hina", "Imran", "Sana", "Usman"],
+        ["Ahmed", "Butt", "Hussain", "Khan", "Malik", "Qureshi", "Raza", "Sheikh"],
+    ),
+    (
+        "ar",
+        ["Amal", "Dina", "Hassan", "Khaled", "Layla", "Mona", "Omar", "Youssef"],
+        ["Fahmy", "Hassan", "Ibrahim", "Mansour", "Mostafa", "Naguib", "Saleh", "Tawfik"],
+    ),
+    (
+        "tl",
+        ["Andrea", "Carlo", "Jasmine", "Joel", "Liza", "Maria", "Paolo", "Rowena"],
+        ["Bautista", "Cruz", "Dela Cruz", "Garcia", "Mendoza", "Ocampo", "Reyes", "Santos"],
+    ),
+    (
+        "sw",
+        ["Achieng", "Brian", "Faith", "Juma", "Kamau", "Mercy", "Otieno", "Wanjiru"],
+        ["Kariuki", "Kimani", "Mwangi", "Njoroge", "Odhiambo", "Ouma", "Wafula", "Wambui"],
+    ),
+    (
+        "ja",
+        ["Aiko", "Daichi", "Haruka", "Kenji", "Mai", "Ren", "Sakura", "Yuto"],
+        ["Fujita", "Ito", "Kobayashi", "Nakamura", "Sato", "Suzuki", "Tanaka", "Yamada"],
+    ),
+    ("zh", ["Fang", "Hao", "Jing", "Lei", "Mei", "Ning", "Wei", "Xin"], ["Chen", "Huang", "Li", "Liu", "Wang", "Wu", "Zhang", "Zhou"]),
+    (
+        "fi",
+        ["Aino", "Eero", "Elina", "Kaisa", "Mikko", "Saara", "Timo", "Ville"],
+        ["Heikkinen", "Korhonen", "Laine", "Mäkinen", "Nieminen", "Salonen", "Virtanen", "Ylönen"],
+    ),
+    (
+        "sr",
+        ["Ana", "Dragan", "Ivana", "Jelena", "Marko", "Milica", "Nikola", "Vesna"],
+        ["Ilić", "Jovanović", "Kovač", "Marković", "Nikolić", "Pavlović", "Petrović", "Savić"],
+    ),
+    (
+        "uk",
+        ["Andrii", "Daria", "Iryna", "Maksym", "Nadia", "Oksana", "Olena", "Taras"],
+        ["Bondar", "Hrytsenko", "Koval", "Kravchuk", "Melnyk", "Petrenko", "Shevchuk", "Tkachuk"],
+    ),
+];
+
 const REGIONS: [&str; 8] = ["150", "419", "002", "009", "021", "142", "030", "035"];
 const ROLES: [&str; 8] =
     ["cataloguer", "systems librarian", "reference librarian", "children's librarian", "archivist", "library director", "subject librarian", "conservator"];
@@ -124,7 +196,7 @@ fn applicant(index: usize, number: usize, chance: &mut Chance) -> Applicant {
     let organisation = chance.below((number as u64 / 8).max(2));
     let interests = 3 + chance.below(4) as usize;
     Applicant {
-        name: Some(format!("Person {index}")),
+        name: Some(name(native, index as u64, number as u64)),
         country: Some(country.to_owned()),
         timezone: Some(timezone.to_owned()),
         learning: if chance.percent(20) { chance.several(&["es", "fr", "de", "it"], 1) } else { Vec::new() },
@@ -145,6 +217,13 @@ fn applicant(index: usize, number: usize, chance: &mut Chance) -> Applicant {
         },
         ..Applicant::new(format!("p{index}"))
     }
+}
+
+/// A usual name; made of the position alone, so that names decide nothing else.
+fn name(native: &str, index: u64, number: u64) -> String {
+    let mut chance = Chance(index ^ number << 32);
+    let (_, given, family) = NAMES.iter().find(|(language, ..)| *language == native).unwrap_or(&NAMES[0]);
+    format!("{} {}", chance.pick(given), chance.pick(family))
 }
 
 fn wishes(number: usize, chance: &mut Chance) -> Wishes {

@@ -3,30 +3,47 @@
 //! The way of a match: [`applicant`] reads people, [`roster`] prepares them, [`rules`] say who can't be partners, [`score`] how well
 //! two suit each other by the [`weights`] of the programme, [`optimum`] has [`blossom`] find the best matching, [`certificate`]
 //! examines the proof, [`explain`] puts it into words.
+mod alternating;
 pub mod applicant;
 pub mod blossom;
 pub mod certificate;
 pub mod explain;
+pub mod fairness;
+mod found;
 pub mod generate;
+pub mod graph;
+pub mod left_over;
 pub mod optimum;
+mod parallel;
+mod phrases;
+mod pins;
+pub mod places;
 pub mod pricing;
+mod profile;
 pub mod roster;
 pub mod rules;
 pub mod score;
+mod survey;
+mod ties;
+#[cfg(test)]
+mod trials;
 pub mod weights;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use applicant::{Applicant, BadLine, BadValue, Decision, LIBRARIES, Past, Verdict, read_applicants, read_lines};
+pub use applicant::{Applicant, BadLine, BadLines, BadValue, Decision, LIBRARIES, Past, Verdict, read_applicants, read_lines};
 pub use certificate::Certificate;
-pub use explain::Side;
-pub use optimum::{Graph, WeightedPair};
+pub use explain::{Side, Wording};
+pub use fairness::{Fairness, fairness};
+pub use graph::{Graph, Pairs, WeightedPair};
+pub use left_over::Witness;
 pub use weights::Weights;
 
+use found::Found;
+use places::Places;
 use roster::Roster;
-use rules::Barrier;
 
 /// What came of a round.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +89,8 @@ pub struct Unmatched {
     pub id: String,
     /// Why, in words for that person.
     pub why: String,
+    /// Why, for coordinators: who competes for whom.
+    pub witness: Option<Witness>,
 }
 
 /// How good a match is.
@@ -122,65 +141,139 @@ pub enum MatchError {
     },
     /// The numbers are beyond all measure.
     #[error(transparent)]
-    Graph(#[from] blossom::GraphError),
+    TooLarge(#[from] blossom::TooLarge),
     /// The proof failed: a fault of the program, never a result.
     #[error(transparent)]
     Unproven(#[from] certificate::Flaw),
 }
 
-/// A match with all that it rests on.
+/// A match and its proof.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proven {
     /// The match.
     pub matching: Matching,
-    /// Every acceptable pair with what it is worth; pinned people are not in it.
-    pub graph: Graph,
     /// The proof.
     pub certificate: Certificate,
 }
 
+/// All that a match rests on. The order of items makes no difference.
+#[derive(Debug, Clone, Copy)]
+pub struct Input<'a> {
+    /// Who takes part.
+    pub applicants: &'a [Applicant],
+    /// Earlier partners, who don't meet again.
+    pub past: &'a [Past],
+    /// What coordinators decided.
+    pub decisions: &'a [Decision],
+    /// Partnerships that go on: each takes a place of those of the two who take part, and is neither proposed again nor part of the result.
+    pub under_way: &'a [Past],
+    /// Pairs of an earlier answer that should stay if little is lost by it ([`score::KEPT`]).
+    pub kept: &'a [Past],
+    /// How much each thing counts.
+    pub weights: &'a Weights,
+    /// What the programme calls things.
+    pub wording: &'a Wording,
+    /// Decides between equally good matches.
+    pub seed: u64,
+}
+
+/// For callers without a programme.
+static PLAIN: Wording = Wording { sectors: BTreeMap::new() };
+
+impl<'a> Input<'a> {
+    /// Nothing but people.
+    pub fn new(applicants: &'a [Applicant], weights: &'a Weights, seed: u64) -> Self {
+        Self { applicants, past: &[], decisions: &[], under_way: &[], kept: &[], weights, wording: &PLAIN, seed }
+    }
+}
+
 /// Matches a round: the hard rules first, then as many people as possible, then the greatest sum of satisfactions (those badly served
-/// count more), then chance by the seed. The order of the arguments' items makes no difference. The result has been proven optimal.
+/// count more), then chance by the seed. The result has been proven optimal.
 ///
 /// # Errors
 /// [`MatchError`]: the input is wrong, or a pin can't be kept.
-pub fn match_round(applicants: &[Applicant], past: &[Past], decisions: &[Decision], weights: &Weights, seed: u64) -> Result<Matching, MatchError> {
-    prove_round(applicants, past, decisions, weights, seed).map(|proven| proven.matching)
+pub fn match_round(input: &Input) -> Result<Matching, MatchError> {
+    prove_round(input).map(|proven| proven.matching)
 }
 
-/// As [`match_round`], and hands out the acceptable pairs and the certificate too.
+/// As [`match_round`], and hands out the certificate too.
 ///
 /// # Errors
 /// As [`match_round`].
-pub fn prove_round(applicants: &[Applicant], past: &[Past], decisions: &[Decision], weights: &Weights, seed: u64) -> Result<Proven, MatchError> {
-    check(applicants, weights)?;
-    // From here on the order of the input is forgotten.
-    let mut people = applicants.to_vec();
-    people.sort_unstable_by(|one, other| one.id.cmp(&other.id));
-    let roster = Roster::new(&people, past, decisions, weights);
-    let pinned = pinned(&roster, decisions)?;
-    let places = places(&roster, &pinned);
-    let graph = acceptable(&roster, &places);
-    let optimum = graph.optimum(seed)?;
-    certificate::examine(&graph, &optimum.pairs, &optimum.certificate)?;
+pub fn prove_round(input: &Input) -> Result<Proven, MatchError> {
+    prove_round_telling(input, &|_| {})
+}
 
-    let owner: HashMap<String, usize> = places.iter().map(|place| (place.name(&roster), place.person)).collect();
-    let owner_of = |position: u32| owner[&graph.names[position as usize]];
-    let mut found = Found { pairs: pinned.iter().map(|&(a, b)| (a, b, roster.worth(a, b))).collect(), joined: HashMap::new() };
-    found.pairs.extend(optimum.pairs.iter().map(|&(a, b, w)| {
-        let (a, b) = (owner_of(a), owner_of(b));
-        (a.min(b), a.max(b), w)
-    }));
-    found.pairs.sort_unstable();
-    if weights.trios {
-        found.join_those_left(&roster, &pinned, seed);
-    }
-    let mut matching = found.told(&roster);
-    // The bound on Σ (constant + w), less the constants of as many pairs.
-    let bound = optimum.certificate.dual / optimum.certificate.scale - optimum.certificate.constant * optimum.pairs.len() as i128;
-    let pinned_worth: i64 = pinned.iter().map(|&(a, b)| roster.worth(a, b)).sum();
-    matching.objective.bound = i64::try_from(bound).map_err(|_| blossom::GraphError::TooLarge)? + pinned_worth;
-    Ok(Proven { matching, graph, certificate: optimum.certificate })
+/// Where a match stands that takes its time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// The best match is being looked for.
+    Solving {
+        /// Among so many people.
+        people: usize,
+    },
+    /// It is found, and its proof is being examined.
+    Examining,
+    /// It is proven, and is being put into words.
+    Explaining,
+}
+
+/// As [`prove_round`], and says at the beginning of each step which one it is.
+///
+/// # Errors
+/// As [`match_round`].
+pub fn prove_round_telling(input: &Input, tell: &dyn Fn(Step)) -> Result<Proven, MatchError> {
+    prepare(input, |ground| {
+        tell(Step::Solving { people: input.applicants.len() });
+        let Ground { roster, pinned, places, .. } = *ground;
+        let optimum = optimum::find(places, input.seed)?;
+        tell(Step::Examining);
+        certificate::examine(places, &optimum.pairs, &optimum.certificate)?;
+        tell(Step::Explaining);
+        let mut matching = Found::new(ground, &optimum.pairs, input).told(ground, input.wording);
+        // The bound on Σ (constant + w), less the constants of as many pairs.
+        let bound = optimum.certificate.dual / optimum.certificate.scale - optimum.certificate.constant * optimum.pairs.len() as i128;
+        let pinned_worth: i64 = pinned.iter().map(|&(a, b)| roster.worth(a, b)).sum();
+        matching.objective.bound = i64::try_from(bound).map_err(|_| blossom::TooLarge)? + pinned_worth;
+        Ok(Proven { matching, certificate: optimum.certificate })
+    })
+}
+
+/// Hands out every acceptable pair of places that pins and partnerships under way leave free, by their names, with what it is worth.
+///
+/// # Errors
+/// As [`match_round`].
+pub fn each_pair(input: &Input, mut each: impl FnMut(&str, &str, i64)) -> Result<(), MatchError> {
+    prepare(input, |Ground { places, .. }| {
+        let names = places.names();
+        places.walk(0..names.len() as u32, |_, _| true, |a, b, w| each(&names[a as usize], &names[b as usize], w));
+        Ok(())
+    })
+}
+
+/// What a match stands on.
+struct Ground<'a> {
+    roster: &'a Roster<'a>,
+    /// Pairs that coordinators fixed.
+    pinned: &'a [(usize, usize)],
+    /// Each person once for each partnership under way.
+    busy: &'a [usize],
+    /// The places that are free.
+    places: &'a Places<'a>,
+}
+
+fn prepare<T>(input: &Input, then: impl FnOnce(&Ground) -> Result<T, MatchError>) -> Result<T, MatchError> {
+    check(input.applicants, input.weights)?;
+    // From here on the order of the input is forgotten.
+    let mut people: Vec<&Applicant> = input.applicants.iter().collect();
+    people.sort_unstable_by(|one, other| one.id.cmp(&other.id));
+    let apart: Vec<Past> = input.past.iter().chain(input.under_way).cloned().collect();
+    let roster = Roster::new(people, &apart, input.decisions, input.kept, input.weights);
+    let busy: Vec<usize> = input.under_way.iter().flat_map(|pair| [roster.position(&pair.a), roster.position(&pair.b)]).flatten().collect();
+    let pinned = pins::kept(&roster, input.decisions, &busy)?;
+    let taken: Vec<usize> = pinned.iter().flat_map(|&(a, b)| [a, b]).chain(busy.iter().copied()).collect();
+    let places = Places::new(&roster, &taken);
+    then(&Ground { roster: &roster, pinned: &pinned, busy: &busy, places: &places })
 }
 
 fn check(applicants: &[Applicant], weights: &Weights) -> Result<(), MatchError> {
@@ -195,155 +288,7 @@ fn check(applicants: &[Applicant], weights: &Weights) -> Result<(), MatchError> 
     Ok(())
 }
 
-/// The pairs that coordinators fixed, the lower position first. A pin may go on with an earlier partnership, which is a decision; it
-/// can't overrule a language, an employer, or what one of the two asked for.
-fn pinned(roster: &Roster, decisions: &[Decision]) -> Result<Vec<(usize, usize)>, MatchError> {
-    let position = |id: &str| roster.people.binary_search_by(|person| person.id.as_str().cmp(id)).ok();
-    let (mut pairs, mut taken) = (Vec::new(), vec![0; roster.people.len()]);
-    for Decision { a, b, decision } in decisions {
-        if *decision == Verdict::Veto {
-            continue;
-        }
-        let no = |why| Err(MatchError::Pin { a: a.clone(), b: b.clone(), why });
-        let (Some(first), Some(second)) = (position(a), position(b)) else { return no("both have to be in the round") };
-        if first == second {
-            return no("they are one person");
-        }
-        let pair = (first.min(second), first.max(second));
-        if pairs.contains(&pair) {
-            continue;
-        }
-        if decisions.iter().any(|other| other.decision == Verdict::Veto && (same(other, a, b))) {
-            return no("there is a veto against this pair as well; take one of the two back");
-        }
-        match roster.barrier(first, second) {
-            None | Some(Barrier::EarlierPartners) if roster.excludes(first, second) || roster.excludes(second, first) => {
-                return no("one of the two excluded the other");
-            }
-            None | Some(Barrier::EarlierPartners) => {}
-            Some(Barrier::NoCommonLanguage) => return no("they have no language in common"),
-            Some(Barrier::SameOrganisation) => return no("they work at the same organisation"),
-            Some(Barrier::ExcludedByFirst | Barrier::ExcludedBySecond) => return no("one of the two excluded the other"),
-            Some(Barrier::Vetoed) => return no("there is a veto against this pair as well; take one of the two back"),
-        }
-        for person in [first, second] {
-            taken[person] += 1;
-            if taken[person] > roster.people[person].capacity {
-                return no("one of the two has more pins than places");
-            }
-        }
-        pairs.push(pair);
-    }
-    Ok(pairs)
-}
-
-fn same(decision: &Decision, a: &str, b: &str) -> bool {
-    (decision.a == a && decision.b == b) || (decision.a == b && decision.b == a)
-}
-
-/// A place for a partner.
-#[derive(Debug, Clone, Copy)]
-struct Place {
-    person: usize,
-    second: bool,
-}
-
-impl Place {
-    fn name(self, roster: &Roster) -> String {
-        let id = &roster.people[self.person].id;
-        if self.second { format!("{id}#2") } else { id.clone() }
-    }
-}
-
-/// The places that pins leave free.
-fn places(roster: &Roster, pinned: &[(usize, usize)]) -> Vec<Place> {
-    let mut places = Vec::new();
-    for person in roster.positions() {
-        let used = pinned.iter().filter(|&&(a, b)| a == person || b == person).count();
-        for number in used..usize::from(roster.people[person].capacity) {
-            places.push(Place { person, second: number == 1 });
-        }
-    }
-    places
-}
-
-/// Every pair of places that the rules allow. A second place has pairs only with people of one place, so that no two people can meet twice.
-fn acceptable(roster: &Roster, places: &[Place]) -> Graph {
-    let second_place = (places.len() / 2) as i64 * 2 * i64::from(weights::FULL) + 1;
-    let mut pairs = Vec::new();
-    for (one, &a) in places.iter().enumerate() {
-        for (other, &b) in places.iter().enumerate().skip(one + 1) {
-            let alone = |place: Place| roster.people[place.person].capacity == 1;
-            if a.person == b.person || (a.second && !alone(b)) || (b.second && !alone(a)) || roster.barrier(a.person, b.person).is_some() {
-                continue;
-            }
-            let cost = if a.second || b.second { second_place } else { 0 };
-            pairs.push((one as u32, other as u32, roster.worth(a.person, b.person) - cost));
-        }
-    }
-    Graph::new(places.iter().map(|place| place.name(roster)).collect(), pairs)
-}
-
-/// Pairs by the positions of people, and who joined which.
-struct Found {
-    pairs: Vec<(usize, usize, i64)>,
-    joined: HashMap<usize, usize>,
-}
-
-impl Found {
-    fn left_over(&self, roster: &Roster) -> Vec<usize> {
-        let with_partner: HashSet<usize> = self.pairs.iter().flat_map(|&(a, b, _)| [a, b]).chain(self.joined.values().copied()).collect();
-        roster.positions().filter(|person| !with_partner.contains(person)).collect()
-    }
-
-    /// Lets each person who is left over join the pair in which the worst served of the three is served best. Pinned pairs stay as they are.
-    fn join_those_left(&mut self, roster: &Roster, pinned: &[(usize, usize)], seed: u64) {
-        let chance = |people: &[usize]| optimum::seeded(seed, &people.iter().map(|&person| roster.people[person].id.as_str()).collect::<Vec<_>>());
-        let mut left = self.left_over(roster);
-        left.sort_by_key(|&person| chance(&[person]));
-        for person in left {
-            let fits = |a: usize, b: usize| {
-                let stranger = person != a && person != b && roster.barrier(person, a).is_none() && roster.barrier(person, b).is_none();
-                stranger && !pinned.contains(&(a, b)) && roster.share_a_language(&[a, b, person])
-            };
-            let worst = |a: usize, b: usize| {
-                let all = [(a, b), (b, a), (a, person), (person, a), (b, person), (person, b)];
-                all.map(|(who, with)| roster.satisfaction(who, with)).into_iter().min().unwrap_or(0)
-            };
-            let free = self.pairs.iter().enumerate().filter(|&(index, &(a, b, _))| !self.joined.contains_key(&index) && fits(a, b));
-            if let Some((index, _)) = free.max_by_key(|&(_, &(a, b, _))| (worst(a, b), chance(&[a, b, person]))) {
-                self.joined.insert(index, person);
-            }
-        }
-    }
-
-    fn told(&self, roster: &Roster) -> Matching {
-        let id = |person: usize| roster.people[person].id.clone();
-        let (mut pairs, mut trios) = (Vec::new(), Vec::new());
-        for (index, &(a, b, score)) in self.pairs.iter().enumerate() {
-            match self.joined.get(&index) {
-                None => pairs.push(Pair { a: id(a), b: id(b), score, sides: [roster.side(a, &[b]), roster.side(b, &[a])] }),
-                Some(&c) => trios.push(Trio {
-                    members: [id(a), id(b), id(c)],
-                    score,
-                    sides: [roster.side(a, &[b, c]), roster.side(b, &[a, c]), roster.side(c, &[a, b])],
-                }),
-            }
-        }
-        let left = self.left_over(roster);
-        let sides = || pairs.iter().flat_map(|pair| &pair.sides).chain(trios.iter().flat_map(|trio| &trio.sides));
-        let objective = Objective {
-            matched: roster.people.len() - left.len(),
-            requests: sides().map(|side| side.asked.len()).sum::<usize>() + left.iter().map(|&person| roster.asked(person).len()).sum::<usize>(),
-            requests_met: sides().map(|side| side.met.len()).sum(),
-            score: self.pairs.iter().map(|&(_, _, score)| score).sum(),
-            optimal: true,
-            bound: 0,
-        };
-        let unmatched = left.iter().map(|&person| Unmatched { id: id(person), why: roster.why_unmatched(person, left.len() == 1) }).collect();
-        Matching { pairs, trios, unmatched, objective }
-    }
-}
-
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

@@ -1,81 +1,143 @@
-//! Solving a dense graph by way of sparse ones: first with each vertex's best edges only, then, as long as the duals leave some other
-//! edge with a negative slack, with those too. Duals that no edge contradicts prove the matching for the whole graph, so that nothing
-//! is lost by having looked at a small part of it.
-use super::blossom::{self, Amount, Edge, GraphError, SCALE, Solution};
+//! Solving a dense graph by way of sparse ones: first with each vertex's best pairs only, then, as long as the duals leave some other
+//! pair with a negative slack, with those too. Duals that no pair contradicts prove the matching for the whole graph, so that nothing
+//! is lost by having looked at a small part of it, and the graph need not be built.
+//!
+//! Most pairs need not even be looked at again: what is not among the best of either end ([`Survey`]) weighs no more than the least of those, and
+//! where duals reach farther than that, its weight does not matter.
+use std::cell::RefCell;
 
-/// So many of each vertex's best edges take part from the start: fewer make the first step quicker and more of them needed.
-const BEST: usize = 16;
+use super::blossom::{Amount, Duals, Number, SCALE, Solution, Solver, TooLarge, fits};
+use super::graph::Pairs;
+use super::parallel::share;
+use super::survey::{Survey, mix};
 
-/// Finds a matching of maximum weight, as [`blossom::solve`] does.
+/// No more pairs than this are added for a vertex at a time: once a few are satisfied, most of the others are.
+const AT_A_TIME: usize = 8;
+
+/// A matching of the graph in which every weight is `constant` larger, so that all are positive, of maximum weight.
 ///
 /// # Errors
-/// As [`blossom::solve`].
-pub fn solve(vertices: usize, edges: &[Edge]) -> Result<Solution, GraphError> {
-    blossom::check(vertices, edges)?;
-    let mut takes_part = best(vertices, edges);
+/// [`TooLarge`]: no bound rules out an overflow.
+pub fn solve(graph: &impl Pairs, survey: &Survey, constant: Amount, cores: usize) -> Result<Solution, TooLarge> {
+    let vertices = graph.names().len();
+    // The constant alone has to fit as well: it is larger than what is left of it where all weights are below nothing.
+    let largest = survey.extremes.map_or(0, |(largest, _)| Amount::from(largest.max(0)));
+    let largest = constant.checked_add(largest).ok_or(TooLarge)?;
+    if fits::<i64>(vertices, largest) {
+        solve_in::<i64>(graph, survey, constant, cores)
+    } else if fits::<i128>(vertices, largest) {
+        solve_in::<i128>(graph, survey, constant, cores)
+    } else {
+        Err(TooLarge)
+    }
+}
+
+fn solve_in<N: Number>(graph: &impl Pairs, survey: &Survey, constant: Amount, cores: usize) -> Result<Solution, TooLarge> {
+    let constant = N::try_from(SCALE * constant).map_err(|_| TooLarge)?;
+    let pricing = Pricing { graph, survey, constant, cores };
+    let mut solver = Solver::new(graph.names().len());
+    solver.add(&pricing.edges(&survey.start));
     loop {
-        let part: Vec<Edge> = edges.iter().zip(&takes_part).filter(|(_, takes_part)| **takes_part).map(|(edge, _)| *edge).collect();
-        let solution = blossom::solve(vertices, &part)?;
-        let mut complete = true;
-        for (index, slack) in slacks(&solution, edges).enumerate() {
-            if slack < 0 {
-                takes_part[index] = true;
-                complete = false;
-            }
+        solver.solve();
+        let duals = solver.duals();
+        let mut missing = pricing.missing_on_the_list(&duals);
+        if missing.is_empty() {
+            missing = pricing.missing_elsewhere(&duals);
         }
-        if complete {
-            return Ok(solution);
+        if missing.is_empty() {
+            return Ok(solver.solution());
         }
+        solver.add(&pricing.edges(&missing));
     }
 }
 
-/// The slack of each edge under the duals of a solution, perhaps one of a part of the graph: negative for an edge that contradicts it.
-/// Quickest where edges with the same first end follow each other.
-pub fn slacks<'a>(solution: &'a Solution, edges: &'a [Edge]) -> impl Iterator<Item = Amount> + 'a {
-    let mut blossoms_of = vec![Vec::new(); solution.y.len()];
-    for (number, blossom) in solution.blossoms.iter().enumerate() {
-        for &member in &blossom.members {
-            blossoms_of[member as usize].push(number);
-        }
-    }
-    let (mut of, mut holds) = (None, vec![false; solution.blossoms.len()]);
-    edges.iter().map(move |&Edge { a, b, weight }| {
-        let ends = solution.y[a as usize] + solution.y[b as usize] - SCALE * weight;
-        // An edge with room at its ends is no matter, and most have it; no need to know how much its blossoms add.
-        if ends > 0 {
-            return ends;
-        }
-        if of != Some(a) {
-            holds.fill(false);
-            for &blossom in &blossoms_of[a as usize] {
-                holds[blossom] = true;
-            }
-            of = Some(a);
-        }
-        let shared = blossoms_of[b as usize].iter().filter(|&&blossom| holds[blossom]);
-        ends + shared.map(|&blossom| solution.blossoms[blossom].z).sum::<Amount>()
-    })
+struct Pricing<'a, P, N> {
+    graph: &'a P,
+    survey: &'a Survey,
+    /// Scaled.
+    constant: N,
+    cores: usize,
 }
 
-/// Whether an edge is one of the best of one of its ends. Among equals a mixed number decides, for otherwise everybody's best edges
-/// would lead to the same few.
-fn best(vertices: usize, edges: &[Edge]) -> Vec<bool> {
-    let mut takes_part = vec![edges.len() <= BEST * vertices; edges.len()];
-    if edges.len() > BEST * vertices {
-        let mut lists: Vec<Vec<(Amount, u32, u32)>> = vec![Vec::new(); vertices];
-        for (index, edge) in (0..).zip(edges) {
-            let key = (edge.weight, u32::wrapping_mul(index, 0x9E37_79B1), index);
-            lists[edge.a as usize].push(key);
-            lists[edge.b as usize].push(key);
-        }
-        for list in &mut lists {
-            if list.len() > BEST {
-                let rest = list.len() - BEST;
-                list.select_nth_unstable(rest);
-                list.drain(..rest);
+impl<P: Pairs, N: Number> Pricing<'_, P, N> {
+    /// The scaled weight that the solver sees.
+    fn value(&self, w: i64) -> N {
+        self.constant + N::from(w).twice().twice()
+    }
+
+    fn edges(&self, pairs: &[(u32, u32, i64)]) -> Vec<(u32, u32, N)> {
+        pairs.iter().map(|&(a, b, w)| (a, b, self.value(w))).collect()
+    }
+
+    /// Pairs on the survey's list with a negative slack.
+    fn missing_on_the_list(&self, duals: &Duals<N>) -> Vec<(u32, u32, i64)> {
+        let mut reach = duals.reach();
+        let mut missing = Missing::default();
+        for &(a, b, w) in &self.survey.list {
+            let value = self.value(w);
+            if duals.y[a as usize] + duals.y[b as usize] < value {
+                missing.note(a, b, w, value - reach.over(a, b));
             }
-            list.iter().for_each(|&(_, _, index)| takes_part[index as usize] = true);
+        }
+        missing.all()
+    }
+
+    /// Pairs that are not on the list and have a negative slack.
+    fn missing_elsewhere(&self, duals: &Duals<N>) -> Vec<(u32, u32, i64)> {
+        let found = share(duals.y.len(), self.cores, |rows| {
+            let reach = RefCell::new(duals.reach());
+            let mut missing = Missing::default();
+            let may_be = |a: u32, b: u32| {
+                let limit = self.survey.bound(a, b).map(|bound| self.value(bound));
+                limit.is_some_and(|limit| duals.y[a as usize] + duals.y[b as usize] < limit && reach.borrow_mut().over(a, b) < limit)
+            };
+            self.graph.walk(rows, may_be, |a, b, w| missing.note(a, b, w, self.value(w) - reach.borrow_mut().over(a, b)));
+            missing.all()
+        });
+        let mut found = found.concat();
+        found.sort_unstable();
+        found
+    }
+}
+
+/// The worst pairs of each row.
+struct Missing<N> {
+    chosen: Vec<(u32, u32, i64)>,
+    row: u32,
+    of_row: Vec<(N, u32, u32, i64)>,
+}
+
+impl<N: Number> Default for Missing<N> {
+    fn default() -> Self {
+        Self { chosen: Vec::new(), row: 0, of_row: Vec::new() }
+    }
+}
+
+impl<N: Number> Missing<N> {
+    /// Takes note of a pair if its weight exceeds its duals.
+    fn note(&mut self, a: u32, b: u32, w: i64, excess: N) {
+        if excess > N::ZERO {
+            if self.row != a {
+                self.end_row();
+                self.row = a;
+            }
+            self.of_row.push((excess, mix(a, b), b, w));
         }
     }
-    takes_part
+
+    fn end_row(&mut self) {
+        if self.of_row.len() > AT_A_TIME {
+            let rest = self.of_row.len() - AT_A_TIME;
+            self.of_row.select_nth_unstable(rest);
+            self.of_row.drain(..rest);
+        }
+        let row = self.row;
+        self.chosen.extend(self.of_row.drain(..).map(|(_, _, b, w)| (row, b, w)));
+    }
+
+    fn all(mut self) -> Vec<(u32, u32, i64)> {
+        self.end_row();
+        self.chosen.sort_unstable();
+        self.chosen
+    }
 }

@@ -1,5 +1,9 @@
 //! The hard rules: who can never be partners.
+use super::applicant::{Exclusions, primary_language};
+use super::profile::{Profile, Set, holds};
 use super::roster::Roster;
+use crate::domain::fold::fold;
+use crate::domain::places;
 
 /// Why two people can't be partners. Only some may be told to the two: see [`super::explain`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,59 +26,92 @@ impl Roster<'_> {
     /// What keeps two different people apart, if anything does.
     pub fn barrier(&self, first: usize, second: usize) -> Option<Barrier> {
         let (a, b) = (&self.profiles[first], &self.profiles[second]);
-        let same = |one: Option<u32>, other: Option<u32>| one.is_some() && one == other;
-        if !meet(&a.languages, &b.languages) {
+        let pair = (first.min(second) as u32, first.max(second) as u32);
+        if !a.meets(Set::Speaks, b, Set::Speaks) {
             Some(Barrier::NoCommonLanguage)
-        } else if same(a.organisation, b.organisation) || same(a.domain, b.domain) {
+        } else if are_colleagues(a, b) {
             Some(Barrier::SameOrganisation)
-        } else if a.earlier.contains(&(second as u32)) {
+        } else if self.were_partners(first, second) {
             Some(Barrier::EarlierPartners)
         } else if self.excludes(first, second) {
             Some(Barrier::ExcludedByFirst)
         } else if self.excludes(second, first) {
             Some(Barrier::ExcludedBySecond)
-        } else if a.vetoed.contains(&(second as u32)) {
+        } else if self.vetoed.contains(&pair) {
             Some(Barrier::Vetoed)
         } else {
             None
         }
     }
 
+    /// Whether two different people may be partners: as [`Self::barrier`], in less time.
+    #[inline]
+    pub(super) fn may_meet(&self, first: usize, second: usize) -> bool {
+        let (a, b) = (&self.profiles[first], &self.profiles[second]);
+        let barred = a.has(Set::BarsPlaces, b.country) || b.has(Set::BarsPlaces, a.country);
+        a.meets(Set::Speaks, b, Set::Speaks) && !barred && !are_colleagues(a, b) && !holds(&a.apart, second)
+    }
+
     /// Whether somebody's own exclusions keep another person away.
     pub fn excludes(&self, who: usize, whom: usize) -> bool {
-        let profile = &self.profiles[who];
-        let country = self.profiles[whom].country;
-        country.is_some_and(|country| profile.bars_countries.get(country) == Some(&true)) || profile.bars.contains(&(whom as u32))
+        self.excludes_place_of(who, whom) || self.named.get(&who).is_some_and(|named| named.barred.contains(&(whom as u32)))
+    }
+
+    /// Whether somebody excluded the country of another person, or a region that it lies in.
+    pub(super) fn excludes_place_of(&self, who: usize, whom: usize) -> bool {
+        self.profiles[who].has(Set::BarsPlaces, self.profiles[whom].country)
+    }
+
+    /// As [`Self::may_meet`], if `who` took these of the own exclusions back.
+    pub(super) fn may_meet_but_for(&self, who: usize, other: usize, taken_back: &Exclusions) -> bool {
+        let pair = (who.min(other) as u32, who.max(other) as u32);
+        let (own, person) = (&self.people[who].excludes, self.people[other]);
+        let left = |all: &[String], less: &[String]| all.iter().filter(|one| !less.contains(one)).cloned().collect::<Vec<_>>();
+        let (countries, regions, people) =
+            (left(&own.countries, &taken_back.countries), left(&own.regions, &taken_back.regions), left(&own.people, &taken_back.people));
+        let place = person.country.as_ref().is_some_and(|country| countries.contains(country) || regions.iter().any(|region| places::is_in(country, region)));
+        let means = |word: &String| *word == person.id || person.name.as_deref().is_some_and(|name| fold(name) == fold(word));
+        self.may_write(who, other)
+            && !self.are_colleagues(who, other)
+            && !self.were_partners(who, other)
+            && !self.vetoed.contains(&pair)
+            && !self.excludes(other, who)
+            && !place
+            && !people.iter().any(means)
+    }
+
+    /// Whether two people speak a language in common.
+    #[inline]
+    pub(super) fn may_write(&self, first: usize, second: usize) -> bool {
+        self.profiles[first].meets(Set::Speaks, &self.profiles[second], Set::Speaks)
+    }
+
+    /// Whether two people belong to one organisation.
+    #[inline]
+    pub(super) fn are_colleagues(&self, first: usize, second: usize) -> bool {
+        are_colleagues(&self.profiles[first], &self.profiles[second])
+    }
+
+    /// Whether two people were partners before.
+    pub(super) fn were_partners(&self, first: usize, second: usize) -> bool {
+        self.earlier.contains(&(first.min(second) as u32, first.max(second) as u32))
     }
 
     /// Whether there is a language that all of these people speak.
     pub fn share_a_language(&self, people: &[usize]) -> bool {
-        let Some((&first, others)) = people.split_first() else { return true };
-        let spoken = |language: &u32| others.iter().all(|&other| self.profiles[other].languages.contains(language));
-        self.profiles[first].languages.iter().any(spoken)
+        let spoken = |tag: &String| {
+            let language = primary_language(tag);
+            people.iter().all(|&person| self.people[person].languages.iter().any(|tag| primary_language(tag) == language))
+        };
+        people.first().is_none_or(|&first| self.people[first].languages.iter().any(spoken))
     }
 }
 
-/// Whether two sorted lists have an item in common.
-pub(super) fn meet(one: &[u32], other: &[u32]) -> bool {
-    in_common(one, other, 1) == 1
-}
-
-/// How many items two sorted lists have in common, counted up to `enough`.
-pub(super) fn in_common(one: &[u32], other: &[u32], enough: u32) -> u32 {
-    let (mut i, mut j, mut found) = (0, 0, 0);
-    while i < one.len() && j < other.len() && found < enough {
-        if one[i] == other[j] {
-            found += 1;
-            i += 1;
-            j += 1;
-        } else if one[i] < other[j] {
-            i += 1;
-        } else {
-            j += 1;
-        }
-    }
-    found
+/// Whether two people belong to one organisation.
+#[inline]
+fn are_colleagues(a: &Profile, b: &Profile) -> bool {
+    let same = |one: Option<u32>, other: Option<u32>| one.is_some() && one == other;
+    same(a.organisation, b.organisation) || same(a.domain, b.domain)
 }
 
 #[cfg(test)]
@@ -89,7 +126,7 @@ mod tests {
 
     fn barrier(one: &str, other: &str) -> Option<Barrier> {
         let people = two(one, other);
-        Roster::new(&people, &[], &[], &Weights::default()).barrier(0, 1)
+        Roster::new(&people, &[], &[], &[], &Weights::default()).barrier(0, 1)
     }
 
     const EN: &str = r#""languages": ["en"]"#;
@@ -125,8 +162,8 @@ mod tests {
     fn earlier_partners_and_vetoed_pairs_stay_apart() {
         let people = two(EN, EN);
         let past = [Past { a: "b".into(), b: "a".into() }];
-        assert_eq!(Roster::new(&people, &past, &[], &Weights::default()).barrier(0, 1), Some(Barrier::EarlierPartners));
+        assert_eq!(Roster::new(&people, &past, &[], &[], &Weights::default()).barrier(0, 1), Some(Barrier::EarlierPartners));
         let veto = [Decision { a: "b".into(), b: "a".into(), decision: Verdict::Veto }];
-        assert_eq!(Roster::new(&people, &[], &veto, &Weights::default()).barrier(0, 1), Some(Barrier::Vetoed));
+        assert_eq!(Roster::new(&people, &[], &veto, &[], &Weights::default()).barrier(0, 1), Some(Barrier::Vetoed));
     }
 }

@@ -1,4 +1,6 @@
 //! Whole rounds: that the rules hold, that the answer is the best one, and that nothing but facts and the seed decides.
+use std::collections::HashMap;
+
 use super::*;
 
 fn people(lines: &[&str]) -> Vec<Applicant> {
@@ -6,7 +8,7 @@ fn people(lines: &[&str]) -> Vec<Applicant> {
 }
 
 fn matched(lines: &[&str]) -> Matching {
-    match_round(&people(lines), &[], &[], &Weights::default(), 1).expect("a match")
+    match_round(&Input::new(&people(lines), &Weights::default(), 1)).expect("a match")
 }
 
 fn ids(matching: &Matching) -> Vec<(&str, &str)> {
@@ -59,7 +61,7 @@ fn why_somebody_has_no_partner_is_told_by_facts_and_own_exclusions_only() {
             ("b", crowded),
             ("c", "nobody in this round shares a language with you"),
             ("d", "we don't know which languages you speak, and partners need one in common"),
-            ("e", "everybody in this round who could be your partner is among those whom you asked us to leave out"),
+            ("e", "everybody in this round who could be your partner is in Latin America, and you asked us not to look there"),
         ]
     );
     assert_eq!(matched(&[r#"{"id": "a", "languages": ["en"]}"#]).unmatched[0].why, "nobody else takes part in this round");
@@ -74,12 +76,12 @@ fn pins_and_vetoes_are_kept_and_pins_against_the_rules_refused() {
         r#"{"id": "c", "languages": ["en"], "excludes": {"people": ["d"]}}"#,
         r#"{"id": "d", "languages": ["en"]}"#,
     ]);
-    let with = |decisions: &[Decision]| match_round(&everybody, &[], decisions, &Weights::default(), 1);
+    let with = |decisions: &[Decision]| match_round(&Input { decisions, ..Input::new(&everybody, &Weights::default(), 1) });
     assert_eq!(ids(&with(&[decision("d", "a", Verdict::Pin)]).expect("kept")), [("a", "d"), ("b", "c")]);
     assert_eq!(ids(&with(&[decision("a", "d", Verdict::Veto)]).expect("kept")), [("a", "c"), ("b", "d")]);
     let why = |decisions: &[Decision]| with(decisions).expect_err("refused").to_string();
     assert_eq!(why(&[decision("c", "d", Verdict::Pin)]), "c and d can't be pinned to each other: one of the two excluded the other");
-    assert!(why(&[decision("a", "b", Verdict::Pin), decision("b", "c", Verdict::Pin)]).ends_with("one of the two has more pins than places"));
+    assert!(why(&[decision("a", "b", Verdict::Pin), decision("b", "c", Verdict::Pin)]).ends_with("one of the two has more pins and partners than places"));
     assert!(why(&[decision("a", "b", Verdict::Pin), decision("b", "a", Verdict::Veto)]).contains("a veto against this pair"));
     assert!(why(&[decision("a", "z", Verdict::Pin)]).ends_with("both have to be in the round"));
 }
@@ -111,7 +113,7 @@ fn the_one_left_over_joins_the_pair_where_the_worst_served_is_served_best() {
         r#"{"id": "e", "languages": ["en"], "interests": ["chess"]}"#,
     ]);
     let weights = Weights { trios: true, ..Weights::default() };
-    let matching = match_round(&everybody, &[], &[], &weights, 1).expect("a match");
+    let matching = match_round(&Input::new(&everybody, &weights, 1)).expect("a match");
     assert_eq!(ids(&matching), [("a", "b")]);
     assert_eq!((matching.trios[0].members.join(" "), matching.unmatched.len(), matching.objective.matched), ("c d e".to_owned(), 0, 5));
     assert!(matching.trios[0].sides[2].reasons[0].starts_with("you and one of your partners both work with, or care for, chess"));
@@ -122,7 +124,7 @@ fn the_order_of_the_input_makes_no_difference_and_the_seed_does() {
     let everybody = generate::applicants(120, 3);
     let earlier = past(&everybody, 7);
     let weights = Weights { trios: true, ..Weights::default() };
-    let prove = |people: &[Applicant], past: &[Past], seed| prove_round(people, past, &[], &weights, seed).expect("a match");
+    let prove = |people: &[Applicant], past: &[Past], seed| prove_round(&Input { past, ..Input::new(people, &weights, seed) }).expect("a match");
     let first = prove(&everybody, &earlier, 5);
     let (mut turned, mut earlier_turned) = (everybody.clone(), earlier.clone());
     turned.rotate_left(41);
@@ -133,7 +135,7 @@ fn the_order_of_the_input_makes_no_difference_and_the_seed_does() {
     assert_eq!((other.matching.objective.score, other.matching.objective.matched), (first.matching.objective.score, first.matching.objective.matched));
     // Alike people are many here, so that chance has something to decide.
     let alike: Vec<Applicant> = (0..20).map(|index| Applicant { languages: vec!["en".into()], ..Applicant::new(format!("p{index}")) }).collect();
-    assert_ne!(ids(&match_round(&alike, &[], &[], &weights, 1).expect("a match")), ids(&match_round(&alike, &[], &[], &weights, 2).expect("a match")));
+    assert_ne!(ids(&match_round(&Input::new(&alike, &weights, 1)).expect("a match")), ids(&match_round(&Input::new(&alike, &weights, 2)).expect("a match")));
 }
 
 #[test]
@@ -141,7 +143,7 @@ fn made_up_rounds_keep_every_rule_and_are_proven() {
     for seed in 0..12 {
         let everybody = generate::applicants(20 + 9 * seed as usize, seed);
         let earlier = past(&everybody, 3);
-        let proven = prove_round(&everybody, &earlier, &[], &Weights::default(), seed).expect("a match");
+        let proven = prove_round(&Input { past: &earlier, ..Input::new(&everybody, &Weights::default(), seed) }).expect("a match");
         let of = |id: &str| everybody.iter().find(|person| person.id == id).expect("known");
         let mut partners: HashMap<&str, Vec<&str>> = HashMap::new();
         for pair in &proven.matching.pairs {
@@ -166,9 +168,9 @@ fn made_up_rounds_keep_every_rule_and_are_proven() {
 #[test]
 fn a_secret_of_one_person_shows_in_nobody_elses_words() {
     let mut everybody = generate::applicants(41, 9);
-    let before = match_round(&everybody, &[], &[], &Weights::default(), 1).expect("a match");
+    let before = match_round(&Input::new(&everybody, &Weights::default(), 1)).expect("a match");
     everybody[5].excludes.people = everybody.iter().map(|person| person.id.clone()).filter(|id| id != "p6").collect();
-    let after = match_round(&everybody, &[], &[], &Weights::default(), 1).expect("a match");
+    let after = match_round(&Input::new(&everybody, &Weights::default(), 1)).expect("a match");
     assert_ne!(ids(&before), ids(&after), "the secret changes who writes to whom");
     // Where the partner is the same, so is every word.
     let mut alike = 0;
@@ -188,38 +190,17 @@ fn a_secret_of_one_person_shows_in_nobody_elses_words() {
 
 #[test]
 fn a_match_is_kept_as_json_and_read_back() {
-    let matching = match_round(&generate::applicants(31, 2), &[], &[], &Weights { trios: true, ..Weights::default() }, 1).expect("a match");
+    let matching = match_round(&Input::new(&generate::applicants(31, 2), &Weights { trios: true, ..Weights::default() }, 1)).expect("a match");
     let kept = serde_json::to_value(&matching).expect("writes");
     assert_eq!(serde_json::from_value::<Matching>(kept).expect("reads"), matching);
 }
 
 #[test]
 fn what_is_wrong_with_the_input_is_an_error() {
-    let error = |people: &[Applicant], weights: &Weights| match_round(people, &[], &[], weights, 1).expect_err("refused").to_string();
+    let error = |people: &[Applicant], weights: &Weights| match_round(&Input::new(people, weights, 1)).expect_err("refused").to_string();
     let twice = [Applicant::new("a"), Applicant::new("a")];
     assert_eq!(error(&twice, &Weights::default()), "two applicants have the identifier a");
     let nowhere = [Applicant { country: Some("XX".into()), ..Applicant::new("a") }];
     assert!(error(&nowhere, &Weights::default()).starts_with("applicant a: `country` can't be \"XX\""));
     assert!(error(&[], &Weights { stated: 5000, ..Weights::default() }).contains("[matching]"));
-}
-
-#[test]
-#[ignore = "a measurement, run by hand"]
-fn time_of_a_round() {
-    for number in [100, 500] {
-        let everybody = generate::applicants(number, 1);
-        let weights = Weights::default();
-        let begin = std::time::Instant::now();
-        let roster = Roster::new(&everybody, &[], &[], &weights);
-        let places = places(&roster, &[]);
-        let graph = acceptable(&roster, &places);
-        let scored = begin.elapsed();
-        let optimum = graph.optimum(1).expect("solved");
-        let solved = begin.elapsed();
-        certificate::examine(&graph, &optimum.pairs, &optimum.certificate).expect("proven");
-        eprintln!("{number}: {} pairs scored {scored:?}, solved by {solved:?}, examined by {:?}", graph.pairs.len(), begin.elapsed());
-        let begin = std::time::Instant::now();
-        let matching = match_round(&everybody, &[], &[], &weights, 1).expect("a match");
-        eprintln!("whole: {:?}; {:?}", begin.elapsed(), matching.objective);
-    }
 }

@@ -33,7 +33,7 @@ pub struct Weights {
     pub same_way: u32,
     /// Points for a partner who speaks a language that one is learning.
     pub learning: u32,
-    /// Points for the same time of day; half a day apart is worth none, and what lies between in proportion.
+    /// Points for being awake at the same hours; eight hours apart or more is worth none, and what lies between in proportion.
     pub waking_hours: u32,
     /// Whether somebody left over joins a pair, so that three people write to each other; else the person waits for the next round.
     pub trios: bool,

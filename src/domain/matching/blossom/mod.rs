@@ -13,89 +13,48 @@
 //!
 //! Everything stays integer because weights are multiplied by 4: all duals start even, all trees move together, so the slack
 //! between two outer vertices is always even.
+//!
+//! Edges may be added to a graph that is solved already ([`Solver::add`]): what they contradict is undone, the rest stays.
+mod duals;
 mod nest;
+mod number;
 mod trees;
+mod warm;
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// A weight or a dual. 128 bits leave room for "most people first" on top of any 64-bit weight.
-pub type Amount = i128;
+pub use duals::{Blossom, Duals, Reach};
+pub use number::{Amount, Number};
 
 /// All duals and slacks are stated for weights multiplied by this.
 pub const SCALE: Amount = 4;
 
 const NONE: u32 = u32::MAX;
 
-/// An edge between two different vertices; its weight is positive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Edge {
-    /// One end.
-    pub a: u32,
-    /// The other end.
-    pub b: u32,
-    /// What the matching gains by it.
-    pub weight: Amount,
-}
-
-/// An odd set of vertices whose dual is positive.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Blossom {
-    /// The vertices, ascending.
-    pub members: Vec<u32>,
-    /// Its dual, times [`SCALE`].
-    pub z: Amount,
-}
-
 /// A matching of maximum weight, and the duals that prove it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Solution {
     /// Each vertex's partner.
     pub mate: Vec<Option<u32>>,
-    /// Each vertex's dual, times [`SCALE`].
-    pub y: Vec<Amount>,
-    /// The blossoms with a positive dual; they form a laminar family: two of them are nested or disjoint.
-    pub blossoms: Vec<Blossom>,
+    /// The proof.
+    pub duals: Duals<Amount>,
 }
 
-/// Why a graph can't be solved.
+/// The weights are so large that sums of them could overflow, or there are too many vertices or edges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum GraphError {
-    /// An edge joins a vertex with itself or with one that does not exist, or its weight is not positive.
-    #[error("edge {0} joins a vertex with itself or with none, or weighs nothing")]
-    BadEdge(usize),
-    /// The weights are so large that sums of them could overflow.
-    #[error("the weights are too large to be added up safely")]
-    TooLarge,
-}
+#[error("the weights are too large to be added up safely")]
+pub struct TooLarge;
 
-/// Finds a matching of maximum weight among `vertices` vertices. The same input gives the same output.
+/// Whether numbers of this type can hold everything that comes up when so many vertices have edges up to this weight.
 ///
-/// # Errors
-/// [`GraphError`] where an edge is not one, or where no bound rules out an overflow.
-pub fn solve(vertices: usize, edges: &[Edge]) -> Result<Solution, GraphError> {
-    check(vertices, edges)?;
-    let mut solver = Solver::new(vertices, edges);
-    solver.match_greedily();
-    solver.grow_trees();
-    Ok(solver.solution())
-}
-
-/// No dual, slack or moment exceeds three times the largest scaled weight, no sum of duals the scaled weight of a whole matching.
-pub(super) fn check(vertices: usize, edges: &[Edge]) -> Result<(), GraphError> {
-    let mut largest: Amount = 0;
-    for (index, edge) in edges.iter().enumerate() {
-        if edge.a == edge.b || edge.a.max(edge.b) as usize >= vertices || edge.weight <= 0 {
-            return Err(GraphError::BadEdge(index));
-        }
-        largest = largest.max(edge.weight);
-    }
-    let room = i128::try_from(vertices).ok().and_then(|n| n.checked_add(8)).and_then(|n| n.checked_mul(SCALE)).and_then(|n| n.checked_mul(largest));
-    // Blossoms share the index space of vertices: twice as many nodes, and one value means "none".
-    match room {
-        Some(_) if vertices < (NONE / 4) as usize && edges.len() < NONE as usize => Ok(()),
-        Some(_) | None => Err(GraphError::TooLarge),
-    }
+/// Let W be the largest weight, scaled. Once solved, a vertex's dual and the sum of the blossoms' around it are at most W, for both stand on a
+/// tight edge. Added edges raise a dual to 1.5 W at the most, no clock runs longer than the largest dual it starts with, and a blossom's
+/// changes by two a tick: no dual, sum of duals over a pair or moment comes near 16 W. Sums over all vertices are formed in [`Amount`].
+pub fn fits<N: Number>(vertices: usize, largest: Amount) -> bool {
+    let room = largest.checked_mul(SCALE).and_then(|scaled| scaled.checked_mul(16));
+    // Vertices, blossoms and edges are numbered in 32 bits; each vertex brings less than a hundred edges with it.
+    room.is_some_and(|room| N::try_from(room).is_ok()) && vertices <= 1 << 24 && largest.checked_mul(SCALE << 24).is_some()
 }
 
 /// Where a vertex or a blossom that no other blossom holds stands.
@@ -114,7 +73,7 @@ type Link = (u32, u32);
 
 /// A vertex (numbers below that of vertices) or a blossom (numbers above).
 #[derive(Debug, Clone)]
-struct Node {
+struct Node<N> {
     /// The blossom that holds it directly; `NONE` for a node on top.
     parent: u32,
     /// The vertex by which it is matched outwards; of a vertex, itself.
@@ -122,7 +81,7 @@ struct Node {
     label: Label,
     tree: u32,
     /// The moment since when `z` has been moving.
-    since: Amount,
+    since: N,
     /// Of an inner node: the tight edge by which the tree came in, (outer end, own end).
     entry: Link,
     /// The last search for a common ancestor that came by.
@@ -135,24 +94,24 @@ struct Node {
     children: Vec<u32>,
     /// Of a blossom: `links[i]` leads from `children[i]` to `children[i + 1]`, the last one to the first; those with odd `i` are matched.
     links: Vec<Link>,
-    z: Amount,
+    z: N,
 }
 
-impl Node {
+impl<N: Number> Node<N> {
     fn vertex(number: u32) -> Self {
         Self {
             parent: NONE,
             base: number,
             label: Label::Free,
             tree: NONE,
-            since: 0,
+            since: N::ZERO,
             entry: (NONE, NONE),
             seen: 0,
             group: number,
             size: 1,
             children: Vec::new(),
             links: Vec::new(),
-            z: 0,
+            z: N::ZERO,
         }
     }
 
@@ -172,57 +131,58 @@ enum Event {
     Exhausted(u32),
 }
 
-/// An edge as one of its ends sees it.
+/// An edge between two different vertices; its weight, scaled, is positive.
 #[derive(Debug, Clone, Copy)]
-struct Neighbour {
-    vertex: u32,
-    edge: u32,
-    /// Scaled.
-    weight: Amount,
+struct Edge<N> {
+    a: u32,
+    b: u32,
+    weight: N,
 }
 
-struct Solver<'a> {
-    edges: &'a [Edge],
-    neighbours: Vec<Vec<Neighbour>>,
+/// An edge as one of its ends sees it.
+#[derive(Debug, Clone, Copy)]
+struct Neighbour<N> {
+    vertex: u32,
+    edge: u32,
+    weight: N,
+}
+
+/// A graph on its way to being solved. The same calls give the same answer.
+pub struct Solver<N> {
+    edges: Vec<Edge<N>>,
+    neighbours: Vec<Vec<Neighbour<N>>>,
     mate: Vec<u32>,
     /// The dual of each vertex at the moment `y_since`; it moves by the label of the node on top.
-    y: Vec<Amount>,
-    y_since: Vec<Amount>,
-    nodes: Vec<Node>,
+    y: Vec<N>,
+    y_since: Vec<N>,
+    nodes: Vec<Node<N>>,
     unused: Vec<u32>,
     /// Each vertex's group. A group is known by one of its vertices; merging relabels all but the largest part, so that the node on
     /// top of a vertex is found in two steps however deep the nest.
     group: Vec<u32>,
     top_of_group: Vec<u32>,
-    clock: Amount,
-    events: BinaryHeap<Reverse<(Amount, Event)>>,
+    clock: N,
+    events: BinaryHeap<Reverse<(N, Event)>>,
     trees: Vec<Vec<u32>>,
     growing: usize,
     search: u32,
 }
 
-impl<'a> Solver<'a> {
-    fn new(vertices: usize, edges: &'a [Edge]) -> Self {
-        let mut neighbours = vec![Vec::new(); vertices];
-        for (number, edge) in edges.iter().enumerate() {
-            let (number, weight) = (number as u32, SCALE * edge.weight);
-            neighbours[edge.a as usize].push(Neighbour { vertex: edge.b, edge: number, weight });
-            neighbours[edge.b as usize].push(Neighbour { vertex: edge.a, edge: number, weight });
-        }
-        // Half of the heaviest edge at each end makes every slack at least 0; a scaled weight's half is even.
-        let y = neighbours.iter().map(|list| list.iter().map(|edge| edge.weight / 2).max().unwrap_or(0)).collect();
+impl<N: Number> Solver<N> {
+    /// A graph of so many vertices, without edges and therefore solved.
+    pub fn new(vertices: usize) -> Self {
         let numbers = 0..vertices as u32;
         Self {
-            edges,
-            neighbours,
+            edges: Vec::new(),
+            neighbours: vec![Vec::new(); vertices],
             mate: vec![NONE; vertices],
-            y,
-            y_since: vec![0; vertices],
+            y: vec![N::ZERO; vertices],
+            y_since: vec![N::ZERO; vertices],
             nodes: numbers.clone().map(Node::vertex).collect(),
             unused: Vec::new(),
             group: numbers.clone().collect(),
             top_of_group: numbers.collect(),
-            clock: 0,
+            clock: N::ZERO,
             events: BinaryHeap::new(),
             trees: Vec::new(),
             growing: 0,
@@ -230,39 +190,48 @@ impl<'a> Solver<'a> {
         }
     }
 
-    /// Lowers each uncovered vertex's dual as far as its edges let it, and matches it where that makes an edge to another one tight.
+    /// Finds a matching of maximum weight among the edges added so far.
+    pub fn solve(&mut self) {
+        self.match_greedily();
+        self.even_out();
+        self.grow_trees();
+    }
+
+    /// Lowers the dual of each uncovered vertex that is in no blossom as far as its edges let it, and matches it where that makes an edge to
+    /// another such one tight.
     fn match_greedily(&mut self) {
-        for v in 0..self.mate.len() {
-            if self.mate[v] != NONE {
+        let alone = |solver: &Self, v: u32| solver.mate[v as usize] == NONE && solver.top(v) == v;
+        for v in 0..self.mate.len() as u32 {
+            if !alone(self, v) {
                 continue;
             }
-            let (mut lowest, mut partner) = (0, NONE);
-            for edge in &self.neighbours[v] {
+            let (mut lowest, mut partner) = (N::ZERO, NONE);
+            for edge in &self.neighbours[v as usize] {
                 let needed = edge.weight - self.y[edge.vertex as usize];
                 if needed > lowest {
                     (lowest, partner) = (needed, NONE);
                 }
-                if needed == lowest && partner == NONE && self.mate[edge.vertex as usize] == NONE {
+                if needed == lowest && partner == NONE && alone(self, edge.vertex) {
                     partner = edge.vertex;
                 }
             }
-            self.y[v] = lowest;
+            self.y[v as usize] = lowest;
             if partner != NONE {
-                self.mate[v] = partner;
-                self.mate[partner as usize] = v as u32;
+                self.mate[v as usize] = partner;
+                self.mate[partner as usize] = v;
             }
         }
     }
 }
 
 /// Reading the state at this moment of the clock.
-impl Solver<'_> {
+impl<N: Number> Solver<N> {
     /// The node that holds the vertex and is held by none.
     fn top(&self, vertex: u32) -> u32 {
         self.top_of_group[self.group[vertex as usize] as usize]
     }
 
-    fn dual(&self, vertex: u32) -> Amount {
+    fn dual(&self, vertex: u32) -> N {
         let (y, passed) = (self.y[vertex as usize], self.clock - self.y_since[vertex as usize]);
         match self.nodes[self.top(vertex) as usize].label {
             Label::Free => y,
@@ -272,9 +241,9 @@ impl Solver<'_> {
     }
 
     /// Of a blossom on top.
-    fn blossom_dual(&self, blossom: u32) -> Amount {
+    fn blossom_dual(&self, blossom: u32) -> N {
         let node = &self.nodes[blossom as usize];
-        let moved = 2 * (self.clock - node.since);
+        let moved = (self.clock - node.since).twice();
         match node.label {
             Label::Free => node.z,
             Label::Outer => node.z + moved,
@@ -305,15 +274,15 @@ impl Solver<'_> {
         Some(((base, mate), inner, (own, towards_root)))
     }
 
-    fn solution(&self) -> Solution {
-        let blossoms = (self.mate.len() as u32..self.nodes.len() as u32).filter(|&b| self.nodes[b as usize].is_blossom() && self.nodes[b as usize].z > 0);
-        let sorted = |mut members: Vec<u32>| {
-            members.sort_unstable();
-            members
-        };
-        let mut blossoms: Vec<Blossom> = blossoms.map(|b| Blossom { members: sorted(self.vertices_of(b)), z: self.nodes[b as usize].z }).collect();
-        blossoms.sort_unstable_by(|one, other| one.members.cmp(&other.members));
-        Solution { mate: self.mate.iter().map(|&mate| (mate != NONE).then_some(mate)).collect(), y: self.y.clone(), blossoms }
+    /// The duals, once solved.
+    pub fn duals(&self) -> Duals<N> {
+        let z = self.nodes[self.mate.len()..].iter().map(|node| if node.is_blossom() { node.z } else { N::ZERO });
+        Duals::new(self.y.clone(), self.nodes.iter().map(|node| node.parent).collect(), z.collect())
+    }
+
+    /// The matching and its proof, once solved.
+    pub fn solution(&self) -> Solution {
+        Solution { mate: self.mate.iter().map(|&mate| (mate != NONE).then_some(mate)).collect(), duals: self.duals().map(N::into) }
     }
 }
 

@@ -1,8 +1,8 @@
 //! Blossoms: closing an odd cycle into one node, opening it again, and moving the matches inside and along a path.
-use super::{Label, Link, NONE, Node, Solver};
+use super::{Label, Link, NONE, Node, Number, Solver};
 
 /// Changing who is matched.
-impl Solver<'_> {
+impl<N: Number> Solver<N> {
     /// Matches the ends of a tight edge, and along the paths to both roots what must follow.
     pub(super) fn augment(&mut self, a: u32, b: u32) {
         self.flip(a, b);
@@ -26,7 +26,7 @@ impl Solver<'_> {
     }
 
     /// Makes `vertex` the one by which a node is matched outwards, and rearranges the matches inside.
-    fn rebase(&mut self, node: u32, vertex: u32) {
+    pub(super) fn rebase(&mut self, node: u32, vertex: u32) {
         let mut open = vec![(node, vertex)];
         while let Some((node, vertex)) = open.pop() {
             let mut nest = vec![vertex];
@@ -66,7 +66,7 @@ impl Solver<'_> {
 }
 
 /// Closing and opening blossoms.
-impl Solver<'_> {
+impl<N: Number> Solver<N> {
     /// Two outer vertices of one tree have met: the odd cycle that this closes becomes one outer node.
     pub(super) fn shrink(&mut self, a: u32, b: u32) {
         let ancestor = self.common_ancestor(self.top(a), self.top(b));

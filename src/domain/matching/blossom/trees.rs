@@ -1,21 +1,24 @@
 //! Alternating trees: how they grow on one clock, what happens when an edge gets tight, and how they end.
 use std::cmp::Reverse;
 
-use super::{Edge, Event, Label, Link, NONE, Neighbour, SCALE, Solver};
+use super::{Edge, Event, Label, Link, NONE, Neighbour, Number, Solver};
 
 /// What happens, event by event.
-impl Solver<'_> {
+impl<N: Number> Solver<N> {
     /// The main loop: a tree from each uncovered vertex with a positive dual, all growing until each has ended.
     pub(super) fn grow_trees(&mut self) {
-        let roots: Vec<u32> = (0..self.mate.len() as u32).filter(|&v| self.mate[v as usize] == NONE && self.y[v as usize] > 0).collect();
+        self.clock = N::ZERO;
+        self.events.clear();
+        self.trees.clear();
+        let roots: Vec<u32> = (0..self.mate.len() as u32).filter(|&v| self.mate[v as usize] == NONE && self.y[v as usize] > N::ZERO).collect();
         for &root in &roots {
             let tree = self.trees.len() as u32;
             self.trees.push(Vec::new());
-            self.join_tree(root, tree, Label::Outer);
+            self.join_tree(self.top(root), tree, Label::Outer);
         }
         self.growing = roots.len();
         for &root in &roots {
-            self.scan(root);
+            self.scan_all(self.top(root));
         }
         while self.growing > 0 {
             let Some(Reverse((moment, event))) = self.events.pop() else { break };
@@ -38,7 +41,7 @@ impl Solver<'_> {
             (false, true) => (b, a),
             (false, false) => return,
         };
-        if top_a == top_b || self.dual(a) + self.dual(b) != SCALE * weight {
+        if top_a == top_b || self.dual(a) + self.dual(b) != weight {
             return;
         }
         let (tree, top_to) = (self.nodes[self.top(from) as usize].tree, self.top(to));
@@ -70,14 +73,14 @@ impl Solver<'_> {
 
     fn on_opens(&mut self, blossom: u32) {
         let node = &self.nodes[blossom as usize];
-        if node.is_blossom() && node.parent == NONE && node.label == Label::Inner && self.blossom_dual(blossom) == 0 {
+        if node.is_blossom() && node.parent == NONE && node.label == Label::Inner && self.blossom_dual(blossom) == N::ZERO {
             self.open_inner(blossom);
         }
     }
 
     fn on_exhausted(&mut self, vertex: u32) {
         let top = &self.nodes[self.top(vertex) as usize];
-        if top.label == Label::Outer && self.dual(vertex) == 0 {
+        if top.label == Label::Outer && self.dual(vertex) == N::ZERO {
             let tree = top.tree;
             self.flip(vertex, NONE);
             self.end_trees(&[tree]);
@@ -86,7 +89,7 @@ impl Solver<'_> {
 }
 
 /// Growing and ending trees.
-impl Solver<'_> {
+impl<N: Number> Solver<N> {
     /// Writes down the duals of a node on top as of now. Before each change of its label.
     pub(super) fn settle(&mut self, node: u32) {
         for vertex in self.vertices_of(node) {
@@ -97,7 +100,7 @@ impl Solver<'_> {
     }
 
     pub(super) fn settle_blossom(&mut self, node: u32) {
-        self.nodes[node as usize].z = if self.nodes[node as usize].is_blossom() { self.blossom_dual(node) } else { 0 };
+        self.nodes[node as usize].z = if self.nodes[node as usize].is_blossom() { self.blossom_dual(node) } else { N::ZERO };
         self.nodes[node as usize].since = self.clock;
     }
 
@@ -112,7 +115,7 @@ impl Solver<'_> {
         self.join_tree(node, tree, Label::Inner);
         self.nodes[node as usize].entry = entry;
         if self.nodes[node as usize].is_blossom() {
-            self.events.push(Reverse((self.clock + self.nodes[node as usize].z / 2, Event::Opens(node))));
+            self.events.push(Reverse((self.clock + self.nodes[node as usize].z.half(), Event::Opens(node))));
         }
     }
 
@@ -137,11 +140,11 @@ impl Solver<'_> {
                 Label::Free => own + self.y[other as usize] - weight,
                 Label::Outer => {
                     let slack = own + self.dual(other) - weight;
-                    debug_assert!(slack % 2 == 0, "two outer vertices with an odd slack");
-                    slack / 2
+                    debug_assert!(!slack.is_odd(), "two outer vertices with an odd slack");
+                    slack.half()
                 }
             };
-            debug_assert!(wait >= 0, "an edge with a negative slack");
+            debug_assert!(wait >= N::ZERO, "an edge with a negative slack");
             // Whatever comes after this vertex's dual is used up finds its tree ended.
             if wait <= own {
                 self.events.push(Reverse((self.clock + wait, Event::Tight(edge))));
@@ -191,7 +194,7 @@ impl Solver<'_> {
     pub(super) fn open_empty(&mut self, node: u32) {
         let mut open = vec![node];
         while let Some(next) = open.pop() {
-            if self.nodes[next as usize].is_blossom() && self.nodes[next as usize].z == 0 {
+            if self.nodes[next as usize].is_blossom() && self.nodes[next as usize].z == N::ZERO {
                 let (children, _) = self.split(next);
                 open.extend(children);
             }

@@ -1,0 +1,304 @@
+//! Letters that come in, kept before 250: those of all sessions that end at one moment in one statement, so that they share a round trip and a commit.
+use std::collections::{BTreeMap, HashMap};
+
+use anyhow::{Context, Result, bail};
+use chrono::{DateTime, TimeDelta, Utc};
+use ring::digest;
+use uuid::Uuid;
+
+use super::{Connection, recipients::Recipient};
+use crate::{
+    domain::{address::EmailAddress, admission::Admission},
+    mail::envelope::{Envelope, Verdict},
+};
+
+/// How often letters are looked at anew because another session wrote the same rows meanwhile.
+const RACES: usize = 5;
+
+/// A letter whose last byte has come, before it is known who admits it.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival<'a> {
+    /// The bytes between DATA and the dot, dots unstuffed.
+    pub raw: &'a [u8],
+    /// Who handed it over.
+    pub envelope: &'a Envelope,
+    /// The one mailbox of its header From.
+    pub from: Option<&'a EmailAddress>,
+    /// Its Message-ID, without brackets.
+    pub message_id: Option<&'a str>,
+    /// What was found out about its origin.
+    pub verdict: &'a Verdict,
+    /// To whom.
+    pub recipients: &'a [Recipient],
+    /// Our domain, for the words of refusals.
+    pub domain: &'a str,
+}
+
+/// A letter that was kept, or refused by all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// Its row, for the reply; where it was delivered before, the row it got then.
+    pub id: Uuid,
+    /// How each recipient decided.
+    pub admissions: Vec<Admission>,
+}
+
+/// What letters meet in the database, looked up at once before anybody decides about them.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// The address rows of writers, by what is compared.
+    writers: HashMap<String, Uuid>,
+    /// The partnerships of recipients in which a writer is, and the writer's person.
+    partners: HashMap<String, Vec<(Uuid, Uuid)>>,
+    /// The letters that recipients got already, by the fingerprint.
+    delivered: HashMap<Vec<u8>, Uuid>,
+    /// Fingerprints that were used so long ago that they may be used again.
+    old: Vec<Vec<u8>>,
+}
+
+impl Known {
+    /// Whether `writer` is a partner of `reader` in this partnership.
+    pub fn is_partner(&self, writer: Option<&EmailAddress>, partnership: Uuid, reader: Uuid) -> bool {
+        let with = writer.and_then(|writer| self.partners.get(&writer.key()));
+        with.is_some_and(|with| with.iter().any(|(of, person)| *of == partnership && *person != reader))
+    }
+}
+
+/// **Transaction 1** of letters that came at the same moment: the bytes of each once, an inbox row and an exchange row for each recipient that admits it
+/// (`admit` says so), an exchange row for each that refuses it. A redelivery of the same bytes from the same reverse-path to the same recipient, with a
+/// Message-ID, within five days, changes nothing. It is one question and one statement, which commits by itself: when this fails, the letters may be kept
+/// all the same, and their redelivery is known.
+pub async fn accept(
+    conn: &mut Connection,
+    arrivals: &[Arrival<'_>],
+    admit: impl Fn(&Arrival<'_>, &Recipient, &Known) -> Admission,
+    now: DateTime<Utc>,
+) -> Result<Vec<Accepted>> {
+    let came: Vec<_> = arrivals.iter().map(Came::new).collect();
+    for _ in 0..RACES {
+        let known = look_up(conn, &came, now).await?;
+        if !known.old.is_empty() {
+            sqlx::query!("update inbox set fingerprint = null where fingerprint = any($1)", &known.old).execute(&mut *conn).await?;
+        }
+        let mut rows = Rows::new(known);
+        let accepted = came.iter().map(|came| rows.add(came, &admit)).collect::<Result<_>>()?;
+        match rows.keep(conn, now).await {
+            Ok(()) => return Ok(accepted),
+            // Another session keeps the same letter, or another letter of a new writer, at this moment: then it is known by now.
+            Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation() || error.is_foreign_key_violation()) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bail!("other sessions keep the same letter over and over")
+}
+
+/// A letter, and what makes its redelivery known.
+struct Came<'a> {
+    arrival: &'a Arrival<'a>,
+    sha256: digest::Digest,
+    /// For each recipient; none for a letter without a Message-ID.
+    fingerprints: Vec<Option<Vec<u8>>>,
+}
+
+impl<'a> Came<'a> {
+    fn new(arrival: &'a Arrival<'a>) -> Self {
+        let sha256 = digest::digest(&digest::SHA256, arrival.raw);
+        let of = |recipient| arrival.message_id.map(|_| fingerprint(arrival.envelope, recipient, sha256.as_ref()));
+        Self { arrival, sha256, fingerprints: arrival.recipients.iter().map(of).collect() }
+    }
+}
+
+async fn look_up(conn: &mut Connection, came: &[Came<'_>], now: DateTime<Utc>) -> Result<Known> {
+    let writers: Vec<_> = came.iter().filter_map(|came| Some(came.arrival.from?.key())).collect();
+    let partnerships: Vec<_> = came.iter().flat_map(|came| came.arrival.recipients).filter_map(Recipient::partnership).collect();
+    let fingerprints: Vec<_> = came.iter().flat_map(|came| &came.fingerprints).flatten().cloned().collect();
+    let rows = sqlx::query!(
+        "select a.email_key as \"key?\", a.id as \"writer?\", w.partnership_id as \"partnership?\", w.person_id as \"person?\",
+             null::bytea as fingerprint, null::uuid as letter, null::timestamptz as received_at
+         from address a left join partner w on w.person_id = a.person_id and w.partnership_id = any($2) where a.email_key = any($1)
+         union all select null, null, null, null, fingerprint, letter_id, received_at from inbox where fingerprint = any($3)",
+        &writers,
+        &partnerships,
+        &fingerprints
+    )
+    .fetch_all(conn)
+    .await?;
+    let (mut known, days_ago) = (Known::default(), now - TimeDelta::days(5));
+    for row in rows {
+        if let Some((key, writer)) = row.key.zip(row.writer) {
+            known.partners.entry(key.clone()).or_default().extend(row.partnership.zip(row.person));
+            known.writers.insert(key, writer);
+        }
+        match (row.fingerprint, row.letter, row.received_at) {
+            (Some(fingerprint), Some(letter), Some(at)) if at > days_ago => drop(known.delivered.insert(fingerprint, letter)),
+            (Some(fingerprint), _, _) => known.old.push(fingerprint),
+            (None, _, _) => {}
+        }
+    }
+    Ok(known)
+}
+
+/// What is written of letters, a column each: of new writers, of the letters' bytes, and of each recipient that did not get the letter before.
+struct Rows<'a> {
+    known: Known,
+    new_writers: BTreeMap<Uuid, &'a EmailAddress>,
+    letters: Vec<Uuid>,
+    sha256: Vec<&'a [u8]>,
+    raw: Vec<&'a [u8]>,
+    letter_size: Vec<i32>,
+    of: Vec<Delivery<'a>>,
+}
+
+/// One recipient's row.
+struct Delivery<'a> {
+    arrival: &'a Arrival<'a>,
+    size: i32,
+    letter: Uuid,
+    writer: Option<Uuid>,
+    /// None where the recipient refuses.
+    inbox: Option<Uuid>,
+    decision: String,
+    reply: Option<String>,
+    recipient: &'a Recipient,
+    fingerprint: Option<Vec<u8>>,
+}
+
+impl<'a> Rows<'a> {
+    fn new(known: Known) -> Self {
+        Self { known, new_writers: BTreeMap::new(), letters: Vec::new(), sha256: Vec::new(), raw: Vec::new(), letter_size: Vec::new(), of: Vec::new() }
+    }
+
+    fn add(&mut self, came: &'a Came<'a>, admit: &impl Fn(&Arrival<'_>, &Recipient, &Known) -> Admission) -> Result<Accepted> {
+        let arrival = came.arrival;
+        let admissions: Vec<_> = arrival.recipients.iter().map(|recipient| admit(arrival, recipient, &self.known)).collect();
+        let size = i32::try_from(arrival.raw.len()).context("a letter beyond 2 GiB")?;
+        let letter = Uuid::now_v7();
+        let (mut before, mut kept, mut writer) = (None, false, None);
+        for ((recipient, admission), fingerprint) in arrival.recipients.iter().zip(&admissions).zip(&came.fingerprints) {
+            let (decision, reply) = match admission {
+                Admission::Take | Admission::Hold if self.came_before(fingerprint.as_ref(), &mut before) => continue,
+                Admission::Take => ("take".to_owned(), None),
+                Admission::Hold => ("hold".to_owned(), None),
+                Admission::Refuse(refusal) => (format!("refused: {}", refusal.name()), Some(refusal.smtp_reply(arrival.domain))),
+            };
+            if writer.is_none() {
+                writer = arrival.from.map(|from| self.writer(from));
+            }
+            if reply.is_none() {
+                kept = true;
+                // The same letter again, at the same moment, by another session.
+                self.known.delivered.extend(fingerprint.clone().map(|fingerprint| (fingerprint, letter)));
+            }
+            let inbox = reply.is_none().then(Uuid::now_v7);
+            self.of.push(Delivery { arrival, size, letter, writer, inbox, decision, reply, recipient, fingerprint: fingerprint.clone() });
+        }
+        if kept {
+            self.letters.push(letter);
+            self.sha256.push(came.sha256.as_ref());
+            self.raw.push(arrival.raw);
+            self.letter_size.push(size);
+        }
+        Ok(Accepted { id: if kept { letter } else { before.unwrap_or(letter) }, admissions })
+    }
+
+    fn came_before(&self, fingerprint: Option<&Vec<u8>>, before: &mut Option<Uuid>) -> bool {
+        let letter = fingerprint.and_then(|fingerprint| self.known.delivered.get(fingerprint));
+        *before = before.or(letter.copied());
+        letter.is_some()
+    }
+
+    fn writer(&mut self, from: &'a EmailAddress) -> Uuid {
+        *self.known.writers.entry(from.key()).or_insert_with(|| {
+            let id = Uuid::now_v7();
+            self.new_writers.insert(id, from);
+            id
+        })
+    }
+
+    /// Writes everything in one statement. Constraints decide races.
+    async fn keep(&self, conn: &mut Connection, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+        if self.of.is_empty() {
+            return Ok(());
+        }
+        let verdicts = self.of.iter().map(|row| serde_json::to_value(row.arrival.verdict)).collect::<Result<Vec<_>, _>>();
+        let recipients = self.of.iter().map(|row| serde_json::to_value(row.recipient)).collect::<Result<Vec<_>, _>>();
+        sqlx::query!(
+            "with w as (
+                 insert into address (id, email, email_key, created_at)
+                 select w.*, $1 from unnest($2::uuid[], $3::text[], $4::text[]) as w (id, email, email_key)),
+             l as (
+                 insert into letter (id, sha256, raw, size, received_at)
+                 select l.*, $1 from unnest($5::uuid[], $6::bytea[], $7::bytea[], $8::integer[]) as l (id, sha256, raw, size)),
+             d as (
+                 select * from unnest($9::uuid[], $10::uuid[], $11::uuid[], $12::uuid[], $13::text[], $14::text[], $15::text[], $16::text[], $17::jsonb[],
+                         $18::bytea[], $19::integer[], $20::text[], $21::text[], $22::text[], $23::text[], $24::jsonb[], $25::smallint[])
+                     as d (exchange_id, inbox_id, letter_id, writer_id, mailbox, kind, decision, reply, recipient, fingerprint, size, message_id, reverse_path,
+                         peer, helo, verdict, priority)),
+             e as (
+                 insert into exchange (id, at, direction, address_id, mailbox, kind, size, message_id, decision, outcome, reply, ended_at)
+                 select exchange_id, $1, 'in', writer_id, mailbox, kind, size, message_id, decision, case when reply is not null then 'refused' end, reply,
+                     case when reply is not null then $1 end from d)
+             insert into inbox
+                 (id, letter_id, exchange_id, recipient, writer_id, reverse_path, peer, helo, verdict, admission, next_at, fingerprint, received_at, priority)
+             select inbox_id, letter_id, exchange_id, recipient, writer_id, reverse_path, peer, helo, verdict, decision, $1, fingerprint, $1, priority
+             from d where inbox_id is not null",
+            now,
+            &self.new_writers.keys().copied().collect::<Vec<_>>(),
+            &self.new_writers.values().map(|email| email.as_str()).collect::<Vec<_>>() as &[&str],
+            &self.new_writers.values().map(|email| email.key()).collect::<Vec<_>>(),
+            &self.letters,
+            &self.sha256 as &[&[u8]],
+            &self.raw as &[&[u8]],
+            &self.letter_size,
+            &self.column(|_| Uuid::now_v7()),
+            &self.column(|row| row.inbox) as &[Option<Uuid>],
+            &self.column(|row| row.letter),
+            &self.column(|row| row.writer) as &[Option<Uuid>],
+            &self.column(|row| row.recipient.mailbox()),
+            &self.column(|row| row.recipient.kind()) as &[&str],
+            &self.column(|row| row.decision.clone()),
+            &self.column(|row| row.reply.clone()) as &[Option<String>],
+            &recipients.map_err(|error| sqlx::Error::Encode(error.into()))?,
+            &self.column(|row| row.fingerprint.clone()) as &[Option<Vec<u8>>],
+            &self.column(|row| row.size),
+            &self.column(|row| row.arrival.message_id.map(str::to_owned)) as &[Option<String>],
+            &self.column(|row| row.arrival.envelope.reverse_path.as_ref().map(|path| path.as_str().to_owned())) as &[Option<String>],
+            &self.column(|row| row.arrival.envelope.peer.to_string()),
+            &self.column(|row| row.arrival.envelope.helo.clone()),
+            &verdicts.map_err(|error| sqlx::Error::Encode(error.into()))?,
+            &self.column(|row| priority(row.recipient))
+        )
+        .execute(conn)
+        .await?;
+        Ok(())
+    }
+
+    fn column<T>(&self, of: impl Fn(&Delivery<'a>) -> T) -> Vec<T> {
+        self.of.iter().map(of).collect()
+    }
+}
+
+/// What is worked off first. A partner's letter waits behind no crowd: a thousand bounces of a sending, or the sign-ups of the day a round opens, are
+/// there for minutes, and a person who writes to a person notices that. Nor can partners starve the others for long: there are at most as many of them as
+/// there are people, each with a limit for the day, and one of their letters takes no longer than any other.
+fn priority(recipient: &Recipient) -> i16 {
+    match recipient {
+        Recipient::Alias { .. } => 0,
+        Recipient::Service(_) | Recipient::Reply { .. } | Recipient::Bounce { .. } => 1,
+    }
+}
+
+/// Reverse-path, recipient and bytes: what makes two deliveries the same letter. Never the Message-ID alone, which a stranger could take first.
+fn fingerprint(envelope: &Envelope, recipient: &Recipient, sha256: &[u8]) -> Vec<u8> {
+    let mut context = digest::Context::new(&digest::SHA256);
+    context.update(envelope.reverse_path.as_ref().map(EmailAddress::key).unwrap_or_default().as_bytes());
+    context.update(b"\n");
+    context.update(recipient.mailbox().as_bytes());
+    // All return paths are one mailbox in the record, but each is another recipient.
+    if let Recipient::Bounce { outbox } = recipient {
+        context.update(outbox.as_bytes());
+    }
+    context.update(b"\n");
+    context.update(sha256);
+    context.finish().as_ref().to_vec()
+}

@@ -1,0 +1,112 @@
+//! The certificate for STARTTLS, renewed while the program runs.
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{
+    database::TestDatabase,
+    sessions::{Client, Listening, believing_in},
+};
+
+/// How long anything may take before the test has failed.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Writes a certificate and its key, each over what was there.
+fn renew(certificate: &Path, key: &Path) {
+    let made = rcgen::generate_simple_self_signed(vec!["mx.pairs.test".into()]).expect("a certificate");
+    let pem = |label: &str, der: &[u8]| {
+        let text = mail_builder::encoders::base64::Base64Encoder::new().encode(der).expect("base64");
+        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", String::from_utf8(text).expect("ASCII"))
+    };
+    fs::write(certificate, pem("CERTIFICATE", made.cert.der())).expect("written");
+    fs::write(key, pem("PRIVATE KEY", &made.signing_key.serialize_der())).expect("written");
+}
+
+/// Whether the certificate in this file is the one shown now.
+async fn is_shown(address: SocketAddr, certificate: &Path) -> bool {
+    let mut client = Client::connect_to(address).await;
+    assert!(client.line().await.expect("a greeting").starts_with("220 "));
+    client.send(b"HELO client.test\r\n").await;
+    assert!(client.line().await.expect("a reply").starts_with("250 "));
+    client.send(b"STARTTLS\r\n").await;
+    assert!(client.line().await.expect("a reply").starts_with("220 "));
+    if client.encrypt(&believing_in(certificate, ""), "mx.pairs.test").await.is_err() {
+        return false;
+    }
+    client.send(b"NOOP\r\n").await;
+    client.line().await.expect("a reply").starts_with("250 ")
+}
+
+#[tokio::test]
+async fn a_renewed_certificate_is_shown_at_once_and_a_broken_one_never() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (certificate, key, old) = (folder.path().join("fullchain.pem"), folder.path().join("privkey.pem"), folder.path().join("old.pem"));
+    renew(&certificate, &key);
+    let settings =
+        [("PAIRPOST_SMTP__TLS_CERTIFICATE", &certificate), ("PAIRPOST_SMTP__TLS_KEY", &key)].map(|(name, file)| (name.to_owned(), file.display().to_string()));
+    let listening = Listening::start(&settings).await;
+    assert!(is_shown(listening.address, &certificate).await);
+    fs::copy(&certificate, &old).expect("copied");
+    renew(&certificate, &key);
+    assert!(is_shown(listening.address, &certificate).await, "no signal is needed");
+    assert!(!is_shown(listening.address, &old).await);
+    // In the moment between the two files the old pair serves.
+    fs::copy(&certificate, &old).expect("copied");
+    renew(&certificate, &folder.path().join("later.pem"));
+    assert!(is_shown(listening.address, &old).await);
+    fs::rename(folder.path().join("later.pem"), &key).expect("moved");
+    assert!(is_shown(listening.address, &certificate).await);
+    fs::copy(&certificate, &old).expect("copied");
+    fs::remove_file(&certificate).expect("removed");
+    assert!(is_shown(listening.address, &old).await, "also where the file is gone");
+    listening.end().await;
+}
+
+/// A test that fails leaves no program behind.
+struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _it_may_be_gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+#[test]
+fn a_hangup_has_the_certificate_read_anew_and_ends_nothing() {
+    let (database, data) = (TestDatabase::new(), tempfile::tempdir().expect("a folder"));
+    let mut program = Program(
+        Command::new(env!("CARGO_BIN_EXE_pairpost"))
+            .arg("serve")
+            .env("DATABASE_URL", database.url())
+            .env("PAIRPOST_DATA_DIR", data.path())
+            .env("PAIRPOST_SMTP__LISTEN", "127.0.0.1:0")
+            .env("PAIRPOST_HTTP__LISTEN", "127.0.0.1:0")
+            .env("RUST_LOG", "pairpost=info")
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("it starts"),
+    );
+    let said = BufReader::new(program.0.stderr.take().expect("piped"));
+    let (speak, hear) = mpsc::channel();
+    std::thread::spawn(move || said.lines().map_while(Result::ok).try_for_each(|line| speak.send(line)));
+    let wait_for = |words: &str| while !hear.recv_timeout(PATIENCE).expect(words).contains(words) {};
+    wait_for("STARTTLS is offered with this certificate");
+    wait_for("ready ");
+    let pid = Pid::from_raw(i32::try_from(program.0.id()).expect("a number of a process")).expect("not zero");
+    for _ in 0..2 {
+        kill_process(pid, Signal::HUP).expect("it runs");
+        wait_for("STARTTLS is offered with this certificate");
+    }
+    kill_process(pid, Signal::TERM).expect("it runs");
+    wait_for("stopping");
+    assert!(program.0.wait().expect("it ends").success());
+}
