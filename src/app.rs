@@ -220,6 +220,8 @@ async fn calendar(store: Store, owner: Owner, site: Arc<Site>, queued: Arc<Notif
     while !stop.is_cancelled() {
         let term = tokio::select! { term = owner.held() => term, () = stop.cancelled() => return };
         let done = tokio::select! { done = schedule::step(&store, &site, Utc::now()) => done, () = term.lost() => continue };
+        // What is left of a term is given back only when nobody keeps it in mind.
+        drop(term);
         let pause = match done {
             Ok(0) => CALENDAR,
             Ok(_) => {

@@ -92,6 +92,9 @@ impl Inbox {
             return;
         }
         for (at, letter) in letters.iter().enumerate() {
+            if term.is_over() {
+                return;
+            }
             self.attempt(term, letter, self.handling(&letters, at..at + 1, now), now).await;
         }
     }
@@ -99,8 +102,11 @@ impl Inbox {
     /// One attempt to handle a claimed letter. What it causes is committed by `handling`, or not at all; an error or a panic is noted, and the letter tried
     /// again later, or after the last attempt never again by itself.
     pub async fn attempt(&self, term: &Term, letter: &Claimed, handling: impl Future<Output = Result<()>> + Send + 'static, now: DateTime<Utc>) {
-        if let Err(failure) = caught(term, handling).await {
-            self.note(term, letter, &failure, now).await;
+        match caught(term, handling).await {
+            Ok(()) => {}
+            // It is given back, as if nothing had been tried.
+            Err(_) if term.is_over() => {}
+            Err(failure) => self.note(term, letter, &failure, now).await,
         }
     }
 
@@ -225,7 +231,7 @@ async fn caught(term: &Term, handling: impl Future<Output = Result<()>> + Send +
         ended = &mut handling => ended.unwrap_or_else(|died| Err(anyhow!("the handler panicked: {died}"))),
         () = term.lost() => {
             handling.abort();
-            Err(anyhow!("given back, since the lock of this process is lost"))
+            Err(anyhow!("the lock of this process is lost"))
         }
     }
 }

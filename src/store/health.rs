@@ -1,14 +1,12 @@
 //! Whether Postgres can be worked with: what each session is asked to do about vanished partners, how connections are tried, and what an error says.
 use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
-use sqlx::{ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _, Postgres, pool::PoolConnection};
+use tokio::sync::watch;
 
 use super::{Connection, Store};
 
@@ -35,21 +33,32 @@ const SETTINGS: [(&str, &str); 8] = [
 ];
 
 /// What one process knows about the state of its database.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Health {
-    troubled: Arc<AtomicBool>,
+    troubled: Arc<watch::Sender<bool>>,
     full_at: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Health {
-    /// While in trouble, a connection that is given back must answer before somebody else gets it.
-    pub(super) fn set_troubled(&self, troubled: bool) {
-        self.troubled.store(troubled, Ordering::SeqCst);
+    pub(super) fn new() -> Self {
+        Self { troubled: Arc::new(watch::Sender::new(false)), full_at: Arc::default() }
     }
 
-    /// Whether a connection may be given back.
-    pub(super) async fn may_return(&self, conn: &mut Connection) -> bool {
-        !self.troubled.load(Ordering::SeqCst) || answers(conn).await
+    /// While in trouble, nobody waits long for a connection, and none that was used is used again.
+    pub(super) fn set_troubled(&self, troubled: bool) {
+        self.troubled.send_replace(troubled);
+    }
+
+    pub(super) fn is_troubled(&self) -> bool {
+        *self.troubled.borrow()
+    }
+
+    /// Ends when there was trouble for a while.
+    async fn is_away(&self) {
+        let mut troubled = self.troubled.subscribe();
+        // Whoever says so lives as long as we do.
+        let _always = troubled.wait_for(|troubled| *troubled).await.is_ok();
+        tokio::time::sleep(ANSWER).await;
     }
 }
 
@@ -114,6 +123,15 @@ impl Store {
         match full_at {
             Some(at) if at.elapsed() < FULL_FOR => Err("the database has no room left on its disk"),
             Some(_) | None => Ok(()),
+        }
+    }
+
+    /// A connection of the pool. Where the database is known to be away, nobody waits for it as long as they would for one that is busy.
+    pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
+        tokio::select! {
+            biased;
+            acquired = self.pool.acquire() => Ok(acquired?),
+            () = self.health.is_away() => Err(sqlx::Error::PoolTimedOut.into()),
         }
     }
 

@@ -1,7 +1,11 @@
 //! The SQL, all of it: connections, the schema, and one file per family of tables.
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    task::{self, Poll},
+    time::Duration,
+};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use sqlx::{Connection as _, PgConnection, PgPool, Postgres, migrate::Migrator, postgres::PgPoolOptions};
 
 pub mod applications;
@@ -57,7 +61,7 @@ pub struct Store {
 impl Store {
     /// Connects with at most `connections` at once. A dead database is noticed within ten seconds, not waited for.
     pub async fn connect(options: ConnectOptions, connections: u32) -> Result<Self> {
-        let health = health::Health::default();
+        let health = health::Health::new();
         let returned = health.clone();
         let pool = PgPoolOptions::new()
             .max_connections(connections)
@@ -69,8 +73,7 @@ impl Store {
             // A connection that carried a large letter once would hold as much memory ever after: sqlx never lets its buffers shrink by itself.
             .after_release(move |conn, _| {
                 sqlx::Connection::shrink_buffers(conn);
-                let health = returned.clone();
-                Box::pin(async move { Ok(health.may_return(conn).await) })
+                Box::pin(std::future::ready(Ok(!returned.is_troubled())))
             })
             .connect_with(options.options(BY_KEY))
             .await
@@ -80,7 +83,8 @@ impl Store {
 
     /// Begins a transaction.
     pub async fn begin(&self) -> Result<Tx> {
-        self.pool.begin().await.context("cannot begin a transaction")
+        let conn = self.acquire().await?;
+        Unbroken(Some(Box::pin(async move { Ok(sqlx::Transaction::begin(conn, None).await?) }))).await.context("cannot begin a transaction")
     }
 
     /// Begins a transaction with this statement, which may do more in the same round trip.
@@ -90,7 +94,7 @@ impl Store {
 
     /// A connection for reading, or for one statement that needs no transaction.
     pub async fn connection(&self) -> Result<sqlx::pool::PoolConnection<Postgres>> {
-        self.pool.acquire().await.context("cannot get a connection to Postgres")
+        self.acquire().await.context("cannot get a connection to Postgres")
     }
 
     /// The pool itself, for listening and for the lock of ownership.
@@ -109,6 +113,29 @@ impl Store {
     /// Closes every connection.
     pub async fn close(&self) {
         self.pool.close().await;
+    }
+}
+
+/// A transaction's beginning, which goes on to its end also when nobody waits for it any more. sqlx 0.9.0 forgets a BEGIN that it was not let to hear the
+/// answer of (its issues 4385 and 4393), and the next one who gets the connection would write into a transaction that nobody commits.
+struct Unbroken(Option<Pin<Box<dyn Future<Output = Result<Tx>> + Send>>>);
+
+impl Future for Unbroken {
+    type Output = Result<Tx>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
+        let Some(beginning) = self.0.as_mut() else { return Poll::Ready(Err(anyhow!("it has begun already"))) };
+        let begun = task::ready!(beginning.as_mut().poll(cx));
+        self.0 = None;
+        Poll::Ready(begun)
+    }
+}
+
+impl Drop for Unbroken {
+    fn drop(&mut self) {
+        if let (Some(beginning), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
+            runtime.spawn(async move { drop(beginning.await) });
+        }
     }
 }
 

@@ -98,6 +98,11 @@ impl Term {
         !self.over.is_cancelled() && confirmed.elapsed() < TRUST
     }
 
+    /// It has ended, and what is left of it is given back.
+    pub fn is_over(&self) -> bool {
+        self.over.is_cancelled()
+    }
+
     /// Ends when the term does.
     pub async fn lost(&self) {
         self.over.cancelled().await;

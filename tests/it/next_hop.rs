@@ -1,6 +1,6 @@
 //! The mail server behind us, for tests: catches letters, says what it has seen, and can be moody at every command.
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     net::SocketAddr,
     sync::{
         Arc, Mutex,
@@ -85,6 +85,7 @@ struct Seen {
     extensions: Mutex<Vec<&'static str>>,
     pause: Mutex<Duration>,
     connections: AtomicUsize,
+    left: Mutex<HashSet<usize>>,
     changed: Notify,
     go_on: Notify,
     tls: Option<TlsAcceptor>,
@@ -138,7 +139,10 @@ impl NextHop {
             while let Ok((stream, _)) = listener.accept().await {
                 let seen = shared.clone();
                 let connection = seen.connections.fetch_add(1, Ordering::SeqCst) + 1;
-                tokio::spawn(async move { session(stream, &seen, connection).await });
+                tokio::spawn(async move {
+                    session(stream, &seen, connection).await;
+                    seen.left.lock().unwrap().insert(connection);
+                });
             }
         });
         Self { address, seen, listening }
@@ -251,6 +255,11 @@ impl NextHop {
     /// The commands it has heard, all connections together.
     pub fn commands(&self) -> Vec<String> {
         self.seen.commands.lock().unwrap().clone()
+    }
+
+    /// Whether a connection is over.
+    pub fn has_left(&self, connection: usize) -> bool {
+        self.seen.left.lock().unwrap().contains(&connection)
     }
 
     /// Connections so far.

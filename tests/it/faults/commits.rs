@@ -1,0 +1,91 @@
+//! A connection that is lost during COMMIT: nobody knows whether it is done, and all the same it is done once.
+use std::{future::poll_fn, pin::pin, task::Poll};
+
+use pairpost::store::Store;
+
+use crate::{
+    database::TestDatabase,
+    next_hop::NextHop,
+    program::{Letter, Program, until},
+};
+
+use super::{
+    ask, got,
+    proxy::{Moment, Proxy},
+};
+
+/// Words of each statement by which a letter's way is committed after it was kept: claimed, handled, claimed by the exit, marked.
+const COMMITS: [&str; 4] = ["update inbox i set owner = $1", "update inbox i set state = 'done'", "update outbox o set owner = $1", "set state = 'sent'"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_cut_at_any_commit_loses_and_doubles_nothing() {
+    let (database, hop, data) = (TestDatabase::new(), NextHop::start().await, tempfile::tempdir().expect("a folder"));
+    let proxy = Proxy::before(&database).await;
+    let program = Program::serve(Some(&proxy.url()), data.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]);
+
+    // Its sender is told to come again; what it sends again is kept, or was kept already.
+    for (who, moment, kept) in [("before@example.org", Moment::BeforeCommit, 0), ("after@example.org", Moment::AfterCommit, 1)] {
+        proxy.cut("insert into letter", moment);
+        let reply = program.send(&Letter::joins(who)).await;
+        assert!(reply.starts_with("451 4.3.0"), "{who}: {reply}");
+        let rows = format!("select count(*) from inbox where reverse_path = '{who}'");
+        assert_eq!(ask(&database, &rows).await, kept, "{who}");
+        let reply = program.send(&Letter::joins(who)).await;
+        assert!(reply.starts_with("250"), "{who}: {reply}");
+        assert_eq!(ask(&database, &rows).await, 1, "{who}");
+    }
+
+    for words in COMMITS {
+        proxy.cut(words, Moment::BeforeCommit);
+        proxy.cut(words, Moment::AfterCommit);
+    }
+    let mut sent = 2;
+    let cut = proxy.has_cut();
+    tokio::pin!(cut);
+    let mut looks = tokio::time::interval(std::time::Duration::from_millis(100));
+    loop {
+        tokio::select! {
+            () = &mut cut => break,
+            _ = looks.tick() => {
+                let who = format!("p{sent}@example.org");
+                // Now and then the first statement on a connection that broke meanwhile: its sender comes again.
+                while !program.send(&Letter::joins(&who)).await.starts_with("250") {}
+                sent += 1;
+            }
+        }
+    }
+    let took = until("all is done", async || {
+        ask(&database, "select (select count(*) from inbox where state <> 'done') + (select count(*) from outbox where state <> 'sent')").await == 0
+    })
+    .await;
+    let got = got(&hop);
+    println!("{} commits cut, {sent} letters: all answered once, the last {took:.1?} after the last cut", 2 + 2 * COMMITS.len());
+    assert!(got.values().all(|letters| *letters == 1), "{got:?}");
+    assert_eq!(got.len(), sent);
+    assert_eq!(ask(&database, "select count(*) from outbox").await, i64::try_from(sent).expect("few"));
+    assert!(took.as_secs() < 10, "{took:?}");
+    program.stop().await;
+}
+
+/// sqlx would forget a transaction whose beginning is given up at the wrong moment, and what the next one writes on that connection would be lost.
+#[tokio::test]
+async fn a_transaction_given_up_while_it_begins_swallows_nobody_elses_work() {
+    let database = TestDatabase::new();
+    let store = Store::connect(database.options(), 1).await.expect("a store");
+    for polls in 0..10 {
+        {
+            // Given up after so many looks at it.
+            let mut beginning = pin!(store.begin());
+            let mut looks = 0;
+            poll_fn(|cx| {
+                looks += 1;
+                if looks > polls || beginning.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { Poll::Pending }
+            })
+            .await;
+        }
+        let kept = "insert into address (id, created_at) values (gen_random_uuid(), now())";
+        sqlx::query(kept).execute(&mut *store.connection().await.expect("a connection")).await.expect("kept");
+        assert_eq!(ask(&database, "select count(*) from address").await, polls + 1, "somebody else sees what was written after {polls} looks");
+    }
+    println!("10 beginnings given up: nothing is left open");
+}
