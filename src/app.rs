@@ -123,25 +123,26 @@ pub fn programme(file: Option<&Path>) -> Result<Programme> {
 
 /// The master secret: read from its file, which is made, for its owner alone, on first start.
 fn secret(config: &Config) -> Result<Secret> {
-    use std::{io::Write, os::unix::fs::OpenOptionsExt};
     let path = config.secret_file.clone().unwrap_or_else(|| config.data_dir.join("secret"));
-    let read = |path: &Path| -> Result<Secret> {
-        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read the secret in {}", path.display()))?;
-        Secret::parse(&text).with_context(|| format!("{} holds no secret of Pairpost: 52 characters of base 32", path.display()))
-    };
-    if let Some(dir) = path.parent() {
-        std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    if !path.exists() {
+        let made = Secret::from_bytes(handlers::random()?);
+        write_first(&path, format!("{}\n", made.to_text()).as_bytes()).with_context(|| format!("cannot make the secret {}", path.display()))?;
     }
-    match std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path) {
-        Ok(mut file) => {
-            let secret = Secret::from_bytes(handlers::random()?);
-            file.write_all(format!("{}\n", secret.to_text()).as_bytes())
-                .and_then(|()| file.sync_all())
-                .with_context(|| format!("cannot write {}", path.display()))?;
-            Ok(secret)
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => read(&path),
-        Err(error) => Err(error).with_context(|| format!("cannot make the secret {}", path.display())),
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read the secret in {}", path.display()))?;
+    Secret::parse(&text).with_context(|| format!("{} holds no secret of Pairpost: 52 characters of base 32", path.display()))
+}
+
+/// Writes a file for its owner alone, whole or not at all, unless another process was first.
+fn write_first(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    use std::io::Write;
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(bytes)?;
+    file.as_file().sync_all()?;
+    match file.persist_noclobber(path) {
+        Err(error) if error.error.kind() != std::io::ErrorKind::AlreadyExists => Err(error.error),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

@@ -3,7 +3,7 @@ use std::{
     fs,
     io::Write,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -79,16 +79,13 @@ impl Files {
             if let Some(folder) = self.certificate.parent() {
                 fs::create_dir_all(folder)?;
             }
-            // Whoever reads meanwhile reads the old one or the new one.
-            let beside = self.certificate.with_extension("new");
-            match fs::remove_file(&beside) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                Ok(()) | Err(_) => {}
-            }
-            let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+            // Whoever reads meanwhile reads the old one or the new one, and so does another process that makes one too.
+            let folder = self.certificate.parent().unwrap_or(Path::new("."));
+            let mut file = tempfile::NamedTempFile::new_in(folder)?;
             file.write_all(pem.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&beside, &self.certificate)
+            file.as_file().sync_all()?;
+            file.persist(&self.certificate)?;
+            Ok::<_, std::io::Error>(())
         };
         write().with_context(|| format!("cannot write the certificate {}", self.certificate.display()))
     }

@@ -203,7 +203,7 @@ impl Session {
                 self.touched.extend(self.prepared.get(&second).cloned());
                 None
             }
-            b'Q' if first.starts_with("BEGIN") => {
+            b'Q' if first.to_uppercase().starts_with("BEGIN") => {
                 self.in_transaction = true;
                 None
             }
