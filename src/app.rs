@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// Connections to Postgres that a serving process keeps at most.
-const CONNECTIONS: u32 = 12;
+const CONNECTIONS: u32 = 8;
 /// Letters handled at once.
 pub const WORKERS: usize = 2;
 /// How often the calendar is looked at.
