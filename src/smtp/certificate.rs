@@ -53,14 +53,15 @@ impl Files {
     /// Reads both. Errors name the file, and say so where the key belongs to another certificate.
     pub fn read(&self, provider: &CryptoProvider) -> Result<Read> {
         let shown = self.certificate.display();
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&self.certificate)
-            .and_then(Iterator::collect)
-            .map_err(|error| anyhow::anyhow!("{error}"))
-            .with_context(|| format!("cannot read the certificate in {shown}"))?;
+        let no_certificate = || format!("cannot read the certificate in {shown}");
+        let pem = fs::read(&self.certificate).with_context(no_certificate)?;
+        let chain: Vec<CertificateDer<'static>> =
+            CertificateDer::pem_slice_iter(&pem).collect::<Result<_, _>>().map_err(|error| anyhow::anyhow!("{error}")).with_context(no_certificate)?;
         ensure!(!chain.is_empty(), "{shown} holds no certificate in PEM (-----BEGIN CERTIFICATE-----)");
-        let key = PrivateKeyDer::from_pem_file(&self.key)
-            .map_err(|error| anyhow::anyhow!("{error}"))
-            .with_context(|| format!("cannot read the private key in {}", self.key.display()))?;
+        let no_key = || format!("cannot read the private key in {}", self.key.display());
+        // One file is read once: another process may replace it at any moment.
+        let pem = if self.key == self.certificate { pem } else { fs::read(&self.key).with_context(no_key)? };
+        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(|error| anyhow::anyhow!("{error}")).with_context(no_key)?;
         let facts = Facts::read(&chain[0]).with_context(|| format!("{shown} holds something else than a certificate"))?;
         let key = CertifiedKey::from_der(chain, key, provider)
             .with_context(|| format!("the key in {} does not belong to the certificate in {shown}", self.key.display()))?;
