@@ -136,9 +136,7 @@ enum Heard {
 impl Talk<'_, '_> {
     async fn run(mut self, interpreter: &(dyn Interpret + Send + Sync), state: &mut SmtpContext) -> Result<(), DriverError> {
         loop {
-            if state.session.mode.is_none() {
-                self.drop_long_line(state);
-            }
+            let dropped = state.session.mode.is_none() && self.drop_long_line(state);
             match self.collect(state) {
                 Next::Go => {}
                 Next::HangUp => return self.wire.close().await,
@@ -148,6 +146,10 @@ impl Talk<'_, '_> {
             }
             if self.wire.out.len() > BLOCK {
                 self.wire.flush().await?;
+            }
+            // The next line may be as long.
+            if dropped {
+                continue;
             }
             match interpreter.interpret(state).await {
                 Ok(consumed) => {
@@ -281,15 +283,17 @@ impl Talk<'_, '_> {
         }
     }
 
-    /// One answer to a line that is longer than a command may be, once it has ended.
-    fn drop_long_line(&mut self, state: &mut SmtpContext) {
-        if swallow(&mut state.session.input, &mut self.swallowed, self.visit.door.limits.max_line_bytes) {
+    /// One answer to a line that is longer than a command may be, once it has ended: then `true`.
+    fn drop_long_line(&mut self, state: &mut SmtpContext) -> bool {
+        let ended = swallow(&mut state.session.input, &mut self.swallowed, self.visit.door.limits.max_line_bytes);
+        if ended {
             self.commands += 1;
             self.deadline = Instant::now() + self.wire.patience;
             if self.swallowed == 0 {
                 replies::say(&mut state.session, replies::LINE_TOO_LONG);
             }
         }
+        ended
     }
 
     /// A line that is no command: the whole reply came as the parser's words.
