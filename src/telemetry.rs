@@ -36,10 +36,14 @@ pub enum Figure {
     Refusals,
     /// Why clients and letters were refused, in a word: `dns-list`, `greylisted`, `forged` …
     Reasons,
-    /// Waits that a client did not end in time: `command`, `letter`, `session`, `proxy`, `handshake`, `memory`.
+    /// Refused letters that got no row in the record, since enough of their kind have.
+    Unrecorded,
+    /// Waits that a client did not end in time: `command`, `letter`, `session`, `proxy`, `handshake`, `dns-list`.
     TimeOuts,
     /// Sessions that went over to TLS, by its version.
     Tls,
+    /// Clients of the pages that were hung up on: `made-room`, `none-free`, `too-slow`.
+    PagesRefused,
     /// Octets of the budget of memory that letters in flight may take.
     Budget,
     /// … and that they have taken.
@@ -54,8 +58,12 @@ impl Figure {
             Self::SessionsNow => ("pairpost_smtp_sessions", "", false, "SMTP sessions now."),
             Self::Refusals => ("pairpost_smtp_refusals_total", "reply", true, "Refusing replies of the SMTP listener by their codes."),
             Self::Reasons => ("pairpost_smtp_refused_total", "reason", true, "Clients and letters refused, by reason."),
+            Self::Unrecorded => {
+                ("pairpost_smtp_refused_unrecorded_total", "", true, "Refused letters without a row in the record, since enough of their kind have one.")
+            }
             Self::TimeOuts => ("pairpost_smtp_timeouts_total", "of", true, "Waits that a client did not end in time."),
             Self::Tls => ("pairpost_smtp_tls_sessions_total", "version", true, "SMTP sessions that went over to TLS."),
+            Self::PagesRefused => ("pairpost_http_refused_total", "reason", true, "Clients of the pages that were hung up on, by reason."),
             Self::Budget => ("pairpost_smtp_budget_bytes", "", false, "Memory that letters in flight may take."),
             Self::BudgetTaken => ("pairpost_smtp_budget_taken_bytes", "", false, "Memory that letters in flight have taken."),
         }
@@ -83,6 +91,14 @@ pub fn set(figure: Figure, now: i64) {
     figures().insert((figure, String::new()), now);
 }
 
+type Ask = Box<dyn Fn() + Send>;
+static ASKED: Mutex<Option<Ask>> = Mutex::new(None);
+
+/// Whom to ask for what is not counted but measured, each time that somebody looks.
+pub fn ask(whom: impl Fn() + Send + 'static) {
+    *ASKED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(whom));
+}
+
 /// What was counted since the program began (0 where nothing was).
 pub fn counted(figure: Figure, label: &str) -> i64 {
     figures().get(&(figure, label.to_owned())).copied().unwrap_or_default()
@@ -90,6 +106,9 @@ pub fn counted(figure: Figure, label: &str) -> i64 {
 
 /// All of it in Prometheus' text format.
 pub fn render() -> String {
+    if let Some(asked) = &*ASKED.lock().unwrap_or_else(PoisonError::into_inner) {
+        asked();
+    }
     let mut text = String::new();
     let mut last = None;
     for ((figure, label), value) in figures().iter() {
