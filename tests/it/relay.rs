@@ -72,6 +72,9 @@ impl Trio {
             verdict: &Verdict::UNCHECKED,
             recipients: &[recipient],
             domain: "pairs.test",
+            session: "abc",
+            tls: None,
+            records_refusals: true,
         };
         let mut conn = self.store.connection().await.expect("a connection");
         arrivals::accept(&mut conn, &[arrival], |_, _, _| Admission::Take, self.now).await.expect("kept");
