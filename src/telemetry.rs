@@ -20,9 +20,10 @@ pub fn start_quietly() {
 fn begin(usual: &str) {
     let chosen = std::env::var("RUST_LOG").unwrap_or_else(|_| usual.to_owned());
     let filter = EnvFilter::new(format!("{chosen},samotop=off,samotop_core=off"));
+    // A line that can't be written, since whoever read the log is gone, is no reason to stop: told of on the same standard error, it would be one (a panic).
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     // Only the first call in a process counts; tests call it more than once.
-    let _first =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init();
+    let _first = log.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init();
 }
 
 /// What is counted while the program runs, for `/metrics`.
