@@ -1,7 +1,6 @@
 //! What can only be seen from outside a room: the house's order, and whole ways through the program.
 #![allow(clippy::unwrap_used)]
 mod breaker;
-mod catcher;
 mod certificate;
 mod claims;
 mod database;
