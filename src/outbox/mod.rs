@@ -107,6 +107,8 @@ struct Flight {
     /// When letters were claimed last, and how many landed since.
     claimed_at: Option<Instant>,
     landed_since: usize,
+    /// When a claim looked far last.
+    looked_far_at: Option<Instant>,
     /// A claim was put off for a moment.
     waits_to_claim: bool,
 }
@@ -151,7 +153,7 @@ impl Exit {
     /// Claims one batch and works it off; gives how many letters that were. For tests and the demo, which step until nothing is due.
     pub async fn step(&self, now: DateTime<Utc>) -> Result<usize> {
         let mut flight = Flight::default();
-        let count = self.launch(&mut flight, self.owner.held().await, true, now).await?;
+        let count = self.launch(&mut flight, self.owner.held().await, now).await?;
         while flight.is_under_way() {
             flight.land().await;
             self.mark(&mut flight, now).await?;
@@ -162,13 +164,8 @@ impl Exit {
     /// Works until stopped, then lets what is on its way arrive.
     pub async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
         let mut flight = Flight::default();
-        let mut looked = Instant::now();
         while !stop.is_cancelled() {
-            let far = looked.elapsed() >= FAR_EVERY;
-            if far {
-                looked = Instant::now();
-            }
-            if let Err(error) = self.turn(&mut flight, far, &wake, &stop).await {
+            if let Err(error) = self.turn(&mut flight, &wake, &stop).await {
                 tracing::error!(error = format!("{error:#}"), "the outbox can't be worked off; trying again in a second");
                 tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
             }
@@ -176,11 +173,11 @@ impl Exit {
         self.finish(&mut flight).await;
     }
 
-    async fn turn(&self, flight: &mut Flight, far: bool, wake: &Notify, stop: &CancellationToken) -> Result<()> {
+    async fn turn(&self, flight: &mut Flight, wake: &Notify, stop: &CancellationToken) -> Result<()> {
         let term = self.owner.term();
         let may_claim = term.is_some();
         let launched = match term {
-            Some(term) => self.launch(flight, term, far, Utc::now()).await?,
+            Some(term) => self.launch(flight, term, Utc::now()).await?,
             None => {
                 self.mark(flight, Utc::now()).await?;
                 0
@@ -188,7 +185,7 @@ impl Exit {
         };
         let pause = match flight.is_under_way() || launched > 0 {
             true if flight.waits_to_claim => CLAIM_EVERY,
-            true => FAR_EVERY,
+            true => flight.until_far().max(CLAIM_EVERY),
             false => POLL,
         };
         tokio::select! {
@@ -224,7 +221,7 @@ impl Exit {
 
     /// Claims as many letters as there is room for, and sets them on their way; gives how many. What is known is marked before anything new is begun, in
     /// the same commit: no more than one letter of each connection is ever unmarked.
-    async fn launch(&self, flight: &mut Flight, term: Arc<Term>, far: bool, now: DateTime<Utc>) -> Result<usize> {
+    async fn launch(&self, flight: &mut Flight, term: Arc<Term>, now: DateTime<Utc>) -> Result<usize> {
         let flying = flight.flying.len();
         flight.waits_to_claim = !flight.may_claim(flying);
         if flight.waits_to_claim {
@@ -239,12 +236,16 @@ impl Exit {
             self.mark(flight, now).await?;
             return Ok(0);
         }
+        let far = flight.until_far().is_zero();
         let tx = outbox::begin_claim(&self.store).await?;
         let allowance = self.allowance(room, octets, far);
         // What is claimed and not known here would wait for ever.
         let claimed = in_time(self.mark_and_claim(tx, &flight.landed, term.id(), allowance, now)).await.inspect_err(|_| term.end())?;
         flight.landed.clear();
         (flight.claimed_at, flight.landed_since) = (Some(Instant::now()), 0);
+        if far {
+            flight.looked_far_at = flight.claimed_at;
+        }
         let count = claimed.len();
         if let (Way::Send(hop), 1..) = (&*self.way, count) {
             hop.circuit.launched(now);
@@ -336,6 +337,11 @@ impl Flight {
     /// Claiming for one place costs as much as for twenty: unless nothing flies, a quarter of what flies has to land first, or a moment to pass.
     fn may_claim(&self, flying: usize) -> bool {
         flying == 0 || self.landed_since * 4 >= flying || self.claimed_at.is_none_or(|at| at.elapsed() >= CLAIM_EVERY)
+    }
+
+    /// How long until a claim looks far.
+    fn until_far(&self) -> Duration {
+        self.looked_far_at.map_or(Duration::ZERO, |at| FAR_EVERY.saturating_sub(at.elapsed()))
     }
 
     fn is_under_way(&self) -> bool {
