@@ -10,13 +10,13 @@ use std::{
 };
 
 use tokio::{net::TcpListener, sync::Notify, task::JoinHandle};
-use tokio_rustls::{TlsAcceptor, rustls};
+use tokio_rustls::TlsAcceptor;
 
-use crate::certificate::pem;
-
+mod certificate;
 mod mood;
 mod session;
 
+use certificate::certificate;
 use mood::Moods;
 pub use mood::{Mood, Step};
 
@@ -296,16 +296,4 @@ impl NextHop {
     pub fn poured(&self) -> usize {
         self.seen.poured.load(Ordering::SeqCst)
     }
-}
-
-fn certificate() -> (TlsAcceptor, String) {
-    let made = rcgen::generate_simple_self_signed(vec!["localhost".into(), "127.0.0.1".into()]).expect("a certificate");
-    let key = rustls::pki_types::PrivateKeyDer::try_from(made.signing_key.serialize_der()).expect("a key");
-    let server = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .expect("TLS 1.2 and 1.3")
-        .with_no_client_auth()
-        .with_single_cert(vec![made.cert.der().clone()], key)
-        .expect("they belong together");
-    (TlsAcceptor::from(Arc::new(server)), pem("CERTIFICATE", made.cert.der()))
 }
