@@ -49,6 +49,10 @@ pub enum Figure {
     Budget,
     /// … and that they have taken.
     BudgetTaken,
+    /// Times that the next hop could not be spoken to.
+    HopFailures,
+    /// The circuit to the next hop is open: it is only asked, now and then, whether it is back.
+    HopAway,
 }
 
 impl Figure {
@@ -66,6 +70,8 @@ impl Figure {
             Self::Tls => ("pairpost_smtp_tls_sessions_total", "version", true, "SMTP sessions that went over to TLS."),
             Self::PagesRefused => ("pairpost_http_refused_total", "reason", true, "Clients of the pages that were hung up on, by reason."),
             Self::Budget => ("pairpost_smtp_budget_bytes", "", false, "Memory that letters in flight may take."),
+            Self::HopFailures => ("pairpost_hop_failures_total", "", true, "Times that the next hop could not be spoken to."),
+            Self::HopAway => ("pairpost_hop_away", "", false, "The next hop can't be spoken to; one letter at a time asks whether it is back."),
             Self::BudgetTaken => ("pairpost_smtp_budget_taken_bytes", "", false, "Memory that letters in flight have taken."),
         }
     }

@@ -160,12 +160,16 @@ pub struct Allowance {
     pub far: bool,
 }
 
+/// A letter over which so many processes ended in a row is doubtful: one death finds many letters on their way, two hardly any.
+const DOUBTFUL: i16 = 2;
+
 /// Begins the transaction in which letters are claimed. Concurrent claims go one after the other, for only so does the limit per domain hold.
 pub async fn begin_claim(store: &Store) -> Result<Tx> {
     store.begin_with("begin; select pg_advisory_xact_lock(7725, -1)").await
 }
 
-/// Claims due letters for `owner`, the most urgent first; none but alarms while everything is held. Inside [`begin_claim`], committed at once.
+/// Claims due letters for `owner`, the most urgent first; none but alarms while everything is held. Inside [`begin_claim`], committed at once. Letters that
+/// are doubtful are on their way one at a time, so that the next death is that one's doing, and none of those beside it.
 pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     // The rows are chosen first, as an array, and the state is compared in a way that the queue's index knows nothing of: so that each is then found by its
@@ -174,15 +178,17 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
         "with busy as materialized (select domain, count(*) as n from outbox where owner is not null group by domain),
          near as (
              select c.* from unnest(array[-1, 0, 1, 2, 3]::smallint[]) as p (priority) cross join lateral (
-                 select o.id, o.domain, o.priority, o.next_at, o.size from outbox o
+                 select o.id, o.domain, o.priority, o.next_at, o.size, o.deaths from outbox o
                  where o.state = 'queued' and o.owner is null and o.priority = p.priority and o.next_at <= $4
                      and (not $5 or o.domain <> all (array(select domain from busy where n >= $3)))
+                     and (o.deaths < $7 or not exists (select 1 from outbox s where s.owner = $1 and s.deaths >= $7))
                  order by o.next_at, o.id limit $2::bigint * case when $5 then 50 else 4 end) c
              where p.priority < 0 or not (select hold_all from installation)),
          ranked as (
              select near.*, row_number() over (partition by domain order by priority, next_at, id)
-                 + coalesce((select n from busy where busy.domain = near.domain), 0) as place from near),
-         first as (select * from ranked where place <= $3 order by priority, next_at, id limit $2::bigint),
+                 + coalesce((select n from busy where busy.domain = near.domain), 0) as place,
+                 row_number() over (partition by deaths >= $7 order by priority, next_at, id) as turn from near),
+         first as (select * from ranked where place <= $3 and (deaths < $7 or turn = 1) order by priority, next_at, id limit $2::bigint),
          counted as (select id, sum(size) over (order by priority, next_at, id) - size as ahead from first)
          update outbox o set owner = $1, attempts = attempts + 1 from address a
          where o.id = any (array(select id from counted where ahead < $6)) and a.id = o.address_id and coalesce(o.state, '') = 'queued' and o.owner is null
@@ -192,7 +198,8 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
         count(allowance.per_domain),
         now,
         allowance.far,
-        count(allowance.octets)
+        count(allowance.octets),
+        DOUBTFUL
     )
     .fetch_all(tx)
     .await?;
@@ -246,10 +253,10 @@ pub async fn mark_sent(conn: &mut Connection, letters: &[Mine], replies: &[Strin
     Ok(usize::try_from(marked)?)
 }
 
-/// Tried again at `next_at`.
+/// Tried again at `next_at`; the process lived through this attempt.
 pub async fn reschedule(conn: &mut Connection, letter: Mine, reply: &str, next_at: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        "with later as (update outbox set owner = null, next_at = $3 where id = $1 and owner = $4 returning exchange_id)
+        "with later as (update outbox set owner = null, next_at = $3, deaths = 0 where id = $1 and owner = $4 returning exchange_id)
          update exchange e set reply = $2 from later where e.id = later.exchange_id",
         letter.id,
         reply,
@@ -339,6 +346,7 @@ pub async fn order(conn: &mut Connection, id: Uuid, order: Order, now: DateTime<
              update outbox set state = $3,
                  next_at = case when $3 = 'queued' then $4 else next_at end,
                  attempts = case when state = 'failed' then 0 else attempts end,
+                 deaths = case when state = 'failed' then 0 else deaths end,
                  by_breaker = false,
                  released_at = case when $3 = 'queued' then $4 else released_at end,
                  expires_at = case when $3 = 'queued' and state <> 'queued' then greatest(expires_at, $4::timestamptz + interval '5 days') else expires_at end

@@ -19,13 +19,15 @@ use crate::{
 /// How long anything may take before the test has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// As certificates and keys lie in files.
+pub fn pem(label: &str, der: &[u8]) -> String {
+    let text = mail_builder::encoders::base64::Base64Encoder::new().encode(der).expect("base64");
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", String::from_utf8(text).expect("ASCII"))
+}
+
 /// Writes a certificate and its key, each over what was there.
 fn renew(certificate: &Path, key: &Path) {
     let made = rcgen::generate_simple_self_signed(vec!["mx.pairs.test".into()]).expect("a certificate");
-    let pem = |label: &str, der: &[u8]| {
-        let text = mail_builder::encoders::base64::Base64Encoder::new().encode(der).expect("base64");
-        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", String::from_utf8(text).expect("ASCII"))
-    };
     fs::write(certificate, pem("CERTIFICATE", made.cert.der())).expect("written");
     fs::write(key, pem("PRIVATE KEY", &made.signing_key.serialize_der())).expect("written");
 }

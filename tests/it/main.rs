@@ -2,7 +2,6 @@
 #![allow(clippy::unwrap_used)]
 mod automatic;
 mod breaker;
-mod catcher;
 mod certificate;
 mod claims;
 mod database;
