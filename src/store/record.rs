@@ -226,7 +226,8 @@ pub async fn received(conn: &mut Connection, id: Uuid) -> Result<Option<(Receive
     .await?;
     match found {
         Some(received) => {
-            let letter = sqlx::query!("select l.id, l.raw, l.size from inbox i join letter l on l.id = i.letter_id where i.id = $1", id).fetch_one(&mut *conn).await?;
+            let letter =
+                sqlx::query!("select l.id, l.raw, l.size from inbox i join letter l on l.id = i.letter_id where i.id = $1", id).fetch_one(&mut *conn).await?;
             Ok(Some((received, letters::whole(conn, letter.id, letter.raw, letter.size).await?)))
         }
         None => Ok(None),
