@@ -1,7 +1,8 @@
-//! The bytes of large letters, in and out: kept in pieces, so that none of them is held whole by Postgres, nor twice by us.
+//! The bytes of letters, in and out: of large ones kept in pieces, so that none is held whole by Postgres, nor twice by us; and all forgotten in time.
 use std::{collections::HashMap, pin::Pin};
 
 use anyhow::{Result, ensure};
+use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
 use uuid::Uuid;
 
@@ -86,4 +87,31 @@ fn gather<'a>(conn: &'a mut Connection, found: &'a mut HashMap<Uuid, Vec<u8>>) -
         }
         Ok(())
     })
+}
+
+/// Forgets the words of letters that were handled and delivered before `before`, and who brought them; the record stays. Gives how many.
+pub async fn drop_words(conn: &mut Connection, before: DateTime<Utc>) -> Result<u64> {
+    let out = sqlx::query_scalar!(
+        "update outbox set raw = null where raw is not null and state in ('sent', 'failed', 'dropped') and coalesce(sent_at, expires_at) < $1 returning id",
+        before
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let letters = sqlx::query_scalar!(
+        "update letter l set raw = null where raw is not null and received_at < $1
+           and not exists (select 1 from inbox i where i.letter_id = l.id and i.state <> 'done') returning id",
+        before
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for forgotten in [&out, &letters] {
+        sqlx::query!("delete from piece where letter_id = any($1)", forgotten).execute(&mut *conn).await?;
+    }
+    sqlx::query!(
+        "update inbox set reverse_path = null, peer = '', helo = '', fingerprint = null where state = 'done' and received_at < $1 and peer <> ''",
+        before
+    )
+    .execute(conn)
+    .await?;
+    Ok((out.len() + letters.len()) as u64)
 }

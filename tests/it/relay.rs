@@ -14,7 +14,7 @@ use pairpost::{
     store::{
         Store,
         arrivals::{self, Arrival},
-        inbox,
+        inbox, letters,
         outbox::{self, Allowance, NewLetter},
         ownership::Owner,
         people,
@@ -260,7 +260,7 @@ async fn a_large_letter_is_kept_in_pieces_on_both_sides_comes_out_whole_and_is_f
         assert_eq!(shown.as_ref(), Some(raw));
     }
     sqlx::query("update outbox set state = 'sent', sent_at = $1, owner = null").bind(trio.now).execute(&mut *conn).await.expect("marked");
-    assert_eq!(outbox::drop_words(&mut conn, trio.now + chrono::TimeDelta::days(14)).await.expect("forgotten"), 2 * sizes.len() as u64);
+    assert_eq!(letters::drop_words(&mut conn, trio.now + chrono::TimeDelta::days(14)).await.expect("forgotten"), 2 * sizes.len() as u64);
     let kept: (i64, i32) = sqlx::query_as(pieces).fetch_one(&mut *conn).await.expect("pieces");
     assert_eq!(kept, (0, 0));
 }
