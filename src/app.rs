@@ -151,6 +151,7 @@ fn write_first(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>, ready: impl FnOnce(&str) + Send) -> Result<()> {
     let opened = Opened::serve(&config).await?;
     let (store, site) = (opened.store.clone(), opened.site.clone());
+    store.open_all().await;
     let (owner, watch) = Owner::take(&store).await?;
     let (arrived, queued, came) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
     let listeners = smtp::bind(&config).await?;

@@ -14,7 +14,13 @@ use super::{
     replies::within,
     sign::Signed,
 };
-use crate::{config::Delivery, domain::address::EmailAddress, handlers::bounces::Refused, mail::bounce, store::ownership::Term};
+use crate::{
+    config::Delivery,
+    domain::address::EmailAddress,
+    handlers::bounces::Refused,
+    mail::{bounce, lines::lines},
+    store::ownership::Term,
+};
 
 /// Letters on one connection: some servers want a limit.
 const LETTERS: u32 = 100;
@@ -225,7 +231,7 @@ fn commands(connection: &Connection, parcel: Parcel<'_>) -> Result<[String; 3], 
 /// An address or a header field beyond ASCII (RFC 6531 3.4).
 fn needs_smtputf8(parcel: Parcel<'_>) -> bool {
     let letter = parcel.letter.letter.as_ref();
-    let header = letter.windows(4).position(|four| four == b"\r\n\r\n").map_or(letter, |end| &letter[..end]);
+    let header = memchr::memmem::find(letter, b"\r\n\r\n").map_or(letter, |end| &letter[..end]);
     parcel.to.is_international() || parcel.from.is_some_and(EmailAddress::is_international) || !header.is_ascii()
 }
 
@@ -310,7 +316,7 @@ pub(super) fn stuffed<'a>(letter: &'a Signed<'_>) -> impl Iterator<Item = Vec<u8
         let (piece, after) = rest.split_at(rest.len().min(PIECE));
         let mut out = Vec::with_capacity(head.len() + piece.len() + piece.len() / 64 + 8);
         out.extend_from_slice(std::mem::take(&mut head));
-        for line in piece.split_inclusive(|&byte| byte == b'\n') {
+        for line in lines(piece) {
             if at_line_start && line.first() == Some(&b'.') {
                 out.push(b'.');
             }

@@ -15,6 +15,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    aside,
     config::{Config, DeliveryMode},
     domain::address::EmailAddress,
     handlers::{
@@ -231,7 +232,7 @@ impl Exit {
             Way::Send(hop) => hop.circuit.room(self.concurrency, flying, now),
             Way::Capture(_) => self.concurrency.saturating_sub(flying),
         };
-        let octets = OCTETS.saturating_sub(flight.letters.values().map(|travelling| travelling.letter.raw.len()).sum());
+        let octets = OCTETS.saturating_sub(flight.letters.values().map(|travelling| travelling.letter.size as usize).sum());
         if room == 0 || octets == 0 {
             self.mark(flight, now).await?;
             return Ok(0);
@@ -252,8 +253,8 @@ impl Exit {
         }
         for letter in claimed {
             let letter = Travelling { letter: Arc::new(letter), term: term.clone() };
-            let (way, signer, travelling) = (self.way.clone(), self.signer.clone(), letter.clone());
-            let task = flight.flying.spawn(async move { deliver(&way, &signer, &travelling).await });
+            let (store, way, signer, travelling) = (self.store.clone(), self.way.clone(), self.signer.clone(), letter.clone());
+            let task = flight.flying.spawn(async move { deliver(&store, &way, &signer, &travelling).await });
             flight.letters.insert(task.id(), letter);
         }
         Ok(count)
@@ -365,12 +366,18 @@ impl Flight {
     }
 }
 
-async fn deliver(way: &Way, signer: &Signer, Travelling { letter, term }: &Travelling) -> Fate {
+async fn deliver(store: &Store, way: &Way, signer: &Signer, Travelling { letter, term }: &Travelling) -> Fate {
     let Some(to) = &letter.to else { return Fate::Nobody };
-    if letter.raw.is_empty() {
+    if letter.size == 0 {
         return Fate::Never("its words are no longer kept".into(), Refused::Letter);
     }
-    let signed = match signer.sign(&letter.raw) {
+    let large = match in_time(outbox::bytes_of(store, letter)).await {
+        Ok(large) => large,
+        Err(error) if store.diagnose(&error).is_some() => return Fate::Back,
+        Err(error) => return Fate::Later(format!("it could not be read: {error:#}")),
+    };
+    let raw = large.as_ref().unwrap_or(&letter.raw);
+    let signed = match aside::work(raw.len(), || signer.sign(raw)) {
         Ok(signed) => signed,
         Err(error) => return Fate::Later(format!("it could not be signed: {error:#}")),
     };

@@ -7,7 +7,7 @@ use samotop::smtp::{
 };
 
 use super::replies;
-use crate::domain::address::EmailAddress;
+use crate::{domain::address::EmailAddress, mail::lines};
 
 /// Reads one command from the front of the input. What it refuses it refuses with the whole reply as the text of [`ParseError::Failed`].
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +26,7 @@ impl Parser<SmtpCommand> for Grammar {
 
 /// Where the first line ends, behind its CR LF: nothing else ends a command (RFC 5321 2.3.8).
 pub(super) fn end_of_line(input: &[u8]) -> Option<usize> {
-    input.windows(2).position(|two| two == b"\r\n").map(|at| at + 2)
+    lines::end_of_line(input)
 }
 
 /// A line without its end, or the reply that refuses it.

@@ -228,8 +228,8 @@ impl<'a> Rows<'a> {
         })
     }
 
-    /// Writes everything in one statement, but for the bytes of large letters, which go before it. Constraints decide races.
-    async fn keep(&mut self, conn: &mut Connection, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    /// Writes everything in one statement, and the pieces of large letters behind it. Constraints decide races.
+    async fn keep(&self, conn: &mut Connection, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
         if self.of.is_empty() {
             return Ok(());
         }
@@ -237,12 +237,8 @@ impl<'a> Rows<'a> {
             return self.write(conn, now).await;
         }
         let mut tx = sqlx::Connection::begin(conn).await?;
-        let large: Vec<_> = (0..self.raw.len()).rev().filter(|at| self.raw[*at].len() >= letters::LARGE).collect();
-        for at in large {
-            let (id, sha256, raw, size) = (self.letters.remove(at), self.sha256.remove(at), self.raw.remove(at), self.letter_size.remove(at));
-            letters::copy_in(&mut tx, id, sha256, raw, size, now).await?;
-        }
         self.write(&mut tx, now).await?;
+        letters::write(&mut tx, &self.letters.iter().copied().zip(self.raw.iter().copied()).collect::<Vec<_>>()).await?;
         tx.commit().await
     }
 
@@ -275,7 +271,7 @@ impl<'a> Rows<'a> {
             &self.new_writers.values().map(|email| email.key()).collect::<Vec<_>>(),
             &self.letters,
             &self.sha256 as &[&[u8]],
-            &self.raw as &[&[u8]],
+            &self.raw.iter().map(|raw| letters::in_row(raw)).collect::<Vec<_>>() as &[&[u8]],
             &self.letter_size,
             &self.column(|_| Uuid::now_v7()),
             &self.column(|row| row.inbox) as &[Option<Uuid>],

@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Connection, Store, Tx};
+use super::{Connection, Store, Tx, letters as bytes};
 use crate::domain::{address::EmailAddress, breaker::Stream};
 
 /// A letter ready to go, all but signed.
@@ -80,7 +80,7 @@ pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: 
         &letters.iter().map(|letter| letter.occasion).collect::<Vec<_>>() as &[&str],
         &letters.iter().map(|letter| letter.reverse_path).collect::<Vec<_>>() as &[&str],
         &letters.iter().map(|letter| letter.message_id).collect::<Vec<_>>() as &[&str],
-        &letters.iter().map(|letter| letter.raw).collect::<Vec<_>>() as &[&[u8]],
+        &letters.iter().map(|letter| bytes::in_row(letter.raw)).collect::<Vec<_>>() as &[&[u8]],
         &sizes,
         &letters.iter().map(|letter| letter.cause).collect::<Vec<_>>() as &[Option<Uuid>],
         &letters.iter().map(|letter| letter.sending).collect::<Vec<_>>() as &[Option<Uuid>],
@@ -88,9 +88,12 @@ pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: 
         now,
         &letters.iter().map(|letter| letter.stream.name()).collect::<Vec<_>>() as &[&str]
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    Ok(written.into_iter().collect())
+    let written: HashSet<_> = written.into_iter().collect();
+    let pieces: Vec<_> = letters.iter().filter(|letter| written.contains(&letter.id)).map(|letter| (letter.id, letter.raw)).collect();
+    bytes::write(conn, &pieces).await?;
+    Ok(written)
 }
 
 /// Whether a letter was written under this occasion.
@@ -134,8 +137,10 @@ pub struct Claimed {
     pub to: Option<EmailAddress>,
     /// The envelope's sender.
     pub reverse_path: String,
-    /// The bytes, unsigned.
+    /// The bytes, unsigned; of a large letter none, until they are read.
     pub raw: Vec<u8>,
+    /// How many octets that is.
+    pub size: i32,
     /// Attempts, this one included.
     pub attempts: i16,
     /// When we give up.
@@ -192,7 +197,7 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
          counted as (select id, sum(size) over (order by priority, next_at, id) - size as ahead from first)
          update outbox o set owner = $1, attempts = attempts + 1 from address a
          where o.id = any (array(select id from counted where ahead < $6)) and a.id = o.address_id and coalesce(o.state, '') = 'queued' and o.owner is null
-         returning o.id, a.email, o.reverse_path, o.raw, o.attempts, o.expires_at, o.stream, o.released_at is not null as \"released!\"",
+         returning o.id, a.email, o.reverse_path, o.raw, o.size, o.attempts, o.expires_at, o.stream, o.released_at is not null as \"released!\"",
         owner,
         count(allowance.letters),
         count(allowance.per_domain),
@@ -211,6 +216,8 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
             id: row.id,
             to: row.email.and_then(|email| EmailAddress::parse(&email).ok()),
             reverse_path: row.reverse_path,
+            // Empty without a size: its words are no longer kept.
+            size: if row.raw.is_some() { row.size } else { 0 },
             raw: row.raw.unwrap_or_default(),
             attempts: row.attempts,
             expires_at: row.expires_at,
@@ -219,6 +226,15 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
             released: row.released,
         })
         .collect())
+}
+
+/// The bytes of a claimed letter that is large; of any other none, because it has them.
+pub async fn bytes_of(store: &Store, letter: &Claimed) -> Result<Option<Vec<u8>>> {
+    if letter.raw.len() >= usize::try_from(letter.size)? {
+        return Ok(None);
+    }
+    let mut conn = store.connection().await?;
+    Ok(bytes::read(&mut conn, &[(letter.id, letter.size)]).await?.remove(&letter.id))
 }
 
 /// What became of a letter that was claimed: marked only while it is `owner`'s, since a process that was away may have lost it to another.
@@ -393,30 +409,6 @@ pub async fn is_all_held(conn: &mut Connection) -> Result<bool> {
     Ok(sqlx::query_scalar!("select hold_all from installation").fetch_one(conn).await?)
 }
 
-/// Forgets the words of letters that were handled and delivered before `before`, and who brought them; the record stays. Gives how many.
-pub async fn drop_words(conn: &mut Connection, before: DateTime<Utc>) -> Result<u64> {
-    let out = sqlx::query!(
-        "update outbox set raw = null where raw is not null and state in ('sent', 'failed', 'dropped') and coalesce(sent_at, expires_at) < $1",
-        before
-    )
-    .execute(&mut *conn)
-    .await?;
-    let letters = sqlx::query!(
-        "update letter l set raw = null where raw is not null and received_at < $1
-           and not exists (select 1 from inbox i where i.letter_id = l.id and i.state <> 'done')",
-        before
-    )
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query!(
-        "update inbox set reverse_path = null, peer = '', helo = '', fingerprint = null where state = 'done' and received_at < $1 and peer <> ''",
-        before
-    )
-    .execute(conn)
-    .await?;
-    Ok(out.rows_affected() + letters.rows_affected())
-}
-
 /// A letter of ours, as what comes back about it needs it.
 #[derive(Debug)]
 pub struct Sent {
@@ -430,7 +422,7 @@ pub struct Sent {
     pub cause: Option<Uuid>,
     /// Who wrote that one.
     pub writer: Option<Uuid>,
-    /// Its bytes, while they are kept.
+    /// That letter's bytes, while they are kept; of a large one its header and some more.
     pub original: Option<Vec<u8>>,
 }
 
@@ -438,7 +430,8 @@ pub struct Sent {
 pub async fn sent(conn: &mut Connection, id: Uuid) -> Result<Option<Sent>> {
     Ok(sqlx::query_as!(
         Sent,
-        "select o.exchange_id, o.address_id, o.kind, e.cause_id as cause, c.address_id as \"writer?\", l.raw as \"original?\"
+        "select o.exchange_id, o.address_id, o.kind, e.cause_id as cause, c.address_id as \"writer?\", 
+             coalesce((select string_agg(p.raw, '' order by p.place) from piece p where p.letter_id = l.id and p.place < 33), l.raw) as \"original?\"
          from outbox o join exchange e on e.id = o.exchange_id left join exchange c on c.id = e.cause_id
          left join inbox i on i.exchange_id = c.id left join letter l on l.id = i.letter_id
          where o.id = $1",

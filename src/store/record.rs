@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::Connection;
+use super::{Connection, letters};
 
 /// One letter of the record.
 #[derive(Debug, Clone, Serialize)]
@@ -154,7 +154,11 @@ pub async fn queued(conn: &mut Connection, id: Uuid) -> Result<Option<(Queued, O
     .fetch_optional(&mut *conn)
     .await?;
     match found {
-        Some(queued) => Ok(Some((queued, sqlx::query_scalar!("select raw from outbox where id = $1", id).fetch_one(conn).await?))),
+        Some(queued) => {
+            let raw = sqlx::query_scalar!("select raw from outbox where id = $1", id).fetch_one(&mut *conn).await?;
+            let raw = letters::whole(conn, id, raw, queued.size).await?;
+            Ok(Some((queued, raw)))
+        }
         None => Ok(None),
     }
 }
@@ -225,10 +229,11 @@ pub async fn received(conn: &mut Connection, id: Uuid) -> Result<Option<(Receive
     .fetch_optional(&mut *conn)
     .await?;
     match found {
-        Some(received) => Ok(Some((
-            received,
-            sqlx::query_scalar!("select l.raw from inbox i join letter l on l.id = i.letter_id where i.id = $1", id).fetch_one(conn).await?,
-        ))),
+        Some(received) => {
+            let letter =
+                sqlx::query!("select l.id, l.raw, l.size from inbox i join letter l on l.id = i.letter_id where i.id = $1", id).fetch_one(&mut *conn).await?;
+            Ok(Some((received, letters::whole(conn, letter.id, letter.raw, letter.size).await?)))
+        }
         None => Ok(None),
     }
 }
