@@ -27,6 +27,8 @@ const CLIENTS: u32 = 8;
 pub const PAIRS: u32 = 48;
 /// Letters on one connection.
 const LETTERS: u32 = 10;
+/// Octets of a large letter: such a one is kept in another way than the others.
+const LARGE: usize = 300 << 10;
 /// How long a reply is waited for before the letter is handed over elsewhere or again.
 const PATIENCE: Duration = Duration::from_secs(4);
 
@@ -109,7 +111,8 @@ impl Client {
         while !self.stop.load(Ordering::SeqCst) {
             let mark = self.post.marks.fetch_add(1, Ordering::SeqCst);
             let pair = self.chance.one_of(&self.pairs);
-            let letter = letter(mark, pair, self.chance.below(4000) as usize);
+            let size = if self.chance.once_in(50) { LARGE } else { self.chance.below(4000) as usize };
+            let letter = letter(mark, pair, size);
             while !self.hand_over(&mut session, pair, &letter).await? {
                 session = None;
                 self.post.ledger.resent();

@@ -74,14 +74,16 @@ impl Kind {
     }
 }
 
-/// So many rounds in a random order, each kind at least once; what is left over by rounding kills the program.
-pub fn plan(rounds: usize, chance: &mut Chance) -> Vec<Kind> {
-    let of_two_hundred: usize = SHARES.iter().map(|(_, share)| share).sum();
+/// So many rounds in a random order, of the kinds whose names hold the words; each kind at least once, and the first once more for each that rounding leaves.
+pub fn plan(rounds: usize, only: &str, chance: &mut Chance) -> Vec<Kind> {
+    let shares: Vec<(Kind, usize)> = SHARES.into_iter().filter(|(kind, _)| kind.name().contains(only)).collect();
+    let all: usize = shares.iter().map(|(_, share)| share).sum();
     let mut plan = Vec::new();
-    for (kind, share) in SHARES {
-        plan.extend(std::iter::repeat_n(kind, (rounds * share / of_two_hundred).max(1)));
+    for (kind, share) in &shares {
+        plan.extend(std::iter::repeat_n(*kind, (rounds * share / all).max(1)));
     }
-    plan.extend(std::iter::repeat_n(Kind::Program, rounds.saturating_sub(plan.len())));
+    let rest = rounds.saturating_sub(plan.len());
+    plan.extend(shares.first().into_iter().flat_map(|(kind, _)| std::iter::repeat_n(*kind, rest)));
     chance.shuffle(&mut plan);
     plan
 }

@@ -18,16 +18,24 @@ struct State {
     /// What the next hop kept, by the Message-ID that it came under.
     kept: HashMap<String, u32>,
     counts: Counts,
-    delivered_by: HashMap<usize, usize>,
-    sleeper: Option<(usize, Instant)>,
+    sleeper: Option<Sleeper>,
 }
 
 #[derive(Debug, Default)]
 struct Letter {
     accepted: Option<Instant>,
-    /// Since when its reader or its writer has something to read, and by which program.
+    /// Since when its reader or its writer has something to read.
     ended: Option<Instant>,
     relayed: bool,
+}
+
+/// A program that was paused and goes on.
+#[derive(Debug, Clone, Copy)]
+struct Sleeper {
+    program: usize,
+    since: Instant,
+    /// When it sent a letter again.
+    sent: Option<Instant>,
 }
 
 /// Sums over all letters so far.
@@ -37,38 +45,38 @@ pub struct Counts {
     pub accepted: usize,
     /// How often a letter was handed over again, since no 250 had come.
     pub resent: usize,
+    /// Letters that came back to their writers.
+    pub returned: usize,
     /// Letters that came to the next hop once more, under the same Message-ID.
     pub doubled: usize,
     /// Letters that were relayed under a second Message-ID: taken in twice.
     pub twice_taken: usize,
     /// Letters that a program sent after a pause, though another had sent them meanwhile.
     pub stale: usize,
-    /// Letters that came back to their writers.
-    pub returned: usize,
+    /// What came to the next hop and was none of these letters.
+    pub strange: usize,
 }
 
 impl Counts {
     /// Both together.
     pub fn plus(self, other: Self) -> Self {
-        Self {
-            accepted: self.accepted + other.accepted,
-            resent: self.resent + other.resent,
-            doubled: self.doubled + other.doubled,
-            twice_taken: self.twice_taken + other.twice_taken,
-            stale: self.stale + other.stale,
-            returned: self.returned + other.returned,
-        }
+        self.with(other, |one, other| one + other)
     }
 
     /// What was added since.
     pub fn since(self, before: Self) -> Self {
+        self.with(before, |now, before| now - before)
+    }
+
+    fn with(self, other: Self, of: fn(usize, usize) -> usize) -> Self {
         Self {
-            accepted: self.accepted - before.accepted,
-            resent: self.resent - before.resent,
-            doubled: self.doubled - before.doubled,
-            twice_taken: self.twice_taken - before.twice_taken,
-            stale: self.stale - before.stale,
-            returned: self.returned - before.returned,
+            accepted: of(self.accepted, other.accepted),
+            resent: of(self.resent, other.resent),
+            returned: of(self.returned, other.returned),
+            doubled: of(self.doubled, other.doubled),
+            twice_taken: of(self.twice_taken, other.twice_taken),
+            stale: of(self.stale, other.stale),
+            strange: of(self.strange, other.strange),
         }
     }
 }
@@ -97,19 +105,27 @@ impl Ledger {
         let times = state.kept.entry(message_id.to_owned()).or_default();
         *times += 1;
         let again = *times > 1;
-        *state.delivered_by.entry(program).or_default() += 1;
         let letter = state.letters.entry(mark).or_default();
         let ended = *letter.ended.get_or_insert(now);
         let twice_taken = !again && !is_notice && std::mem::replace(&mut letter.relayed, true);
+        state.counts.returned += usize::from(is_notice && !again);
         state.counts.doubled += usize::from(again);
         state.counts.twice_taken += usize::from(twice_taken);
-        state.counts.returned += usize::from(is_notice && !again);
-        state.counts.stale += usize::from(state.sleeper.is_some_and(|(sleeper, since)| program == sleeper && ended < since));
+        if let Some(sleeper) = state.sleeper.as_mut().filter(|sleeper| sleeper.program == program) {
+            let stale = ended < sleeper.since;
+            sleeper.sent.get_or_insert(now);
+            state.counts.stale += usize::from(stale);
+        }
     }
 
-    /// From now on no letter of before may come from this program.
-    pub fn wakes(&self, program: Option<usize>) {
-        self.state().sleeper = program.map(|program| (program, Instant::now()));
+    /// Something came to the next hop that is none of these letters.
+    pub fn strange(&self) {
+        self.state().counts.strange += 1;
+    }
+
+    /// A program goes on after a pause: nothing that has come by now may come from it.
+    pub fn wakes(&self, program: usize) {
+        self.state().sleeper = Some(Sleeper { program, since: Instant::now(), sent: None });
     }
 
     /// So far.
@@ -117,36 +133,35 @@ impl Ledger {
         self.state().counts
     }
 
-    /// Letters that came from this program.
-    pub fn delivered_by(&self, program: usize) -> usize {
-        self.state().delivered_by.get(&program).copied().unwrap_or_default()
+    /// How many letters got 250 at or after `moment`.
+    pub fn accepted_since(&self, moment: Instant) -> usize {
+        self.state().letters.values().filter(|letter| letter.accepted.is_some_and(|at| at >= moment)).count()
     }
 
     /// Letters that got 250, and neither they nor words about them have come.
     pub fn missing(&self) -> Vec<Mark> {
-        self.missing_of(|_| true)
-    }
-
-    /// … that got it before `moment`.
-    pub fn missing_from_before(&self, moment: Instant) -> Vec<Mark> {
-        self.missing_of(|at| at < moment)
-    }
-
-    fn missing_of(&self, wanted: impl Fn(Instant) -> bool) -> Vec<Mark> {
         let state = self.state();
-        let missing = state.letters.iter().filter(|(_, letter)| letter.ended.is_none() && letter.accepted.is_some_and(&wanted));
-        missing.map(|(mark, _)| *mark).collect()
+        state.letters.iter().filter(|(_, letter)| letter.accepted.is_some() && letter.ended.is_none()).map(|(mark, _)| *mark).collect()
     }
 
-    /// Letters that got 250 after `moment`, and how many of them have come.
-    pub fn since(&self, moment: Instant) -> (usize, usize) {
+    /// When the first letter had come of those that got 250 at or after `moment`; after a pause, when the sleeper had sent one.
+    pub fn again(&self, moment: Instant) -> Option<Instant> {
         let state = self.state();
-        let fresh = state.letters.values().filter(|letter| letter.accepted.is_some_and(|at| at >= moment));
-        fresh.fold((0, 0), |(taken, come), letter| (taken + 1, come + usize::from(letter.ended.is_some())))
+        match state.sleeper {
+            Some(sleeper) => sleeper.sent,
+            None => state.letters.values().filter(|letter| letter.accepted.is_some_and(|at| at >= moment)).filter_map(|letter| letter.ended).min(),
+        }
+    }
+
+    /// When the last letter had come of those that got 250 before `moment`.
+    pub fn all(&self, moment: Instant) -> Option<Instant> {
+        self.state().letters.values().filter(|letter| letter.accepted.is_some_and(|at| at < moment)).filter_map(|letter| letter.ended).max()
     }
 
     /// A round is over: its letters are not looked at any more, but what comes once more is noticed for ever.
     pub fn close(&self) {
-        self.state().letters.clear();
+        let mut state = self.state();
+        state.letters.clear();
+        state.sleeper = None;
     }
 }

@@ -79,6 +79,17 @@ impl Postgres {
         Ok(connection.close().await?)
     }
 
+    /// Letters that were given up, and the record does not say so, or nobody wrote to their writers.
+    pub async fn unrecorded(&self) -> Result<usize> {
+        let mut connection = self.connect().await?;
+        let query = "select count(*) from outbox o join exchange e on e.id = o.exchange_id
+                     where o.state = 'failed' and o.kind = 'relay' and (e.outcome is distinct from 'failed' or e.reply is null
+                         or not exists (select 1 from exchange n where n.cause_id = e.cause_id and n.kind = 'undelivered'))";
+        let unrecorded: i64 = sqlx::query_scalar(query).fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(usize::try_from(unrecorded)?)
+    }
+
     /// How a letter stands, for whoever looks for one that is lost.
     pub async fn tells(&self, message_id: &str) -> Result<Vec<String>> {
         let mut connection = self.connect().await?;

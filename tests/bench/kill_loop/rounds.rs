@@ -1,9 +1,9 @@
 //! A round: letters on their way, somebody dies at a random moment, and all that was answered 250 has to come all the same.
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use rustix::process::Signal;
-use tokio::time::{Instant, interval, sleep_until};
+use tokio::time::{interval, sleep_until};
 
 use crate::{
     chance::Chance,
@@ -30,15 +30,11 @@ struct Death {
     back: Instant,
     /// Connections to the next hop that were open.
     open: usize,
-    /// A program that has to send again, and how many letters it had sent.
-    sleeper: Option<(usize, usize)>,
-    /// From the death to the last letter of before, where that was seen already.
-    all: Option<Duration>,
 }
 
 impl Death {
     fn now(open: usize) -> Self {
-        Self { at: Instant::now(), back: Instant::now(), open, sleeper: None, all: None }
+        Self { at: Instant::now(), back: Instant::now(), open }
     }
 }
 
@@ -92,22 +88,42 @@ impl Rounds {
             Kind::OneOfTwo => self.one_of_two().await?,
             Kind::Paused => self.paused().await?,
         };
-        let again = self.again(kind, &death).await?;
         self.letters_since(death.back, 20).await?;
+        let (ledger, postgres) = (self.installation.post.ledger.clone(), self.installation.postgres.clone());
+        let is_moody = matches!(kind, Kind::Mood(_));
+        let again_soon = async |look| is_moody && look % ASK == 0 && postgres.retry_all().await.is_err();
+        until("letters come again", async |look| {
+            again_soon(look).await;
+            ledger.again(death.back).is_some()
+        })
+        .await?;
         tokio::time::timeout(PATIENCE, clients.stop()).await.context("letters are not taken any more")??;
-        let lost = self.settle(kind, &death).await?;
-        self.installation.ledger().wakes(None);
-        self.installation.ledger().close();
-        let counts = self.installation.ledger().counts().since(before);
-        Ok(Tally { rounds: 1, counts, lost: lost.0, open: death.open, again, all: lost.1 })
+        let settled = until("nothing waits any more", async |look| {
+            again_soon(look).await;
+            look % ASK == 0 && ledger.missing().is_empty() && postgres.waiting().await.is_ok_and(|waiting| waiting == 0)
+        })
+        .await;
+        let missing = ledger.missing();
+        for mark in missing.iter().take(5) {
+            self.explain(*mark).await;
+        }
+        if missing.is_empty() {
+            settled?;
+        }
+        let from = if is_moody { death.back } else { death.at };
+        let after = |moment: Option<Instant>, from| moment.map(|moment| moment.saturating_duration_since(from)).unwrap_or_default();
+        let (again, all) = (after(ledger.again(death.back), death.back), after(ledger.all(death.at), from));
+        let unrecorded = postgres.unrecorded().await?;
+        ledger.close();
+        Ok(Tally { rounds: 1, counts: ledger.counts().since(before), lost: missing.len() + unrecorded, open: death.open, again, all })
     }
 
     /// Until a random number of letters, up to `most`, was taken since `moment`, and a little longer.
     async fn letters_since(&mut self, moment: Instant, most: u64) -> Result<()> {
         let wanted = 1 + self.chance.below(most);
         let ledger = self.installation.post.ledger.clone();
-        until("letters are taken", async |_| ledger.since(moment.into_std()).0 as u64 >= wanted).await?;
-        sleep_until(Instant::now() + Duration::from_micros(self.chance.below(30_000))).await;
+        until("letters are taken", async |_| ledger.accepted_since(moment) as u64 >= wanted).await?;
+        sleep_until((Instant::now() + Duration::from_micros(self.chance.below(30_000))).into()).await;
         Ok(())
     }
 
@@ -142,7 +158,7 @@ impl Rounds {
         let death = Death::now(open);
         // At once, or when the other has stood in for it.
         if self.chance.once_in(2) {
-            sleep_until(death.at + Duration::from_secs(4)).await;
+            sleep_until((death.at + Duration::from_secs(4)).into()).await;
         }
         self.installation.start(victim).await?;
         Ok(death)
@@ -153,61 +169,11 @@ impl Rounds {
         let open = self.installation.places[victim].sink.open();
         self.installation.places[victim].program()?.signal(Signal::STOP)?;
         let mut death = Death::now(open);
-        let end = death.at + self.pause;
-        let mut looks = interval(LOOK);
-        while Instant::now() < end {
-            looks.tick().await;
-            if death.all.is_none() && self.installation.ledger().missing_from_before(death.at.into_std()).is_empty() {
-                death.all = Some(death.at.elapsed());
-            }
-        }
-        death.sleeper = Some((victim, self.installation.ledger().delivered_by(victim)));
-        self.installation.ledger().wakes(Some(victim));
+        sleep_until((death.at + self.pause).into()).await;
+        self.installation.ledger().wakes(victim);
         self.installation.places[victim].program()?.signal(Signal::CONT)?;
         death.back = Instant::now();
         Ok(death)
-    }
-
-    /// Until a letter that was taken after the return has come, or the sleeper has sent one.
-    async fn again(&mut self, kind: Kind, death: &Death) -> Result<Duration> {
-        let (ledger, postgres) = (self.installation.post.ledger.clone(), self.installation.postgres.clone());
-        until("letters come again", async |look| {
-            if matches!(kind, Kind::Mood(_)) && look % ASK == 0 {
-                let _again_soon = postgres.retry_all().await.is_ok();
-            }
-            match death.sleeper {
-                Some((sleeper, sent)) => ledger.delivered_by(sleeper) > sent,
-                None => ledger.since(death.back.into_std()).1 > 0,
-            }
-        })
-        .await?;
-        Ok(death.back.elapsed())
-    }
-
-    /// Until all letters have come and nothing waits any more; gives how many are lost, and how long those of before the death took.
-    async fn settle(&mut self, kind: Kind, death: &Death) -> Result<(usize, Duration)> {
-        let from = if matches!(kind, Kind::Mood(_)) { death.back } else { death.at };
-        let (ledger, postgres) = (self.installation.post.ledger.clone(), self.installation.postgres.clone());
-        let mut all = death.all;
-        let settled = until("all letters have come, and nothing waits", async |look| {
-            if all.is_none() && ledger.missing_from_before(death.at.into_std()).is_empty() {
-                all = Some(from.elapsed());
-            }
-            if matches!(kind, Kind::Mood(_)) && look % ASK == 0 {
-                let _again_soon = postgres.retry_all().await.is_ok();
-            }
-            look % ASK == 0 && ledger.missing().is_empty() && postgres.waiting().await.is_ok_and(|waiting| waiting == 0)
-        });
-        let settled = settled.await;
-        let missing = ledger.missing();
-        for mark in missing.iter().take(5) {
-            self.explain(*mark).await;
-        }
-        match settled {
-            Ok(()) => Ok((0, all.unwrap_or_default())),
-            Err(_) if !missing.is_empty() => Ok((missing.len(), from.elapsed())),
-            Err(error) => Err(error),
-        }
     }
 
     async fn explain(&self, mark: Mark) {

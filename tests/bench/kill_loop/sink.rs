@@ -110,7 +110,7 @@ impl<'a> Session<'a> {
     /// `None`: it is over.
     async fn run(&mut self) -> Option<()> {
         self.stream.get_ref().set_nodelay(true).ok()?;
-        let mut to = None;
+        let (mut from, mut to) = (false, None);
         self.reply(Step::Greeting, "220 next.test").await?;
         loop {
             let line = self.line().await?;
@@ -123,8 +123,9 @@ impl<'a> Session<'a> {
                 "STARTTLS" => drop(self.reply(Step::StartTls, "454 4.7.0 not today").await?),
                 "MAIL" => {
                     to = None;
-                    self.reply(Step::Mail, "250 2.1.0 ok").await?;
+                    from = self.reply(Step::Mail, "250 2.1.0 ok").await?;
                 }
+                "RCPT" if !from => self.say("503 5.5.1 MAIL first").await?,
                 "RCPT" => {
                     let mailbox = line.split_once('<').and_then(|(_, rest)| rest.split_once('>')).map(|(mailbox, _)| mailbox.to_owned())?;
                     let dead = self.shared.dead.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -162,7 +163,10 @@ impl<'a> Session<'a> {
             let mark: Option<Mark> = mark.and_then(|mark| mark.trim().parse().ok());
             match (mark, field("Message-ID: ")) {
                 (Some(mark), Some(message_id)) => self.shared.ledger.kept(mark, message_id, self.shared.program, is_notice),
-                _ => println!("a letter that nobody sent came to {to}:\n{letter}"),
+                _ => {
+                    self.shared.ledger.strange();
+                    eprintln!("a letter that nobody wrote came to {to}:\n{letter}");
+                }
             }
         }
         self.perform(act, "250 2.0.0 kept").await.map(drop)

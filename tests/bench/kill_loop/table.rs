@@ -5,6 +5,8 @@ use crate::{kind::Kind, ledger::Counts};
 
 /// Work goes on by itself within this time of the return of Postgres.
 const RECOVERS: Duration = Duration::from_secs(10);
+/// What a paused program had in its hands comes through another within this time: Postgres gives it up after 20 seconds.
+pub const STOOD_IN: Duration = Duration::from_secs(26);
 /// Letters that may come twice for each connection to the next hop that is open at a crash.
 const DOUBLES: usize = 2;
 
@@ -52,6 +54,11 @@ impl Tally {
                 waits_for_postgres && self.again > RECOVERS,
                 format!("work went on {:.1} s after the return of Postgres, not within {} s", self.again.as_secs_f64(), RECOVERS.as_secs()),
             ),
+            (
+                kind == Kind::Paused && self.all > STOOD_IN,
+                format!("what it had in its hands came {:.1} s later, not within {} s", self.all.as_secs_f64(), STOOD_IN.as_secs()),
+            ),
+            (self.counts.strange > 0, format!("{} letters came that nobody wrote", self.counts.strange)),
         ];
         faults.into_iter().filter(|(is, _)| *is).map(|(_, words)| format!("{}: {words}", kind.name())).collect()
     }
