@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
-use sqlx::{Connection as _, PgConnection, PgPool, Postgres, SqlSafeStr as _, SqlStr, migrate::Migrator, postgres::PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, migrate::Migrator, postgres::PgPoolOptions};
 
 pub mod applications;
 pub mod arrivals;
@@ -83,17 +83,8 @@ impl Store {
 
     /// Begins a transaction.
     pub async fn begin(&self) -> Result<Tx> {
-        self.begin_by(None).await
-    }
-
-    /// Begins a transaction with this statement, which may do more in the same round trip.
-    pub(super) async fn begin_with(&self, statement: &'static str) -> Result<Tx> {
-        self.begin_by(Some(statement.into_sql_str())).await
-    }
-
-    async fn begin_by(&self, statement: Option<SqlStr>) -> Result<Tx> {
         let conn = self.acquire().await?;
-        let beginning = Box::pin(async move { Ok(sqlx::Transaction::begin(conn, statement).await?) });
+        let beginning = Box::pin(async move { Ok(sqlx::Transaction::begin(conn, None).await?) });
         Unbroken(Some(beginning)).await.context("cannot begin a transaction")
     }
 

@@ -168,9 +168,13 @@ pub struct Allowance {
 /// A letter over which so many processes ended in a row is doubtful: one death finds many letters on their way, two hardly any.
 const DOUBTFUL: i16 = 2;
 
-/// Begins the transaction in which letters are claimed. Concurrent claims go one after the other, for only so does the limit per domain hold.
+/// Begins the transaction in which letters are claimed. Concurrent claims go one after the other, for only so does the limit per domain hold. The lock is asked
+/// for after the beginning, not with it: whoever waits for it in vain, as for a process that is stopped with it in its hands, has to be rolled back, and sqlx
+/// takes a beginning that failed for none.
 pub async fn begin_claim(store: &Store) -> Result<Tx> {
-    store.begin_with("begin; select pg_advisory_xact_lock(7725, -1)").await
+    let mut tx = store.begin().await?;
+    sqlx::query!("select pg_advisory_xact_lock(7725, -1)").execute(&mut *tx).await.context("cannot claim letters beside another process")?;
+    Ok(tx)
 }
 
 /// Claims due letters for `owner`, the most urgent first; none but alarms while everything is held. Inside [`begin_claim`], committed at once. Letters that

@@ -10,13 +10,15 @@ use pairpost::{
         Store,
         arrivals::{self, Arrival},
         inbox::{self, Again, End},
+        outbox,
         ownership::{self, DEATHS, Owner},
         recipients::Recipient,
     },
 };
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
-use crate::database::TestDatabase;
+use crate::{database::TestDatabase, program::until};
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
@@ -89,4 +91,22 @@ async fn letters_of_a_process_that_is_gone_are_free_again_until_one_has_killed_t
     assert_eq!(state, format!("failed {} {DEATHS}", DEATHS + 1));
     let told: Option<String> = sqlx::query_scalar("select outcome from exchange").fetch_one(&mut *conn).await.unwrap();
     assert_eq!(told.as_deref(), Some("failed"), "the record knows it too");
+}
+
+#[tokio::test]
+async fn who_waits_for_the_claims_of_another_in_vain_leaves_no_transaction_behind() {
+    let database = TestDatabase::new();
+    let store = Store::connect(database.options(), 1).await.unwrap();
+    let others = database.store().await;
+    let _held = outbox::begin_claim(&others).await.unwrap();
+    let waits = tokio::spawn({
+        let store = store.clone();
+        async move { outbox::begin_claim(&store).await.map(drop) }
+    });
+    // As the server does by itself after ten seconds.
+    let mut conn = PgConnection::connect_with(&database.options()).await.unwrap();
+    let end = "select count(pg_cancel_backend(pid)) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    until("the wait is ended", async || sqlx::query_scalar::<_, i64>(end).fetch_one(&mut conn).await.unwrap() > 0).await;
+    assert!(waits.await.unwrap().is_err());
+    arrives(&store, "ana@example.org", "is kept on the only connection").await;
 }
