@@ -10,7 +10,7 @@ use pairpost::{
         envelope::{AuthResult, Envelope},
     },
     smtp::Verifier,
-    store::{keys, outbox, people},
+    store::{keys, letters, people},
     templates::letters::TopicLetter,
 };
 
