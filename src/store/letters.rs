@@ -82,7 +82,8 @@ fn gather<'a>(conn: &'a mut Connection, id: Uuid, raw: &'a mut Vec<u8>) -> Step<
 /// Forgets the words of letters that were handled and delivered before `before`, and who brought them; the record stays. Gives how many.
 pub async fn drop_words(conn: &mut Connection, before: DateTime<Utc>) -> Result<u64> {
     let out = sqlx::query_scalar!(
-        "update outbox set raw = null where raw is not null and state in ('sent', 'failed', 'dropped') and coalesce(sent_at, expires_at) < $1 returning id",
+        "update outbox set raw = null where raw is not null and state in ('sent', 'failed', 'dropped') and created_at < $1
+           and coalesce(sent_at, expires_at) < $1 returning id",
         before
     )
     .fetch_all(&mut *conn)

@@ -101,10 +101,11 @@ pub async fn is_known(conn: &mut Connection, occasion: &str) -> Result<bool> {
     Ok(sqlx::query_scalar!("select exists (select 1 from outbox where occasion = $1) as \"known!\"", occasion).fetch_one(conn).await?)
 }
 
-/// Letters of a kind queued since `since`, over the whole service. Who asks waits for others who asked to commit: only so does a cap hold in all processes.
+/// Letters of a kind (but not what partners write, nor topics) queued since `since`, over the whole service. Who asks waits for others who asked to
+/// commit: only so does a cap hold in all processes.
 pub async fn count_since(conn: &mut Connection, kind: &str, since: DateTime<Utc>) -> Result<i64> {
     sqlx::query!("select pg_advisory_xact_lock(7725, -2)").execute(&mut *conn).await?;
-    Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where kind = $1 and created_at >= $2", kind, since).fetch_one(conn).await?)
+    Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where kind = $1 and created_at >= $2 and stream not in ('relay', 'topics')", kind, since).fetch_one(conn).await?)
 }
 
 /// Letters of a kind queued for one mailbox since `since`.
@@ -114,11 +115,11 @@ pub async fn count_to(conn: &mut Connection, address_id: Uuid, kind: &str, since
         .await?)
 }
 
-/// Whom at a domain letters of a kind were written to since `since`.
+/// Whom at a domain letters of a kind (but not what partners write, nor topics) were written to since `since`.
 pub async fn written_to_domain(conn: &mut Connection, kind: &str, domain: &str, since: DateTime<Utc>) -> Result<Vec<EmailAddress>> {
     let rows = sqlx::query_scalar!(
         "select a.email as \"email!\" from outbox o join address a on a.id = o.address_id
-         where o.kind = $1 and o.domain = $2 and o.created_at > $3 and a.email is not null",
+         where o.kind = $1 and o.domain = $2 and o.created_at > $3 and o.stream not in ('relay', 'topics') and a.email is not null",
         kind,
         domain,
         since
