@@ -24,7 +24,7 @@ use crate::{
     inbox::Inbox,
     outbox::Exit,
     schedule, smtp,
-    store::{ConnectOptions, Store, ownership::Owner, private_postgres::PrivatePostgres, wakes},
+    store::{ConnectOptions, Store, idle::Idle, ownership::Owner, private_postgres::PrivatePostgres, wakes},
     templates::{Common, Templates},
     web,
 };
@@ -154,8 +154,9 @@ pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>,
     store.open_all().await;
     let (owner, watch) = Owner::take(&store).await?;
     let (arrived, queued, came) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let idle = Idle::default();
     let listeners = smtp::bind(&config).await?;
-    let door = smtp::Door::new(&config, store.clone(), site.secret.clone(), Arc::new(Utc::now), came.clone())?;
+    let door = smtp::Door::new(&config, store.clone(), site.secret.clone(), Arc::new(Utc::now), came.clone(), idle.clone())?;
     let pages = web::bind(&config).await?;
     let addresses: Vec<String> = listeners.iter().filter_map(|l| l.local_addr().ok()).map(|a| a.to_string()).collect();
     let line = format!("ready smtp={} http={} database={}", addresses.join(","), pages.local_addr()?, opened.database);
@@ -197,7 +198,7 @@ pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>,
     let (inner, outer) = (CancellationToken::new(), stop.clone());
     let inbox = Inbox { store: store.clone(), owner: owner.clone(), site: site.clone(), outbox: queued.clone() };
     for _ in 0..WORKERS {
-        rooms.spawn(inbox.clone().run(arrived.clone(), inner.clone()));
+        rooms.spawn(inbox.clone().run(idle.clone(), arrived.clone(), inner.clone()));
     }
     rooms.spawn(Exit::new(store.clone(), owner.clone(), site.clone(), &config).await?.run(queued.clone(), inner.clone()));
     rooms.spawn(calendar(store.clone(), owner, site.clone(), queued, inner.clone()));
@@ -277,7 +278,7 @@ impl Stepped {
         let exit = Exit::new(store.clone(), owner.clone(), site.clone(), config).await?;
         let listeners = smtp::bind(config).await?;
         let smtp_address = listeners.first().context("smtp.listen names no address")?.local_addr()?;
-        let door = smtp::Door::new(config, store.clone(), site.secret.clone(), clock.clone(), Arc::new(Notify::new()))?;
+        let door = smtp::Door::new(config, store.clone(), site.secret.clone(), clock.clone(), Arc::new(Notify::new()), Idle::default())?;
         let mut doors = tokio::task::JoinSet::new();
         doors.spawn(smtp::serve(door, listeners, stop.clone()));
         doors.spawn(web::serve(pages, pages_of(config, store.clone(), site.clone(), clock), config.http.clone(), stop.clone()));

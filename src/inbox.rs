@@ -25,6 +25,7 @@ use crate::{
     store::{
         Store, exchanges,
         health::{Trouble, in_time},
+        idle::Idle,
         inbox::{self, Again, Claimed, End},
         ownership::{Owner, Term},
         people,
@@ -42,8 +43,9 @@ const GATHER: Duration = Duration::from_millis(4);
 /// Letters beyond so many octets are worked on one at a time in a process, for the same reason.
 const LARGE: i32 = 1 << 20;
 static ONE_LARGE: Semaphore = Semaphore::const_new(1);
-/// How long a worker sleeps when nothing wakes it.
+/// How long a worker sleeps at most when nothing wakes it; at first a moment only: what it was woken for may wait for another letter that is worked on.
 const POLL: Duration = Duration::from_secs(5);
+const MOMENT: Duration = Duration::from_millis(20);
 /// When a letter is tried again that failed because of the database.
 const SOON: TimeDelta = TimeDelta::seconds(2);
 
@@ -72,18 +74,23 @@ impl Inbox {
         };
         let _turn = turn.filter(|_| claimed.iter().any(|letter| letter.raw.len() > LARGE as usize));
         let count = claimed.len();
+        self.work_off(&term, claimed, now).await;
+        Ok(count)
+    }
+
+    async fn work_off(&self, term: &Arc<Term>, claimed: Vec<Claimed>, now: DateTime<Utc>) {
+        if claimed.is_empty() {
+            return;
+        }
         // Partners' letters, by far the most, share one transaction; any other may write to much, and has its own.
         let (passing, others): (Vec<_>, Vec<_>) = claimed.into_iter().partition(|letter| letter.recipient.partnership().is_some() && !letter.held);
         if !passing.is_empty() {
-            self.work(&term, passing.into(), now).await;
+            self.work(term, passing.into(), now).await;
         }
         for letter in others {
-            self.work(&term, Arc::new([letter]), now).await;
+            self.work(term, Arc::new([letter]), now).await;
         }
-        if count > 0 {
-            self.outbox.notify_one();
-        }
-        Ok(count)
+        self.outbox.notify_one();
     }
 
     /// Handles letters in one transaction. What they cause is committed with them, or not at all; where that fails, or panics, each is tried by itself, and
@@ -194,24 +201,41 @@ impl Inbox {
         Read { claimed, class, route: route::route(&claimed.recipient, class, claimed.held), message }
     }
 
-    /// Works until stopped: woken in this process, by a timer where another process or a retry is the reason.
-    pub async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
+    /// Works until stopped: called from the entrance where it waits, woken in this process, by a timer where another process or a retry is the reason.
+    pub async fn run(self, idle: Idle<Claimed>, wake: Arc<Notify>, stop: CancellationToken) {
+        let mut pause = Duration::ZERO;
         while !stop.is_cancelled() {
-            if !self.owner.is_held() {
-                tokio::select! { _ = self.owner.held() => {}, () = stop.cancelled() => return }
+            let term = tokio::select! { term = self.owner.held() => term, () = stop.cancelled() => return };
+            let mut waiting = idle.enter(term.clone());
+            let looks = tokio::select! {
+                biased;
+                () = waiting.called() => false,
+                () = stop.cancelled() => false,
+                () = term.lost() => false,
+                () = wake.notified() => {
+                    pause = Duration::ZERO;
+                    true
+                }
+                () = tokio::time::sleep(pause) => true,
+            };
+            self.work_off(&term, waiting.leave().await, Utc::now()).await;
+            // What is left of a term is given back only when nobody keeps it in mind.
+            drop(term);
+            if looks {
+                pause = self.look(pause).await;
             }
-            let began = Instant::now();
-            match self.step(Utc::now()).await {
-                Ok(0) => {
-                    tokio::select! { () = wake.notified() => {}, () = stop.cancelled() => {}, () = tokio::time::sleep(POLL) => {} }
-                }
-                Ok(_) => {
-                    tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep_until(began + GATHER) => {} }
-                }
-                Err(error) => {
-                    tracing::error!(error = format!("{error:#}"), "the inbox can't be worked off; trying again in a second");
-                    tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
-                }
+        }
+    }
+
+    /// Looks for letters after a pause of so long; gives how long the next pause is to be.
+    async fn look(&self, paused: Duration) -> Duration {
+        let began = Instant::now();
+        match self.step(Utc::now()).await {
+            Ok(0) => (2 * paused).clamp(MOMENT, POLL),
+            Ok(_) => GATHER.saturating_sub(began.elapsed()),
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "the inbox can't be worked off; trying again in a second");
+                Duration::from_secs(1)
             }
         }
     }

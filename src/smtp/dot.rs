@@ -80,7 +80,6 @@ impl Visit {
             Ok((id, None)) => {
                 info!(letter = %id, size, tls = self.tls_version(), "kept");
                 self.door.clients.note_good(self.peer.ip());
-                self.door.arrived.notify_one();
                 replies::kept(id)
             }
             Ok((_, Some(refusal))) => {

@@ -13,8 +13,9 @@ use crate::{
     domain::address::EmailAddress,
     mail::envelope::{Envelope, Verdict},
     store::{
-        arrivals::{self, Accepted, Arrival},
-        health::{Trouble, in_time},
+        arrivals::{self, Accepted, Arrival, Known},
+        health::{Trouble, in_time, is_refused},
+        held::Crowded,
         recipients::Recipient,
     },
 };
@@ -132,10 +133,25 @@ impl Door {
                 records_refusals: letter.records_refusals,
             })
             .collect();
+        let worker = self.idle.call();
+        let owner = worker.as_ref().map(|worker| worker.term.clone());
         let keeping = async {
             let mut conn = self.store.connection().await?;
-            arrivals::accept(&mut conn, &arrivals, |arrival, recipient, known| self.admit(arrival, recipient, known), (self.clock)()).await
+            let admit = |arrival: &Arrival<'_>, recipient: &Recipient, known: &Known| self.admit(arrival, recipient, known);
+            arrivals::accept(&mut conn, &arrivals, admit, owner.as_ref().map(|term| term.id()), (self.clock)()).await
         };
-        in_time(keeping).await
+        let kept = in_time(keeping).await.inspect_err(|error| {
+            // They may be kept all the same; what is claimed and not known here would wait for ever.
+            if let Some(term) = owner.as_ref().filter(|_| !is_refused(error) && !error.is::<Crowded>()) {
+                term.end();
+            }
+        })?;
+        if let Some(worker) = worker.filter(|_| !kept.claimed.is_empty()) {
+            worker.give(kept.claimed);
+        }
+        if kept.waiting {
+            self.arrived.notify_one();
+        }
+        Ok(kept.accepted)
     }
 }

@@ -31,7 +31,7 @@ use crate::{
     config::{Config, Smtp, Verify},
     domain::{address::base32, secret::Secret},
     handlers::Clock,
-    store::{Store, recipients::Recipient},
+    store::{Store, idle::Idle, inbox::Claimed, recipients::Recipient},
     telemetry::{self, Figure},
 };
 
@@ -79,6 +79,7 @@ pub struct Door {
     verifier: Option<Verifier>,
     clock: Clock,
     arrived: Arc<Notify>,
+    idle: Idle<Claimed>,
     budget: budget::Budget,
     clients: clients::Clients,
     turning_away: Arc<Semaphore>,
@@ -90,8 +91,8 @@ pub struct Door {
 }
 
 impl Door {
-    /// `arrived` is woken after each letter that was kept. Fails where `dns.server`, the system's resolver, or the certificate can't be used.
-    pub fn new(config: &Config, store: Store, secret: Secret, clock: Clock, arrived: Arc<Notify>) -> Result<Arc<Self>> {
+    /// A letter that was kept goes to a worker that is `idle`, or `arrived` is woken. Fails where `dns.server`, the system's resolver, or the certificate can't be used.
+    pub fn new(config: &Config, store: Store, secret: Secret, clock: Clock, arrived: Arc<Notify>, idle: Idle<Claimed>) -> Result<Arc<Self>> {
         let verifier = match config.auth.verify {
             Verify::Enforce | Verify::Report => Some(Verifier::new(config.dns.server)?),
             Verify::Off => None,
@@ -105,6 +106,7 @@ impl Door {
             verifier,
             clock,
             arrived,
+            idle,
             budget: budget::Budget::new(config.smtp.letters_memory()),
             clients: clients::Clients::new(&config.smtp),
             turning_away: Arc::new(Semaphore::new(MOST_TURNED_AWAY)),

@@ -1,12 +1,12 @@
 //! Letters that come in, kept before 250: those of all sessions that end at one moment in one statement, so that they share a round trip and a commit.
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use anyhow::{Context, Result, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use ring::digest;
 use uuid::Uuid;
 
-use super::{Connection, held, letters, recipients::Recipient};
+use super::{Connection, held, inbox::Claimed, letters, recipients::Recipient};
 use crate::{
     domain::{address::EmailAddress, admission::Admission},
     mail::envelope::{Envelope, Verdict},
@@ -49,17 +49,37 @@ pub struct Accepted {
     pub admissions: Vec<Admission>,
 }
 
+/// What became of letters that came at the same moment.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// Of each letter.
+    pub accepted: Vec<Accepted>,
+    /// Partners' letters that were claimed as they were kept.
+    pub claimed: Vec<Claimed>,
+    /// Whether others wait to be claimed.
+    pub waiting: bool,
+}
+
 /// What letters meet in the database, looked up at once before anybody decides about them.
 #[derive(Debug, Default)]
 pub struct Known {
     /// The address rows of writers, by what is compared.
-    writers: HashMap<String, Uuid>,
+    writers: HashMap<String, Writer>,
     /// The partnerships of recipients in which a writer is, and the writer's person.
     partners: HashMap<String, Vec<(Uuid, Uuid)>>,
     /// The letters that recipients got already, by the fingerprint.
     delivered: HashMap<Vec<u8>, Uuid>,
     /// Fingerprints that were used so long ago that they may be used again.
     old: Vec<Vec<u8>>,
+}
+
+/// An address row.
+#[derive(Debug)]
+struct Writer {
+    id: Uuid,
+    /// As it stands there; `None` once it was erased.
+    email: Option<EmailAddress>,
+    is_suppressed: bool,
 }
 
 impl Known {
@@ -74,12 +94,15 @@ impl Known {
 /// (`admit` says so), an exchange row for each that refuses it. A redelivery of the same bytes from the same reverse-path to the same recipient, with a
 /// Message-ID, within five days, changes nothing. It is one question and one statement, which commits by itself: when this fails, the letters may be kept
 /// all the same, and their redelivery is known.
+///
+/// With an `owner` what partners write is claimed for it as it is kept, of each writer one letter, and none while an earlier one waits or is worked on.
 pub async fn accept(
     conn: &mut Connection,
     arrivals: &[Arrival<'_>],
     admit: impl Fn(&Arrival<'_>, &Recipient, &Known) -> Admission,
+    owner: Option<i64>,
     now: DateTime<Utc>,
-) -> Result<Vec<Accepted>> {
+) -> Result<Kept> {
     let came: Vec<_> = arrivals.iter().map(Came::new).collect();
     for _ in 0..RACES {
         let known = look_up(conn, &came, now).await?;
@@ -91,11 +114,11 @@ pub async fn accept(
         for (came, accepted) in came.iter().zip(&accepted) {
             if accepted.admissions.contains(&Admission::Hold) && rows.letters.contains(&accepted.id) {
                 let writer = came.arrival.from.and_then(|from| rows.known.writers.get(&from.key()));
-                held::check_room(conn, writer.copied()).await?;
+                held::check_room(conn, writer.map(|writer| writer.id)).await?;
             }
         }
-        match rows.keep(conn, now).await {
-            Ok(()) => return Ok(accepted),
+        match rows.keep(conn, owner, now).await {
+            Ok(ours) => return Ok(rows.kept(accepted, &ours, owner, now)),
             // Another session keeps the same letter, or another letter of a new writer, at this moment: then it is known by now.
             Err(error) if error.as_database_error().is_some_and(|error| error.is_unique_violation() || error.is_foreign_key_violation()) => {}
             Err(error) => return Err(error.into()),
@@ -125,10 +148,10 @@ async fn look_up(conn: &mut Connection, came: &[Came<'_>], now: DateTime<Utc>) -
     let partnerships: Vec<_> = came.iter().flat_map(|came| came.arrival.recipients).filter_map(Recipient::partnership).collect();
     let fingerprints: Vec<_> = came.iter().flat_map(|came| &came.fingerprints).flatten().cloned().collect();
     let rows = sqlx::query!(
-        "select a.email_key as \"key?\", a.id as \"writer?\", w.partnership_id as \"partnership?\", w.person_id as \"person?\",
-             null::bytea as fingerprint, null::uuid as letter, null::timestamptz as received_at
+        "select a.email_key as \"key?\", a.id as \"writer?\", a.email as \"email?\", a.suppressed_at is not null as \"suppressed?\",
+             w.partnership_id as \"partnership?\", w.person_id as \"person?\", null::bytea as fingerprint, null::uuid as letter, null::timestamptz as received_at
          from address a left join partner w on w.person_id = a.person_id and w.partnership_id = any($2) where a.email_key = any($1)
-         union all select null, null, null, null, fingerprint, letter_id, received_at from inbox where fingerprint = any($3)",
+         union all select null, null, null, null, null, null, fingerprint, letter_id, received_at from inbox where fingerprint = any($3)",
         &writers,
         &partnerships,
         &fingerprints
@@ -139,7 +162,8 @@ async fn look_up(conn: &mut Connection, came: &[Came<'_>], now: DateTime<Utc>) -
     for row in rows {
         if let Some((key, writer)) = row.key.zip(row.writer) {
             known.partners.entry(key.clone()).or_default().extend(row.partnership.zip(row.person));
-            known.writers.insert(key, writer);
+            let email = row.email.and_then(|email| EmailAddress::parse(&email).ok());
+            known.writers.insert(key, Writer { id: writer, email, is_suppressed: row.suppressed.unwrap_or_default() });
         }
         match (row.fingerprint, row.letter, row.received_at) {
             (Some(fingerprint), Some(letter), Some(at)) if at > days_ago => drop(known.delivered.insert(fingerprint, letter)),
@@ -167,12 +191,20 @@ struct Delivery<'a> {
     size: i32,
     letter: Uuid,
     writer: Option<Uuid>,
+    exchange: Uuid,
     /// None where the recipient refuses.
     inbox: Option<Uuid>,
     decision: String,
     reply: Option<String>,
     recipient: &'a Recipient,
     fingerprint: Option<Vec<u8>>,
+}
+
+impl Delivery<'_> {
+    /// What a worker can have without looking at anything else: a proven partner's letter of a common size.
+    fn may_be_claimed(&self) -> bool {
+        self.reply.is_none() && self.decision == "take" && self.writer.is_some() && priority(self.recipient) == 0 && self.arrival.raw.len() < letters::LARGE
+    }
 }
 
 impl<'a> Rows<'a> {
@@ -203,7 +235,7 @@ impl<'a> Rows<'a> {
                 self.known.delivered.extend(fingerprint.clone().map(|fingerprint| (fingerprint, letter)));
             }
             let inbox = reply.is_none().then(Uuid::now_v7);
-            self.of.push(Delivery { arrival, size, letter, writer, inbox, decision, reply, recipient, fingerprint: fingerprint.clone() });
+            self.of.push(Delivery { arrival, size, letter, writer, exchange: Uuid::now_v7(), inbox, decision, reply, recipient, fingerprint: fingerprint.clone() });
         }
         if kept {
             self.letters.push(letter);
@@ -221,31 +253,65 @@ impl<'a> Rows<'a> {
     }
 
     fn writer(&mut self, from: &'a EmailAddress) -> Uuid {
-        *self.known.writers.entry(from.key()).or_insert_with(|| {
+        let writer = self.known.writers.entry(from.key()).or_insert_with(|| {
             let id = Uuid::now_v7();
             self.new_writers.insert(id, from);
-            id
-        })
+            Writer { id, email: Some(from.clone()), is_suppressed: false }
+        });
+        writer.id
     }
 
-    /// Writes everything in one statement, and the pieces of large letters behind it. Constraints decide races.
-    async fn keep(&self, conn: &mut Connection, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    /// What is told of all of them, of which `ours` were claimed.
+    fn kept(&self, accepted: Vec<Accepted>, ours: &HashSet<Uuid>, owner: Option<i64>, now: DateTime<Utc>) -> Kept {
+        let mut kept = Kept { accepted, ..Kept::default() };
+        for row in &self.of {
+            let Some(id) = row.inbox else { continue };
+            match owner.filter(|_| ours.contains(&id)) {
+                Some(owner) => kept.claimed.push(self.claimed(row, id, owner, now)),
+                None => kept.waiting = true,
+            }
+        }
+        kept
+    }
+
+    /// The same that the row says, without reading it.
+    fn claimed(&self, row: &Delivery<'a>, id: Uuid, owner: i64, now: DateTime<Utc>) -> Claimed {
+        let writer = row.arrival.from.and_then(|from| self.known.writers.get(&from.key()));
+        Claimed {
+            id,
+            owner,
+            exchange_id: row.exchange,
+            recipient: row.recipient.clone(),
+            writer_id: row.writer,
+            writer: writer.and_then(|writer| writer.email.clone()),
+            is_suppressed: writer.is_some_and(|writer| writer.is_suppressed),
+            reverse_path: row.arrival.envelope.reverse_path.clone(),
+            verdict: row.arrival.verdict.clone(),
+            held: false,
+            attempts: 1,
+            raw: row.arrival.raw.to_vec(),
+            received_at: now,
+        }
+    }
+
+    /// Writes everything in one statement, and the pieces of large letters behind it. Constraints decide races. Gives the inbox rows that are claimed.
+    async fn keep(&self, conn: &mut Connection, owner: Option<i64>, now: DateTime<Utc>) -> Result<HashSet<Uuid>, sqlx::Error> {
         if self.of.is_empty() {
-            return Ok(());
+            return Ok(HashSet::new());
         }
         if self.raw.iter().all(|raw| raw.len() < letters::LARGE) {
-            return self.write(conn, now).await;
+            return self.write(conn, owner, now).await;
         }
         let mut tx = sqlx::Connection::begin(conn).await?;
-        self.write(&mut tx, now).await?;
+        let claimed = self.write(&mut tx, owner, now).await?;
         letters::write(&mut tx, &self.letters.iter().copied().zip(self.raw.iter().copied()).collect::<Vec<_>>()).await?;
-        tx.commit().await
+        tx.commit().await.map(|()| claimed)
     }
 
-    async fn write(&self, conn: &mut Connection, now: DateTime<Utc>) -> Result<(), sqlx::Error> {
+    async fn write(&self, conn: &mut Connection, owner: Option<i64>, now: DateTime<Utc>) -> Result<HashSet<Uuid>, sqlx::Error> {
         let verdicts = self.of.iter().map(|row| serde_json::to_value(row.arrival.verdict)).collect::<Result<Vec<_>, _>>();
         let recipients = self.of.iter().map(|row| serde_json::to_value(row.recipient)).collect::<Result<Vec<_>, _>>();
-        sqlx::query!(
+        let rows = sqlx::query!(
             "with w as (
                  insert into address (id, email, email_key, created_at)
                  select w.*, $1 from unnest($2::uuid[], $3::text[], $4::text[]) as w (id, email, email_key)),
@@ -253,18 +319,22 @@ impl<'a> Rows<'a> {
                  insert into letter (id, sha256, raw, size, received_at)
                  select l.*, $1 from unnest($5::uuid[], $6::bytea[], $7::bytea[], $8::integer[]) as l (id, sha256, raw, size)),
              d as (
-                 select * from unnest($9::uuid[], $10::uuid[], $11::uuid[], $12::uuid[], $13::text[], $14::text[], $15::text[], $16::text[], $17::jsonb[],
-                         $18::bytea[], $19::integer[], $20::text[], $21::text[], $22::text[], $23::text[], $24::jsonb[], $25::smallint[], $26::text[], $27::text[])
+                 select d.*, case when d.mine and row_number() over (partition by d.writer_id, d.mine order by d.inbox_id) = 1
+                     and not exists (select 1 from inbox i where i.writer_id = d.writer_id and i.state = 'pending') then $29::bigint end as owner
+                 from unnest($9::uuid[], $10::uuid[], $11::uuid[], $12::uuid[], $13::text[], $14::text[], $15::text[], $16::text[], $17::jsonb[],
+                         $18::bytea[], $19::integer[], $20::text[], $21::text[], $22::text[], $23::text[], $24::jsonb[], $25::smallint[], $26::text[], $27::text[], $28::boolean[])
                      as d (exchange_id, inbox_id, letter_id, writer_id, mailbox, kind, decision, reply, recipient, fingerprint, size, message_id, reverse_path,
-                         peer, helo, verdict, priority, session, tls)),
+                         peer, helo, verdict, priority, session, tls, mine)),
              e as (
                  insert into exchange (id, at, direction, address_id, mailbox, kind, size, message_id, decision, outcome, reply, ended_at, session, tls)
                  select exchange_id, $1, 'in', writer_id, mailbox, kind, size, message_id, decision, case when reply is not null then 'refused' end, reply,
                      case when reply is not null then $1 end, session, tls from d)
              insert into inbox
-                 (id, letter_id, exchange_id, recipient, writer_id, reverse_path, peer, helo, verdict, admission, next_at, fingerprint, received_at, priority)
-             select inbox_id, letter_id, exchange_id, recipient, writer_id, reverse_path, peer, helo, verdict, decision, $1, fingerprint, $1, priority
-             from d where inbox_id is not null",
+                 (id, letter_id, exchange_id, recipient, writer_id, reverse_path, peer, helo, verdict, admission, next_at, fingerprint, received_at, priority, owner,
+                 attempts)
+             select inbox_id, letter_id, exchange_id, recipient, writer_id, reverse_path, peer, helo, verdict, decision, $1, fingerprint, $1, priority, owner,
+                 case when owner is null then 0 else 1 end
+             from d where inbox_id is not null returning id, owner",
             now,
             &self.new_writers.keys().copied().collect::<Vec<_>>(),
             &self.new_writers.values().map(|email| email.as_str()).collect::<Vec<_>>() as &[&str],
@@ -273,7 +343,7 @@ impl<'a> Rows<'a> {
             &self.sha256 as &[&[u8]],
             &self.raw.iter().map(|raw| letters::in_row(raw)).collect::<Vec<_>>() as &[&[u8]],
             &self.letter_size,
-            &self.column(|_| Uuid::now_v7()),
+            &self.column(|row| row.exchange),
             &self.column(|row| row.inbox) as &[Option<Uuid>],
             &self.column(|row| row.letter),
             &self.column(|row| row.writer) as &[Option<Uuid>],
@@ -291,11 +361,13 @@ impl<'a> Rows<'a> {
             &verdicts.map_err(|error| sqlx::Error::Encode(error.into()))?,
             &self.column(|row| priority(row.recipient)),
             &self.column(|row| row.arrival.session.to_owned()),
-            &self.column(|row| row.arrival.tls.map(str::to_owned)) as &[Option<String>]
+            &self.column(|row| row.arrival.tls.map(str::to_owned)) as &[Option<String>],
+            &self.column(|row| owner.is_some() && row.may_be_claimed()),
+            owner
         )
-        .execute(conn)
+        .fetch_all(conn)
         .await?;
-        Ok(())
+        Ok(rows.into_iter().filter(|row| row.owner.is_some()).map(|row| row.id).collect())
     }
 
     fn column<T>(&self, of: impl Fn(&Delivery<'a>) -> T) -> Vec<T> {

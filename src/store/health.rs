@@ -100,6 +100,12 @@ impl Trouble {
     }
 }
 
+/// Whether what failed left nothing behind for certain: the database refused it, and the transaction with it.
+pub fn is_refused(error: &anyhow::Error) -> bool {
+    let refused = error.chain().any(|cause| matches!(cause.downcast_ref::<sqlx::Error>(), Some(sqlx::Error::Database(_))));
+    refused && matches!(Trouble::of(error), None | Some(Trouble::Full))
+}
+
 impl Store {
     /// What an error says about the database; a full disk is remembered for [`Store::ready`].
     pub fn diagnose(&self, error: &anyhow::Error) -> Option<Trouble> {

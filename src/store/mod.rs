@@ -16,6 +16,7 @@ pub mod failures;
 pub mod greylist;
 pub mod health;
 pub mod held;
+pub mod idle;
 pub mod inbox;
 pub mod keys;
 pub mod letters;

@@ -302,8 +302,13 @@ pub async fn release_orphans(conn: &mut Connection, now: DateTime<Utc>) -> Resul
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// A term that begins now.
+    pub fn a_term() -> Arc<Term> {
+        Arc::new(Term::new(7, Instant::now()))
+    }
 
     #[test]
     fn a_term_is_trusted_for_fifteen_seconds_and_never_again_once_it_is_over() {

@@ -43,7 +43,7 @@ async fn comes(store: &Store, from: Option<EmailAddress>, recipients: &[Recipien
         tls: None,
         records_refusals: true,
     };
-    arrivals::accept(&mut store.connection().await.unwrap(), &[arrival], |_, _, _| Admission::Take, now()).await.unwrap();
+    arrivals::accept(&mut store.connection().await.unwrap(), &[arrival], |_, _, _| Admission::Take, None, now()).await.unwrap();
 }
 
 /// What a process gets to work on: the words of each letter, and their rows.

@@ -91,7 +91,7 @@ impl House {
         };
         let admission = if held { Admission::Hold } else { Admission::Take };
         let mut conn = self.store.connection().await.expect("a connection");
-        arrivals::accept(&mut conn, &[arrival], |_, _, _| admission, self.now).await.expect("kept");
+        arrivals::accept(&mut conn, &[arrival], |_, _, _| admission, None, self.now).await.expect("kept");
     }
 
     /// A letter of a few words to one of our mailboxes has come.

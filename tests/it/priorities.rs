@@ -15,7 +15,7 @@ use pairpost::{
     },
     handlers::{Context, Sending},
     schedule,
-    store::{people, recipients::Recipient, seeds, topics},
+    store::{idle::Idle, people, recipients::Recipient, seeds, topics},
     templates::letters::Subscribed,
 };
 use tokio::{sync::Notify, task::JoinSet};
@@ -49,7 +49,7 @@ impl Running {
         let (arrived, stop) = (Arc::new(Notify::new()), CancellationToken::new());
         let mut rooms = JoinSet::new();
         for _ in 0..app::WORKERS {
-            rooms.spawn(house.inbox.clone().run(arrived.clone(), stop.clone()));
+            rooms.spawn(house.inbox.clone().run(Idle::default(), arrived.clone(), stop.clone()));
         }
         rooms.spawn(house.exit(hop).await.run(house.inbox.outbox.clone(), stop.clone()));
         Self { arrived, stop, rooms }

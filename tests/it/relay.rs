@@ -78,7 +78,7 @@ impl Trio {
             records_refusals: true,
         };
         let mut conn = self.store.connection().await.expect("a connection");
-        arrivals::accept(&mut conn, &[arrival], |_, _, _| Admission::Take, self.now).await.expect("kept");
+        arrivals::accept(&mut conn, &[arrival], |_, _, _| Admission::Take, None, self.now).await.expect("kept");
     }
 
     /// Handles what came, and gives what goes out: to whom, and the letter.

@@ -20,7 +20,12 @@
 //! | `? select …`, then `= …` | what the database answers, as text |
 use std::{path::Path, sync::Arc, time::Duration};
 
-use pairpost::{config::Config, domain::secret::Secret, smtp, store::Store};
+use pairpost::{
+    config::Config,
+    domain::secret::Secret,
+    smtp,
+    store::{Store, idle::Idle},
+};
 use rustls::pki_types::{CertificateDer, ServerName, pem::PemObject};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::{
@@ -109,7 +114,7 @@ impl Listening {
             ("PAIRPOST_DNS__SERVER".to_owned(), name_server.address.to_string()),
         ];
         let config = Config::load(Some(Path::new("/dev/null")), fixed.into_iter().chain(settings.iter().cloned())).expect("a good configuration");
-        let door = smtp::Door::new(&config, store.clone(), Secret::from_bytes([7; 32]), Arc::new(chrono::Utc::now), Arc::new(Notify::new())).expect("a door");
+        let door = smtp::Door::new(&config, store.clone(), Secret::from_bytes([7; 32]), Arc::new(chrono::Utc::now), Arc::new(Notify::new()), Idle::default()).expect("a door");
         let listeners = smtp::bind(&config).await.expect("a free port");
         let address = listeners[0].local_addr().expect("it is bound");
         let stop = CancellationToken::new();
