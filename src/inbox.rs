@@ -69,8 +69,11 @@ impl Inbox {
         let turn = ONE_LARGE.try_acquire().ok();
         let claimed = {
             let mut conn = self.store.connection().await?;
+            let largest = if turn.is_some() { i32::MAX } else { LARGE };
             // What is claimed and not known here would wait for ever.
-            in_time(inbox::claim(&mut conn, term.id(), BATCH, OCTETS, if turn.is_some() { i32::MAX } else { LARGE }, now)).await.inspect_err(|_| term.end())?
+            let claimed = in_time(inbox::claim(&mut conn, term.id(), BATCH, OCTETS, largest, now)).await.inspect_err(|_| term.end())?;
+            conn.put_back();
+            claimed
         };
         let _turn = turn.filter(|_| claimed.iter().any(|letter| letter.raw.len() > LARGE as usize));
         let count = claimed.len();

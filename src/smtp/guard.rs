@@ -117,7 +117,9 @@ impl Visit {
         let asking = tokio::spawn(async move {
             let now = (door.clock)();
             let mut connection = door.store.connection().await?;
-            recipients::resolve(&mut connection, &own, &door.secret, now).await
+            let resolved = recipients::resolve(&mut connection, &own, &door.secret, now).await?;
+            connection.put_back();
+            Ok(resolved)
         });
         tokio::time::timeout(DATABASE_PATIENCE, asking).await.context("the database did not answer in time")?.context("the look-up died")?
     }

@@ -138,7 +138,9 @@ impl Door {
         let keeping = async {
             let mut conn = self.store.connection().await?;
             let admit = |arrival: &Arrival<'_>, recipient: &Recipient, known: &Known| self.admit(arrival, recipient, known);
-            arrivals::accept(&mut conn, &arrivals, admit, owner.as_ref().map(|term| term.id()), (self.clock)()).await
+            let kept = arrivals::accept(&mut conn, &arrivals, admit, owner.as_ref().map(|term| term.id()), (self.clock)()).await?;
+            conn.put_back();
+            Ok(kept)
         };
         let kept = in_time(keeping).await.inspect_err(|error| {
             // They may be kept all the same; what is claimed and not known here would wait for ever.

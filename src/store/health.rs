@@ -5,10 +5,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use sqlx::{ConnectOptions as _, Connection as _, Postgres, pool::PoolConnection};
+use sqlx::{ConnectOptions as _, Connection as _};
 use tokio::sync::watch;
 
-use super::{Connection, Store};
+use super::{Connection, Held, Store};
 
 /// How long one statement, a commit or a new connection may be waited for before the database counts as away.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -137,10 +137,15 @@ impl Store {
     }
 
     /// A connection of the pool. Where the database is known to be away, nobody waits for it as long as they would for one that is busy.
-    pub(super) async fn acquire(&self) -> Result<PoolConnection<Postgres>> {
+    pub(super) async fn acquire(&self) -> Result<Held> {
+        if self.health.is_troubled() {
+            self.warm.clear();
+        } else if let Some(warm) = self.warm.take() {
+            return Ok(warm);
+        }
         tokio::select! {
             biased;
-            acquired = self.pool.acquire() => Ok(acquired?),
+            acquired = self.pool.acquire() => Ok(self.warm.lend(acquired?)),
             () = self.health.is_away() => Err(sqlx::Error::PoolTimedOut.into()),
         }
     }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
-use sqlx::{Connection as _, PgConnection, PgPool, Postgres, migrate::Migrator, postgres::PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool, migrate::Migrator, postgres::PgPoolOptions};
 
 pub mod applications;
 pub mod arrivals;
@@ -36,13 +36,14 @@ pub mod subscriptions;
 pub mod tokens;
 pub mod topics;
 pub mod wakes;
+mod warm;
+
+pub use warm::{Held, Tx};
 
 /// How to reach a database.
 pub type ConnectOptions = sqlx::postgres::PgConnectOptions;
 /// One connection, inside a transaction or not: what every function of this room takes first.
 pub type Connection = sqlx::PgConnection;
-/// A transaction: rolled back unless committed.
-pub type Tx = sqlx::Transaction<'static, Postgres>;
 
 /// Our statements look rows up by key. So the plan that fits all values is the right one, and planning anew costs as much as running; a table of which
 /// Postgres has no figures yet must not be read whole, as it would choose to while the table is small, and go on doing with the plan that it keeps; and the
@@ -56,6 +57,7 @@ const MIGRATION_FAILED: &str = "the database's schema could not be brought up to
 #[derive(Debug, Clone)]
 pub struct Store {
     pool: PgPool,
+    warm: warm::Warm,
     health: health::Health,
 }
 
@@ -73,24 +75,30 @@ impl Store {
             .before_acquire(|conn, meta| Box::pin(async move { Ok(health::is_sound(conn, meta.idle_for).await) }))
             // A connection that carried a large letter once would hold as much memory ever after: sqlx never lets its buffers shrink by itself.
             .after_release(move |conn, _| {
-                sqlx::Connection::shrink_buffers(conn);
-                Box::pin(std::future::ready(Ok(!returned.is_troubled())))
+                let is_well = !returned.is_troubled();
+                Box::pin(async move {
+                    if is_well {
+                        warm::undo(conn).await?;
+                        sqlx::Connection::shrink_buffers(conn);
+                    }
+                    Ok(is_well)
+                })
             })
             .connect_with(options.options(BY_KEY))
             .await
             .context("cannot connect to Postgres")?;
-        Ok(Self { pool, health })
+        Ok(Self { pool, warm: warm::Warm::default(), health })
     }
 
     /// Begins a transaction.
     pub async fn begin(&self) -> Result<Tx> {
         let conn = self.acquire().await?;
-        let beginning = Box::pin(async move { Ok(sqlx::Transaction::begin(conn, None).await?) });
+        let beginning = Box::pin(async move { Ok(Tx::begin(conn).await?) });
         Unbroken(Some(beginning)).await.context("cannot begin a transaction")
     }
 
     /// A connection for reading, or for one statement that needs no transaction.
-    pub async fn connection(&self) -> Result<sqlx::pool::PoolConnection<Postgres>> {
+    pub async fn connection(&self) -> Result<Held> {
         self.acquire().await.context("cannot get a connection to Postgres")
     }
 
@@ -120,6 +128,7 @@ impl Store {
 
     /// Closes every connection.
     pub async fn close(&self) {
+        self.warm.clear();
         self.pool.close().await;
     }
 }

@@ -5,7 +5,7 @@ use hickory_resolver::proto::{
     op::{Message, MessageType, ResponseCode},
     rr::{
         Name, RData, Record, RecordType,
-        rdata::{A, MX, TXT},
+        rdata::{A, MX, SOA, TXT},
     },
 };
 use tokio::{net::UdpSocket, task::JoinHandle};
@@ -99,6 +99,9 @@ fn answer(question: Message, zone: &[Line]) -> Message {
             answer.metadata.response_code = ResponseCode::ServFail;
         } else if known.is_empty() {
             answer.metadata.response_code = ResponseCode::NXDomain;
+            // How long the answer "there is none" holds (RFC 2308).
+            let soa = SOA::new(Name::root(), Name::root(), 1, 60, 60, 60, 60);
+            answer.authorities.push(Record::from_rdata(query.name().clone(), 60, RData::SOA(soa)));
         }
         for line in known.iter().filter(|line| line.kind == Kind::Of(query.query_type())) {
             answer.answers.push(Record::from_rdata(query.name().clone(), 60, line.data()));

@@ -154,7 +154,7 @@ impl Post {
         self.ask("select concat_ws(' ', o.state, '/', coalesce(e.outcome, 'under way'), '/', e.reply) from outbox o join exchange e on e.id = o.exchange_id order by o.id").await
     }
 
-    async fn conn(&self) -> sqlx::pool::PoolConnection<sqlx::Postgres> {
+    async fn conn(&self) -> pairpost::store::Held {
         self.store.connection().await.expect("a connection")
     }
 }
