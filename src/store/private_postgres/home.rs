@@ -26,7 +26,7 @@ const ALWAYS: [&str; 6] = [
     "log_error_verbosity=terse",
     "log_min_error_statement=panic",
     // What is asked for often is far smaller; the rest is the kernel's to keep.
-    "shared_buffers=48MB",
+    "shared_buffers=32MB",
 ];
 /// For servers whose data nobody will miss.
 const FORGETFUL: [&str; 7] = [
