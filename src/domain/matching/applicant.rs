@@ -2,8 +2,8 @@
 use std::collections::HashMap;
 use std::str::FromStr;
 
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use serde::de::{DeserializeOwned, Error};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::domain::answers::{Answer, Answers};
 use crate::domain::{languages, places};
@@ -72,7 +72,7 @@ pub enum StageWish {
 
 /// What somebody wishes of a partner.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct Wishes {
     /// Countries, ISO 3166-1 alpha-2.
     pub countries: Vec<String>,
@@ -94,7 +94,7 @@ pub struct Wishes {
 
 /// Whom somebody must never be matched with.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, expecting = "an object")]
 pub struct Exclusions {
     /// People in these countries, ISO 3166-1 alpha-2.
     pub countries: Vec<String>,
@@ -144,7 +144,7 @@ pub struct Applicant {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interests: Vec<String>,
     /// How many partners at a time: 1 or 2.
-    #[serde(default = "one")]
+    #[serde(default = "one", deserialize_with = "number_of_partners")]
     pub capacity: u8,
     /// How often to write.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -165,6 +165,13 @@ pub struct Applicant {
 
 fn one() -> u8 {
     1
+}
+
+/// A number that is out of all bounds is named like one that is only too large.
+fn number_of_partners<'de, D: Deserializer<'de>>(json: D) -> Result<u8, D::Error> {
+    let number = serde_json::Number::deserialize(json)?;
+    let small = number.as_u64().and_then(|number| u8::try_from(number).ok());
+    small.ok_or_else(|| D::Error::custom(bad("capacity", number.to_string(), CAPACITIES)))
 }
 
 /// Two people who were partners before.
@@ -390,6 +397,11 @@ pub(super) fn split_lines<T: DeserializeOwned>(text: &str) -> (Vec<(usize, T)>, 
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (mut values, mut faults) = (Vec::new(), Vec::new());
     for (line, text) in (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty()) {
+        // A list would be taken for an object's values, one after another.
+        if !text.trim_start().starts_with('{') {
+            faults.push(BadLine { line, problem: "a JSON object, {…}, is expected".to_owned() });
+            continue;
+        }
         match serde_json::from_str(text) {
             Ok(value) => values.push((line, value)),
             Err(error) => faults.push(BadLine { line, problem: without_place(&error) }),
@@ -488,7 +500,14 @@ mod tests {
         assert!(problem(r#"{"id": "a#2"}"#).starts_with("line 3: `id` can't be"));
         assert!(problem(r#"{"id": "first"}"#).starts_with("line 3: the id \"first\" stands in line 1 already"));
         assert!(problem(r#"{"name": "nobody"}"#).starts_with("line 3: missing field `id`"));
-        assert!(problem("nonsense").starts_with("line 3: "));
+        for other in ["nonsense", "[\"a\"]", "null", "\"a\"", "7"] {
+            assert_eq!(problem(other), "line 3: a JSON object, {…}, is expected", "{other}");
+        }
+        assert!(problem(r#"{"id": "a", "prefers": 5}"#).starts_with("line 3: invalid type: integer `5`, expected an object"));
+        for number in ["300", "-1", "1.5"] {
+            let expected = format!("line 3: `capacity` can't be {number}: 1 or 2 is expected");
+            assert!(problem(&format!("{{\"id\": \"a\", \"capacity\": {number}}}")).starts_with(&expected), "{number}");
+        }
     }
 
     #[test]
