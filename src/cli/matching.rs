@@ -13,8 +13,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::domain::matching::{
-    Applicant, BadLine, BadLines, Certificate, Decision, Graph, Input, LIBRARIES, MatchError, Pairs, Past, Step, Verdict, WeightedPair, Weights, certificate, each_pair,
-    fairness, generate, optimum, prove_round_telling, read_applicants, read_lines,
+    Applicant, BadLine, BadLines, Certificate, Decision, Graph, Input, LIBRARIES, MatchError, Pairs, Past, Step, Verdict, WeightedPair, Weights, certificate,
+    each_pair, fairness, generate, optimum, prove_round_telling, read_applicants, read_lines,
 };
 use crate::domain::programme::{Kind, Programme};
 
@@ -460,7 +460,10 @@ mod tests {
         assert_eq!((&answer["pairs"][0]["a"], &answer["pairs"][0]["score"], &answer["unmatched"][0]["id"]), (&json!("y"), &json!(7), &json!("x")));
         assert!(desk.read("proof.json").contains("\"x\":0"));
         let table = desk.answers("--graph graph.jsonl --format table").expect("an answer");
-        assert_eq!(table, "y  z  7\n\n1 pair, worth 7 together. Left over: x.\nNo other match has more pairs, and none with as many is better: this was proven.\n");
+        assert_eq!(
+            table,
+            "y  z  7\n\n1 pair, worth 7 together. Left over: x.\nNo other match has more pairs, and none with as many is better: this was proven.\n"
+        );
         assert!(desk.answers("--graph graph.jsonl --pins graph.jsonl").expect_err("refused").contains("cannot be used with"));
         assert!(desk.answers("--seed 3").expect_err("refused").contains("required"));
         assert!(desk.answers("--graph missing.jsonl").expect_err("refused").starts_with("can't read "));

@@ -118,7 +118,9 @@ fn summary(out: &mut dyn Write, people: usize, matching: &Matching, fairness: &F
     writeln!(out, "\nWith a partner: {matched} of {}, in {pairs} and {trios}. Wishes met: {requests_met} of {requests}.", counted(people, "applicant"))?;
     let Fairness { min, p1, p5, median, with_wishes, all_met, blocking_pairs, deep_blocking_pairs, in_blocking_pairs, .. } = fairness;
     if *matched > 0 {
-        writeln!(out, "All wishes are met for {all_met} of {with_wishes} who have any, and a partner.")?;
+        if *with_wishes > 0 {
+            writeln!(out, "All wishes are met for {all_met} of {with_wishes} who have any, and a partner.")?;
+        }
         writeln!(
             out,
             "Half of the people are at {median} or more; the least satisfied is at {min} (one in a hundred at {p1} or less, one in twenty at {p5})."

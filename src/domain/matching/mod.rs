@@ -102,7 +102,7 @@ pub struct Objective {
     pub requests: usize,
     /// Wishes met.
     pub requests_met: usize,
-    /// What all pairs are worth together. A pair is worth 0 to 2000. One that takes somebody's second place is worth less by more than
+    /// What all pairs are worth together. A pair is worth 0 to 2000, and [`score::KEPT`] more where it is one to keep. One that takes somebody's second place is worth less by more than
     /// all that could be won elsewhere (so its score is far below 0): among matches of as many pairs, those that give more people a
     /// partner come first.
     pub score: i64,
