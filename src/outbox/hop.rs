@@ -92,12 +92,15 @@ impl NextHop {
         if let Some(kept) = self.kept() {
             // A kept connection that the hop closed meanwhile says nothing about this letter.
             if let Some(result) = self.hand_over(kept, parcel).await {
+                if result.is_ok() {
+                    self.is_reached();
+                }
                 return result;
             }
         }
         match self.dialer.dial().await {
             Ok(fresh) => {
-                *self.circuit.lock().unwrap_or_else(PoisonError::into_inner) = Circuit::default();
+                self.is_reached();
                 let gone = || Err(Failure::Later("the next hop closed the connection".into()));
                 self.hand_over(fresh, parcel).await.unwrap_or_else(gone)
             }
@@ -107,6 +110,11 @@ impl NextHop {
                 Err(Failure::Later(said(&error)))
             }
         }
+    }
+
+    /// All may try again.
+    fn is_reached(&self) {
+        *self.circuit.lock().unwrap_or_else(PoisonError::into_inner) = Circuit::default();
     }
 
     /// Closes kept connections: those that are idle for long, or all.

@@ -41,6 +41,8 @@ impl Death {
 /// Rounds on one installation, one after the other.
 pub struct Rounds {
     installation: Installation,
+    /// At work while a round lasts.
+    clients: Clients,
     chance: Chance,
     pause: Duration,
     /// The next partnership whose mailbox does not exist.
@@ -50,7 +52,7 @@ pub struct Rounds {
 impl Rounds {
     /// On this installation; who is paused is so for `pause`.
     pub fn new(installation: Installation, pause: Duration, chance: Chance) -> Self {
-        Self { installation, chance, pause, dead: PAIRS }
+        Self { installation, clients: Clients::default(), chance, pause, dead: PAIRS }
     }
 
     /// Ends the installation.
@@ -70,7 +72,7 @@ impl Rounds {
         self.installation.places.iter().for_each(|place| place.sink.thinks(thinks));
         let before = self.installation.ledger().counts();
         let also = matches!(kind, Kind::Mood(Mood::Rejects)).then_some(self.dead);
-        let clients = Clients::start(&self.installation.post, pause, also, &mut self.chance);
+        self.clients = Clients::start(&self.installation.post, pause, also, &mut self.chance);
         self.letters_since(Instant::now(), 40).await?;
         let death = match kind {
             Kind::Program => self.program().await?,
@@ -97,7 +99,7 @@ impl Rounds {
             ledger.again(death.back).is_some()
         })
         .await?;
-        tokio::time::timeout(PATIENCE, clients.stop()).await.context("letters are not taken any more")??;
+        tokio::time::timeout(PATIENCE, std::mem::take(&mut self.clients).stop()).await.context("letters are not taken any more")??;
         let settled = until("nothing waits any more", async |look| {
             again_soon(look).await;
             look % ASK == 0 && ledger.missing().is_empty() && postgres.waiting().await.is_ok_and(|waiting| waiting == 0)
@@ -122,7 +124,14 @@ impl Rounds {
     async fn letters_since(&mut self, moment: Instant, most: u64) -> Result<()> {
         let wanted = 1 + self.chance.below(most);
         let ledger = self.installation.post.ledger.clone();
-        until("letters are taken", async |_| ledger.accepted_since(moment) as u64 >= wanted).await?;
+        let clients = &mut self.clients;
+        let mut ended = Ok(());
+        until("letters are taken", async |_| {
+            ended = clients.check();
+            ended.is_err() || ledger.accepted_since(moment) as u64 >= wanted
+        })
+        .await?;
+        ended?;
         sleep_until((Instant::now() + Duration::from_micros(self.chance.below(30_000))).into()).await;
         Ok(())
     }
@@ -147,6 +156,8 @@ impl Rounds {
         let mut death = Death::now(open);
         self.installation.start(0).await?;
         self.letters_since(Instant::now(), 40).await?;
+        // Long enough, now and then, for the program to lose its patience with the hop.
+        sleep_until((Instant::now() + Duration::from_millis(self.chance.below(4000))).into()).await;
         self.installation.places[0].sink.mood(Mood::Good, String::new());
         death.back = Instant::now();
         Ok(death)
