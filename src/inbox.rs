@@ -10,6 +10,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    aside,
     domain::command::Command,
     handlers::{
         Context, Incoming, Outcome, Site, bounces, brake, help, membership,
@@ -188,7 +189,7 @@ impl Inbox {
     }
 
     fn read<'a>(&self, claimed: &'a Claimed) -> Read<'a> {
-        let message = Message::parse(&claimed.raw);
+        let message = aside::work(claimed.raw.len(), || Message::parse(&claimed.raw));
         let class = classify::classify(claimed.reverse_path.is_none(), &message, &self.site.domain);
         Read { claimed, class, route: route::route(&claimed.recipient, class, claimed.held), message }
     }

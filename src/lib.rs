@@ -8,7 +8,7 @@
 //! Each room may use only rooms to the right of it, never one beside it (`tests/it/tidy.rs` holds this):
 //!
 //! ```text
-//! cli → app → smtp inbox web schedule outbox → handlers, route → config, telemetry → store, templates → mail → domain
+//! cli → app → smtp inbox web schedule outbox → handlers, route → config, telemetry, aside → store, templates → mail → domain
 //! ```
 //!
 //! What follows from it, and what every change keeps:
@@ -22,6 +22,7 @@
 //! 7. What is proved stands in a type: an [`domain::address::EmailAddress`] can't carry a second command, whatever it was read from.
 //! 8. Logs carry ids, never addresses or words.
 pub mod app;
+pub mod aside;
 pub mod cli;
 pub mod config;
 pub mod domain;

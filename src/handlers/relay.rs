@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{Context, Incoming, Outcome, Sending, Site};
 use crate::{
+    aside,
     domain::{
         address::{EmailAddress, OwnAddress},
         breaker::Stream,
@@ -155,7 +156,8 @@ fn decide<'a>(ctx: &Context<'_>, letter: &Passing<'_>, known: &'a Known, at: usi
     let mut parties = parties(ctx.site, incoming, circle, writer, reader, to)?;
     parties.writer_addresses.extend(quoted_secrets(incoming.message, &ctx.site.domain));
     let threading = threading(ctx.site, letter, &known.names);
-    Ok(match anonymize::relay(&incoming.claimed.raw, &parties, &threading, &ctx.site.domain) {
+    let raw = &incoming.claimed.raw;
+    Ok(match aside::work(raw.len(), || anonymize::relay(raw, &parties, &threading, &ctx.site.domain)) {
         Ok(raw) => {
             let id = Uuid::now_v7();
             Fate::Pass(Ready {

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 use mail_parser::decoders::{base64::base64_decode, charsets::map::charset_decoder, quoted_printable::quoted_printable_decode};
 use mail_parser::{Encoding, Message, MessagePart, MimeHeaders, PartType};
 
+use super::lines::lines;
+
 /// LF only, no NUL, no byte-order mark, no blank at a line's end (but a signature's `-- `), no empty lines at the end.
 pub fn lines_of(text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
@@ -194,7 +196,7 @@ pub fn header_as_utf8(raw: &[u8]) -> Cow<'_, [u8]> {
 /// Where the header ends and the empty line begins.
 pub fn header_end(raw: &[u8]) -> usize {
     let mut start = 0;
-    for line in raw.split_inclusive(|&b| b == b'\n') {
+    for line in lines(raw) {
         if line == b"\n" || line == b"\r\n" {
             return start;
         }

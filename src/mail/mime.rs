@@ -3,6 +3,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chrono::{DateTime, FixedOffset, NaiveDate, TimeZone, Utc};
 use mail_parser::{HeaderName, HeaderValue, Message, MessageParser};
+use memchr::memchr2_iter;
 
 /// More lines `Content-Type…` than this, and the body is not read: messages nested in messages cost stack when they are dropped.
 pub const MAX_PARTS: usize = 250;
@@ -75,5 +76,6 @@ fn parser() -> MessageParser {
 
 fn claims_too_many_parts(raw: &[u8]) -> bool {
     let is_type = |line: &[u8]| line.get(..12).is_some_and(|l| l.eq_ignore_ascii_case(b"content-type"));
-    raw.split(|&b| b == b'\n' || b == b'\r').filter(|l| is_type(l)).nth(MAX_PARTS).is_some()
+    let starts = std::iter::once(0).chain(memchr2_iter(b'\n', b'\r', raw).map(|end| end + 1));
+    starts.filter(|&start| is_type(&raw[start..])).nth(MAX_PARTS).is_some()
 }

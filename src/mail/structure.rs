@@ -1,5 +1,7 @@
 //! How a letter is built, in one walk over its octets and without a copy: how large its header is, how many parts it has, how deep they stand in each other.
 
+use super::lines::lines;
+
 /// How much of each is taken.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
@@ -40,7 +42,7 @@ impl Excess {
 pub fn measure(raw: &[u8], limits: Limits) -> Result<(), Excess> {
     let mut walk = Walk { limits, within: Vec::new(), parts: 1, header: Some(Header::default()) };
     let mut at = 0;
-    for line in raw.split_inclusive(|&byte| byte == b'\n') {
+    for line in lines(raw) {
         at += line.len();
         if walk.parts == 1 && walk.header.is_some() && walk.within.is_empty() && at > limits.header {
             return Err(Excess::Header);

@@ -15,9 +15,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    aside,
     config::{Config, DeliveryMode},
     domain::address::EmailAddress,
-    handlers::{Context, Site, bounces},
+    handlers::{
+        Context, Site,
+        bounces::{self, Refused},
+    },
     store::{
         Connection, Store, Tx, breaker,
         health::in_time,
@@ -28,10 +32,12 @@ use crate::{
 };
 
 mod capture;
+mod circuit;
 mod connection;
 mod hop;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
+mod replies;
 mod sign;
 
 use hop::{Failure, NextHop, Parcel};
@@ -44,7 +50,11 @@ const CLAIM_EVERY: Duration = Duration::from_millis(5);
 /// How long the exit sleeps when nothing wakes it.
 const POLL: Duration = Duration::from_secs(5);
 /// Once in this time a claim looks past the letters to domains at their limit, so that a long row of them delays nobody else by more.
-const FAR_EVERY: Duration = Duration::from_secs(1);
+const FAR_EVERY: Duration = Duration::from_millis(500);
+/// One in so many places is for domains that have only as small a share of their own: some that are slow must not fill all.
+const RESERVE: usize = 4;
+/// With fewer places than this there is nothing to reserve.
+const PLENTY: usize = 8;
 
 /// Where letters go.
 enum Way {
@@ -68,8 +78,8 @@ enum Fate {
     Sent(String),
     /// It did not, and may later.
     Later(String),
-    /// It never will.
-    Never(String),
+    /// It never will, for this or that.
+    Never(String, Refused),
     /// There is nobody any more to send it to.
     Nobody,
     /// It was not sent, because it may be another process's by now.
@@ -98,6 +108,8 @@ struct Flight {
     /// When letters were claimed last, and how many landed since.
     claimed_at: Option<Instant>,
     landed_since: usize,
+    /// When a claim looked far last.
+    looked_far_at: Option<Instant>,
     /// A claim was put off for a moment.
     waits_to_claim: bool,
 }
@@ -142,7 +154,7 @@ impl Exit {
     /// Claims one batch and works it off; gives how many letters that were. For tests and the demo, which step until nothing is due.
     pub async fn step(&self, now: DateTime<Utc>) -> Result<usize> {
         let mut flight = Flight::default();
-        let count = self.launch(&mut flight, self.owner.held().await, true, now).await?;
+        let count = self.launch(&mut flight, self.owner.held().await, now).await?;
         while flight.is_under_way() {
             flight.land().await;
             self.mark(&mut flight, now).await?;
@@ -153,13 +165,8 @@ impl Exit {
     /// Works until stopped, then lets what is on its way arrive.
     pub async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
         let mut flight = Flight::default();
-        let mut looked = Instant::now();
         while !stop.is_cancelled() {
-            let far = looked.elapsed() >= FAR_EVERY;
-            if far {
-                looked = Instant::now();
-            }
-            if let Err(error) = self.turn(&mut flight, far, &wake, &stop).await {
+            if let Err(error) = self.turn(&mut flight, &wake, &stop).await {
                 tracing::error!(error = format!("{error:#}"), "the outbox can't be worked off; trying again in a second");
                 tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
             }
@@ -167,11 +174,11 @@ impl Exit {
         self.finish(&mut flight).await;
     }
 
-    async fn turn(&self, flight: &mut Flight, far: bool, wake: &Notify, stop: &CancellationToken) -> Result<()> {
+    async fn turn(&self, flight: &mut Flight, wake: &Notify, stop: &CancellationToken) -> Result<()> {
         let term = self.owner.term();
         let may_claim = term.is_some();
         let launched = match term {
-            Some(term) => self.launch(flight, term, far, Utc::now()).await?,
+            Some(term) => self.launch(flight, term, Utc::now()).await?,
             None => {
                 self.mark(flight, Utc::now()).await?;
                 0
@@ -179,7 +186,7 @@ impl Exit {
         };
         let pause = match flight.is_under_way() || launched > 0 {
             true if flight.waits_to_claim => CLAIM_EVERY,
-            true => FAR_EVERY,
+            true => flight.until_far().max(CLAIM_EVERY),
             false => POLL,
         };
         tokio::select! {
@@ -215,35 +222,51 @@ impl Exit {
 
     /// Claims as many letters as there is room for, and sets them on their way; gives how many. What is known is marked before anything new is begun, in
     /// the same commit: no more than one letter of each connection is ever unmarked.
-    async fn launch(&self, flight: &mut Flight, term: Arc<Term>, far: bool, now: DateTime<Utc>) -> Result<usize> {
+    async fn launch(&self, flight: &mut Flight, term: Arc<Term>, now: DateTime<Utc>) -> Result<usize> {
         let flying = flight.flying.len();
         flight.waits_to_claim = !flight.may_claim(flying);
         if flight.waits_to_claim {
             return Ok(0);
         }
         let room = match &*self.way {
-            Way::Send(hop) => hop.room(self.concurrency, flying, now),
+            Way::Send(hop) => hop.circuit.room(self.concurrency, flying, now),
             Way::Capture(_) => self.concurrency.saturating_sub(flying),
         };
-        let octets = OCTETS.saturating_sub(flight.letters.values().map(|travelling| travelling.letter.raw.len()).sum());
+        let octets = OCTETS.saturating_sub(flight.letters.values().map(|travelling| travelling.letter.size as usize).sum());
         if room == 0 || octets == 0 {
             self.mark(flight, now).await?;
             return Ok(0);
         }
+        let far = flight.until_far().is_zero();
         let tx = outbox::begin_claim(&self.store).await?;
-        let allowance = Allowance { letters: room, per_domain: self.per_domain, octets, far };
+        let allowance = self.allowance(room, octets, far);
         // What is claimed and not known here would wait for ever.
         let claimed = in_time(self.mark_and_claim(tx, &flight.landed, term.id(), allowance, now)).await.inspect_err(|_| term.end())?;
         flight.landed.clear();
         (flight.claimed_at, flight.landed_since) = (Some(Instant::now()), 0);
+        if far {
+            flight.looked_far_at = flight.claimed_at;
+        }
         let count = claimed.len();
+        if let (Way::Send(hop), 1..) = (&*self.way, count) {
+            hop.circuit.launched(now);
+        }
         for letter in claimed {
             let letter = Travelling { letter: Arc::new(letter), term: term.clone() };
-            let (way, signer, travelling) = (self.way.clone(), self.signer.clone(), letter.clone());
-            let task = flight.flying.spawn(async move { deliver(&way, &signer, &travelling).await });
+            let (store, way, signer, travelling) = (self.store.clone(), self.way.clone(), self.signer.clone(), letter.clone());
+            let task = flight.flying.spawn(async move { deliver(&store, &way, &signer, &travelling).await });
             flight.letters.insert(task.id(), letter);
         }
         Ok(count)
+    }
+
+    fn allowance(&self, room: usize, octets: usize, far: bool) -> Allowance {
+        let reserve = if self.concurrency >= PLENTY { self.concurrency / RESERVE } else { 0 };
+        let (letters, per_domain) = match room > reserve {
+            true => (room - reserve, self.per_domain),
+            false => (room, (self.per_domain / RESERVE).max(1)),
+        };
+        Allowance { letters, per_domain, octets, far }
     }
 
     async fn mark_and_claim(&self, mut tx: Tx, landed: &[(Travelling, Fate)], owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
@@ -286,10 +309,10 @@ impl Exit {
                     if next < letter.expires_at {
                         outbox::reschedule(tx, mine, reply, next).await?;
                     } else {
-                        self.give_up(tx, mine, &format!("{}: {reply}", bounces::EXPIRED), now).await?;
+                        self.give_up(tx, mine, &format!("{}: {reply}", bounces::EXPIRED), Refused::Mailbox, now).await?;
                     }
                 }
-                Fate::Never(reply) => self.give_up(tx, mine, reply, now).await?,
+                Fate::Never(reply, refused) => self.give_up(tx, mine, reply, *refused, now).await?,
                 Fate::Nobody => outbox::drop_claimed(tx, mine, now).await?,
                 Fate::Back => outbox::give_back(tx, mine).await?,
             }
@@ -303,9 +326,9 @@ impl Exit {
         Ok(())
     }
 
-    async fn give_up(&self, conn: &mut Connection, letter: Mine, reply: &str, now: DateTime<Utc>) -> Result<()> {
+    async fn give_up(&self, conn: &mut Connection, letter: Mine, reply: &str, refused: Refused, now: DateTime<Utc>) -> Result<()> {
         match outbox::give_up(conn, letter, reply, now).await? {
-            true => bounces::given_up(&mut Context { conn, now, site: &self.site, cause: None }, letter.id, reply).await,
+            true => bounces::given_up(&mut Context { conn, now, site: &self.site, cause: None }, letter.id, reply, refused).await,
             false => Ok(()),
         }
     }
@@ -315,6 +338,11 @@ impl Flight {
     /// Claiming for one place costs as much as for twenty: unless nothing flies, a quarter of what flies has to land first, or a moment to pass.
     fn may_claim(&self, flying: usize) -> bool {
         flying == 0 || self.landed_since * 4 >= flying || self.claimed_at.is_none_or(|at| at.elapsed() >= CLAIM_EVERY)
+    }
+
+    /// How long until a claim looks far.
+    fn until_far(&self) -> Duration {
+        self.looked_far_at.map_or(Duration::ZERO, |at| FAR_EVERY.saturating_sub(at.elapsed()))
     }
 
     fn is_under_way(&self) -> bool {
@@ -338,12 +366,18 @@ impl Flight {
     }
 }
 
-async fn deliver(way: &Way, signer: &Signer, Travelling { letter, term }: &Travelling) -> Fate {
+async fn deliver(store: &Store, way: &Way, signer: &Signer, Travelling { letter, term }: &Travelling) -> Fate {
     let Some(to) = &letter.to else { return Fate::Nobody };
-    if letter.raw.is_empty() {
-        return Fate::Never("its words are no longer kept".into());
+    if letter.size == 0 {
+        return Fate::Never("its words are no longer kept".into(), Refused::Letter);
     }
-    let signed = match signer.sign(&letter.raw) {
+    let large = match in_time(outbox::bytes_of(store, letter)).await {
+        Ok(large) => large,
+        Err(error) if store.diagnose(&error).is_some() => return Fate::Back,
+        Err(error) => return Fate::Later(format!("it could not be read: {error:#}")),
+    };
+    let raw = large.as_ref().unwrap_or(&letter.raw);
+    let signed = match aside::work(raw.len(), || signer.sign(raw)) {
         Ok(signed) => signed,
         Err(error) => return Fate::Later(format!("it could not be signed: {error:#}")),
     };
@@ -352,14 +386,14 @@ async fn deliver(way: &Way, signer: &Signer, Travelling { letter, term }: &Trave
         "" => None,
         path => match EmailAddress::parse(path) {
             Ok(path) => Some(path),
-            Err(error) => return Fate::Never(format!("its return path is no address: {error}")),
+            Err(error) => return Fate::Never(format!("its return path is no address: {error}"), Refused::Letter),
         },
     };
     match way {
         Way::Send(hop) => match hop.deliver(Parcel { from: from.as_ref(), to, letter: &signed, term }).await {
             Ok(reply) => Fate::Sent(reply),
             Err(Failure::Later(reply)) => Fate::Later(reply),
-            Err(Failure::Never(reply)) => Fate::Never(reply),
+            Err(Failure::Never(reply, refused)) => Fate::Never(reply, refused),
             Err(Failure::NotOurs) => Fate::Back,
         },
         Way::Capture(_) if !term.is_held() => Fate::Back,

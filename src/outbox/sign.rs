@@ -10,8 +10,9 @@ use mail_auth::{
     },
     dkim::{Canonicalization, DkimSigner, Done},
 };
+use memchr::memchr;
 
-use crate::store::keys::DkimKey;
+use crate::{mail::lines::lines, store::keys::DkimKey};
 
 /// Signed where they are there.
 const SIGNED: [&str; 8] = ["Reply-To", "Cc", "In-Reply-To", "References", "MIME-Version", "Content-Type", "Content-Transfer-Encoding", "Auto-Submitted"];
@@ -96,8 +97,8 @@ const LONGEST_LINE: usize = 998;
 
 /// The letter as it can be read in one way only. Letters of ours are made so; this is the last place where one that is not would be seen.
 pub(super) fn travelling(raw: &[u8]) -> Cow<'_, [u8]> {
-    let fits = |line: &[u8]| line.strip_suffix(b"\r\n").is_some_and(|line| line.len() <= LONGEST_LINE && !line.contains(&b'\r'));
-    if !raw.is_empty() && raw.split_inclusive(|&byte| byte == b'\n').all(fits) {
+    let fits = |line: &[u8]| line.strip_suffix(b"\r\n").is_some_and(|line| line.len() <= LONGEST_LINE && memchr(b'\r', line).is_none());
+    if !raw.is_empty() && lines(raw).all(fits) {
         return Cow::Borrowed(raw);
     }
     let mut out = Vec::with_capacity(raw.len() + 64);

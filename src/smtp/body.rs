@@ -17,7 +17,7 @@ use samotop::{
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Step, Visit, budget::PATIENCE, replies};
-use crate::config::BareNewlines;
+use crate::{config::BareNewlines, mail::lines};
 
 /// A letter as far as it has come.
 #[derive(Debug, Default)]
@@ -152,9 +152,7 @@ fn chunk(consumed: usize, data: Vec<u8>, ends_with_new_line: bool) -> ParseResul
 
 /// A CR or LF that is no part of a CR LF (RFC 5321 2.3.8). No chunk ends between the two.
 pub(super) fn has_bare_newline(chunk: &[u8]) -> bool {
-    let mut previous = 0;
-    let inside = chunk.iter().any(|&byte| (byte == b'\n') != (std::mem::replace(&mut previous, byte) == b'\r'));
-    inside || previous == b'\r'
+    lines::has_bare_newline(chunk)
 }
 
 /// Each of them made a CR LF. A dot behind one stays as it is: whoever sent it did not stuff it.

@@ -4,8 +4,9 @@ use std::net::IpAddr;
 use samotop::smtp::SmtpSession;
 use tracing::{info, warn};
 
-use super::{Door, Visit, body::Whole, grammar, keeper::Letter, replies};
+use super::{Door, Visit, body::Whole, budget, grammar, junk, keeper::Letter, replies, verify};
 use crate::{
+    aside,
     config::Verify,
     domain::{
         address::{EmailAddress, OwnAddress},
@@ -33,9 +34,13 @@ impl Visit {
         if deliveries.is_empty() {
             return replies::NO_RECIPIENT.to_owned();
         }
-        if let Some(words) = self.too_laborious(&letter.bytes) {
+        if let Some(words) = aside::work(letter.bytes.len(), || self.too_laborious(&letter.bytes)) {
             return words;
         }
+        let head = head(&letter.bytes);
+        // Where the header is copied for verification, the copy counts as well.
+        let copied = if verify::has_surplus(head) { head.len() } else { 0 };
+        let Some(_share) = self.door.budget.draw(copied, copied, budget::PATIENCE).await else { return replies::OUT_OF_MEMORY.to_owned() };
         let caller = self.caller();
         self.forget_forwarded();
         let envelope = Envelope {
@@ -43,7 +48,7 @@ impl Visit {
             helo: caller.helo.or_else(|| session.peer_name.clone()).unwrap_or_default(),
             reverse_path: session.transaction.mail.as_ref().and_then(|mail| grammar::mailbox(mail.sender())),
         };
-        let head = Message::parse(head(&letter.bytes));
+        let head = Message::parse(head);
         let (from, verdict) = self.judge(&letter.bytes, head.from, &envelope, caller.ip, &deliveries).await;
         if let Some(writer) = from.as_ref().filter(|_| envelope.reverse_path.is_some())
             && !self.door.letters.take(writer, verdict.is_aligned())
@@ -52,8 +57,25 @@ impl Visit {
             return replies::TOO_MANY_OF_DOMAIN.to_owned();
         }
         let size = letter.bytes.len();
-        let letter = Letter { whole: letter, envelope, from, message_id: head.message_id, verdict, recipients: deliveries };
-        let kept = self.door.keep(letter).await.map(|accepted| (accepted.id, refusal_of_all(&accepted.admissions)));
+        let origins = junk::origins(caller.ip, from.as_ref());
+        let records_refusals = self.door.refusals.has_room(&origins);
+        let letter = Letter {
+            whole: letter,
+            envelope,
+            from,
+            message_id: head.message_id,
+            verdict,
+            recipients: deliveries,
+            session: self.id.0.clone(),
+            tls: self.tls.get().map(|_| self.tls_version()),
+            records_refusals,
+        };
+        let kept = self.door.keep(letter).await.map(|accepted| {
+            if accepted.admissions.iter().any(Admission::is_refused) {
+                self.door.refusals.note(origins, records_refusals);
+            }
+            (accepted.id, refusal_of_all(&accepted.admissions))
+        });
         match kept {
             Ok((id, None)) => {
                 info!(letter = %id, size, tls = self.tls_version(), "kept");
@@ -166,7 +188,7 @@ fn refusal_of_all(admissions: &[Admission]) -> Option<Refusal> {
 
 /// The header, with its empty line.
 fn head(raw: &[u8]) -> &[u8] {
-    let end = raw.windows(4).position(|four| four == b"\r\n\r\n").map_or(raw.len(), |at| at + 4);
+    let end = memchr::memmem::find(raw, b"\r\n\r\n").map_or(raw.len(), |at| at + 4);
     &raw[..end]
 }
 

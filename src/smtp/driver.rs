@@ -154,8 +154,8 @@ impl Talk<'_, '_> {
             match interpreter.interpret(state).await {
                 Ok(consumed) => {
                     self.consumed(consumed.unwrap_or_default(), state);
-                    // Whoever sends thousands of commands at once shares the processor with the others all the same.
-                    if state.session.mode.is_none() && self.commands.is_multiple_of(PATCH) {
+                    // Whoever sends thousands of commands at once, or a large letter, shares the processor with the others all the same.
+                    if state.session.mode.is_some() || self.commands.is_multiple_of(PATCH) {
                         tokio::task::yield_now().await;
                     }
                 }

@@ -1,6 +1,5 @@
 //! SPF, DKIM and DMARC of a letter by mail-auth, folded to one verdict about the domain of the header From.
 use std::{
-    borrow::Cow,
     net::{IpAddr, SocketAddr},
     time::Duration,
 };
@@ -14,8 +13,13 @@ use mail_auth::{
 };
 
 use crate::{
+    aside,
     domain::address::EmailAddress,
-    mail::envelope::{AuthResult, Envelope, Policy, Verdict, is_related},
+    mail::{
+        charset::header_end,
+        envelope::{AuthResult, Envelope, Policy, Verdict, is_related},
+        lines::lines,
+    },
 };
 
 /// All questions about one letter are answered within this time, or it counts as a temporary error.
@@ -42,8 +46,11 @@ impl Verifier {
 
     /// The same, where `client` handed the letter to whoever brings it: `None` is not known, so that nobody can ask SPF. Then DMARC can pass, but not fail.
     pub(super) async fn examine(&self, raw: &[u8], writer: &EmailAddress, envelope: &Envelope, client: Option<IpAddr>, receiver: &str) -> Option<Verdict> {
-        let raw = without_surplus(raw);
-        let message = AuthenticatedMessage::parse(&raw)?;
+        let surplus = without_surplus(raw);
+        let message = aside::work(raw.len(), || match &surplus {
+            None => AuthenticatedMessage::parse(raw),
+            Some((head, rest)) => AuthenticatedMessage::parse_with_opts(rest, Some(head), true),
+        })?;
         match message.froms() {
             [one] if one.to_lowercase() == writer.key() => {}
             _ => return None,
@@ -90,33 +97,33 @@ pub(super) fn resolver(server: Option<SocketAddr>) -> Result<MessageAuthenticato
         .with_context(|| format!("the resolver at {server} (dns.server) can't be used"))
 }
 
-/// The letter without the signatures that are too many; reading it for verification already computes what each of them asks for.
-fn without_surplus(raw: &[u8]) -> Cow<'_, [u8]> {
-    let (mut signatures, mut dropping, mut at) = (0, false, 0);
-    let mut kept: Option<Vec<u8>> = None;
-    for line in raw.split_inclusive(|&byte| byte == b'\n') {
+/// Whether there are more signatures than are looked at.
+pub(super) fn has_surplus(head: &[u8]) -> bool {
+    lines(head).filter(|line| is_signature(line)).nth(MOST_SIGNATURES).is_some()
+}
+
+/// The header without the signatures that are too many, and what follows it, from the empty line on; none where no signature is. Reading the letter for
+/// verification already computes what each of them asks for.
+fn without_surplus(raw: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let (head, rest) = raw.split_at(header_end(raw));
+    if !has_surplus(head) {
+        return None;
+    }
+    let (mut signatures, mut dropping, mut kept) = (0, false, Vec::with_capacity(head.len()));
+    for line in lines(head) {
         if !matches!(line.first(), Some(b' ' | b'\t')) {
-            if matches!(line, b"\r\n" | b"\n") {
-                break;
-            }
-            let is_signature = line.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"dkim"));
-            signatures += usize::from(is_signature);
-            dropping = is_signature && signatures > MOST_SIGNATURES;
+            signatures += usize::from(is_signature(line));
+            dropping = is_signature(line) && signatures > MOST_SIGNATURES;
         }
-        match &mut kept {
-            None if dropping => kept = Some(raw[..at].to_vec()),
-            Some(kept) if !dropping => kept.extend_from_slice(line),
-            None | Some(_) => {}
-        }
-        at += line.len();
-    }
-    match kept {
-        None => Cow::Borrowed(raw),
-        Some(mut kept) => {
-            kept.extend_from_slice(&raw[at..]);
-            Cow::Owned(kept)
+        if !dropping {
+            kept.extend_from_slice(line);
         }
     }
+    Some((kept, rest))
+}
+
+fn is_signature(line: &[u8]) -> bool {
+    line.get(..4).is_some_and(|name| name.eq_ignore_ascii_case(b"dkim"))
 }
 
 /// One verdict out of what the three methods found. Where the domain publishes a DMARC record, alignment is what DMARC says (RFC 9989 4.10);
@@ -201,8 +208,13 @@ mod tests {
         let few = "DKIM-Signature: a;\r\n b\r\n".repeat(MOST_SIGNATURES);
         let letter = |signatures: &str| format!("From: ana@example.org\r\n{signatures}Subject: x\r\n\r\nDKIM-Signature: words\r\n");
         let many = format!("{few}{}", "dkim-signature: c;\r\n\td\r\n".repeat(1000));
-        assert_eq!(without_surplus(letter(&many).as_bytes()), letter(&few).as_bytes());
-        assert!(matches!(without_surplus(letter(&few).as_bytes()), Cow::Borrowed(_)));
+        let (many, few) = (letter(&many), letter(&few));
+        let (head, rest) = without_surplus(many.as_bytes()).expect("there are too many");
+        assert_eq!([&head, rest].concat(), few.as_bytes());
+        assert!(without_surplus(few.as_bytes()).is_none());
+        let read = AuthenticatedMessage::parse_with_opts(rest, Some(&head), true).expect("reads");
+        let whole = AuthenticatedMessage::parse(few.as_bytes()).expect("reads");
+        assert_eq!((read.raw_body(), read.froms(), read.raw_parsed_headers()), (whole.raw_body(), whole.froms(), whole.raw_parsed_headers()));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::{
     Connection, exchanges,
     inbox::{Claimed, NOT_OURS},
+    letters,
 };
 
 /// Letters of one writer that may wait for a word at once.
@@ -70,12 +71,15 @@ pub async fn vouch(conn: &mut Connection, id: Uuid, writer: Uuid, own: bool, now
 /// The oldest letter that waits for a word of `writer`, and its bytes.
 pub async fn next(conn: &mut Connection, writer: Uuid) -> Result<Option<(Uuid, Vec<u8>)>> {
     let row = sqlx::query!(
-        "select i.id, l.raw from inbox i join letter l on l.id = i.letter_id where i.writer_id = $1 and i.state = 'held' order by i.id limit 1",
+        "select i.id, i.letter_id, l.raw, l.size from inbox i join letter l on l.id = i.letter_id where i.writer_id = $1 and i.state = 'held' order by i.id limit 1",
         writer
     )
-    .fetch_optional(conn)
+    .fetch_optional(&mut *conn)
     .await?;
-    Ok(row.map(|row| (row.id, row.raw.unwrap_or_default())))
+    match row {
+        Some(row) => Ok(Some((row.id, letters::whole(conn, row.letter_id, row.raw, row.size).await?.unwrap_or_default()))),
+        None => Ok(None),
+    }
 }
 
 /// Ends the letters whose time on hold is over; gives how many.

@@ -3,7 +3,7 @@ use anyhow::{Result, ensure};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Connection, exchanges, recipients::Recipient};
+use super::{Connection, exchanges, letters, recipients::Recipient};
 use crate::{domain::address::EmailAddress, mail::envelope::Verdict};
 
 /// Letters claimed at once that are no partners': each has its transaction, and a partner's letter that comes meanwhile waits for all of them.
@@ -58,7 +58,7 @@ pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, l
                and (i.deaths = 0 or not exists (select 1 from inbox s where s.owner = $1 and s.deaths > 0))
              order by i.priority, i.next_at, i.id limit $2 for update skip locked),
          counted as (
-             select due.id, due.writer_id, due.priority, l.raw, sum(l.size) over first_ones - l.size as ahead,
+             select due.id, due.letter_id, due.writer_id, due.priority, l.raw, l.size, sum(l.size) over first_ones - l.size as ahead,
                  due.deaths = 0 or sum(least(due.deaths, 1)) over first_ones = 1 as alone,
                  row_number() over (partition by due.priority order by due.next_at, due.id) as place
              from due join letter l on l.id = due.letter_id window first_ones as (order by due.priority, due.next_at, due.id))
@@ -66,7 +66,7 @@ pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, l
          from counted c left join address a on a.id = c.writer_id
          where i.id = c.id and c.ahead < $4 and c.alone and (c.priority = 0 or c.place <= $5)
          returning i.id, i.exchange_id, i.recipient, i.writer_id, a.email as \"writer?\", a.suppressed_at, i.reverse_path, i.verdict, i.admission, i.attempts,
-             c.raw, i.received_at",
+             c.letter_id, c.raw, c.size, i.received_at",
         owner,
         limit,
         now,
@@ -76,6 +76,8 @@ pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, l
     )
     .fetch_all(&mut *conn)
     .await?;
+    let large: Vec<_> = rows.iter().filter(|row| row.raw.as_ref().is_some_and(Vec::is_empty)).map(|row| (row.letter_id, row.size)).collect();
+    let mut large = letters::read(conn, &large).await?;
     let mut claimed = Vec::with_capacity(rows.len());
     for row in rows {
         let (Ok(recipient), Ok(verdict)) = (serde_json::from_value(row.recipient), serde_json::from_value(row.verdict)) else {
@@ -95,7 +97,7 @@ pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, l
             verdict,
             held: row.admission == "hold",
             attempts: row.attempts,
-            raw: row.raw.unwrap_or_default(),
+            raw: large.remove(&row.letter_id).or(row.raw).unwrap_or_default(),
             received_at: row.received_at,
         });
     }

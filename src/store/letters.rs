@@ -1,35 +1,117 @@
-//! The bytes of large letters on their way into the database, a piece at a time: a bound parameter would hold them twice more.
+//! The bytes of letters, in and out: of large ones kept in pieces, so that none is held whole by Postgres, nor twice by us; and all forgotten in time.
+use std::{collections::HashMap, pin::Pin};
+
+use anyhow::{Result, ensure};
 use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt as _;
 use uuid::Uuid;
 
 use super::Connection;
 
-/// From this size on, in octets, a letter is copied in; smaller ones go as a parameter of the one statement that keeps them.
-pub const LARGE: usize = 256 << 10;
-/// What is handed over at a time.
-const PIECE: usize = 64 << 10;
-/// Postgres counts microseconds from 2000-01-01.
-const EPOCH: i64 = 946_684_800_000_000;
+type Step<'a, T> = Pin<Box<dyn Future<Output = sqlx::Result<T>> + Send + 'a>>;
 
-/// Writes the row of a letter, in the transaction of the caller. (COPY in its binary format: a head, fields with their lengths, an end.)
-pub async fn copy_in(conn: &mut Connection, id: Uuid, sha256: &[u8], raw: &[u8], size: i32, received_at: DateTime<Utc>) -> sqlx::Result<()> {
-    let mut copy = conn.copy_in_raw("copy letter (id, sha256, size, received_at, raw) from stdin (format binary)").await?;
-    let mut head = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0".to_vec();
-    head.extend(5i16.to_be_bytes());
-    for field in [id.as_bytes().as_slice(), sha256, &size.to_be_bytes(), &(received_at.timestamp_micros() - EPOCH).to_be_bytes()] {
-        head.extend((field.len() as i32).to_be_bytes());
-        head.extend(field);
-    }
-    head.extend(size.to_be_bytes());
-    let pieces = [head.as_slice()].into_iter().chain(raw.chunks(PIECE)).chain([END]);
-    for piece in pieces {
-        if let Err(error) = copy.send(piece).await {
-            copy.abort("the letter could not be handed over").await?;
-            return Err(error);
-        }
-    }
-    copy.finish().await.map(|_| ())
+/// From this size on, in octets, a letter is kept in pieces; smaller ones go as a parameter of the one statement that keeps them.
+pub const LARGE: usize = 64 << 10;
+/// Octets of a piece: with its key it fills a page of Postgres's.
+const PIECE: usize = 8000;
+/// What is handed over at a time.
+const BLOCK: usize = 64 << 10;
+
+/// What stands in a letter's own row: all of it, or nothing of one that is kept in pieces.
+pub(super) fn in_row(raw: &[u8]) -> &[u8] {
+    if raw.len() < LARGE { raw } else { &[] }
 }
 
-/// No further row.
-const END: &[u8] = &(-1i16).to_be_bytes();
+/// Writes the pieces of those that are large, in the transaction of the caller. (COPY in its binary format: a head, rows of fields with their lengths, an end.)
+pub(super) fn write<'a>(conn: &'a mut Connection, letters: &'a [(Uuid, &'a [u8])]) -> Step<'a, ()> {
+    Box::pin(async move {
+        if letters.iter().all(|(_, raw)| raw.len() < LARGE) {
+            return Ok(());
+        }
+        let mut copy = conn.copy_in_raw("copy piece (letter_id, place, raw) from stdin (format binary)").await?;
+        let mut block = Vec::with_capacity(BLOCK + PIECE + 64);
+        block.extend_from_slice(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
+        for (id, raw) in letters.iter().filter(|(_, raw)| raw.len() >= LARGE) {
+            for (place, piece) in (0_i32..).zip(raw.chunks(PIECE)) {
+                block.extend_from_slice(&3_i16.to_be_bytes());
+                for field in [id.as_bytes().as_slice(), &place.to_be_bytes(), piece] {
+                    block.extend_from_slice(&(field.len() as i32).to_be_bytes());
+                    block.extend_from_slice(field);
+                }
+                if block.len() >= BLOCK {
+                    copy.send(block.as_slice()).await?;
+                    block.clear();
+                }
+            }
+        }
+        block.extend_from_slice(&(-1_i16).to_be_bytes());
+        copy.send(block.as_slice()).await?;
+        copy.finish().await?;
+        Ok(())
+    })
+}
+
+/// The whole of a letter, of which its row says so much.
+pub async fn whole(conn: &mut Connection, id: Uuid, in_row: Option<Vec<u8>>, size: i32) -> Result<Option<Vec<u8>>> {
+    match in_row {
+        Some(raw) if raw.is_empty() && size > 0 => Ok(read(conn, &[(id, size)]).await?.remove(&id)),
+        Some(raw) => Ok(Some(raw)),
+        None => Ok(None),
+    }
+}
+
+/// Letters that are kept in pieces, by their identifiers and sizes. Each is put together in one place; what comes is never held besides it.
+pub(super) async fn read(conn: &mut Connection, letters: &[(Uuid, i32)]) -> Result<HashMap<Uuid, Vec<u8>>> {
+    if letters.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let mut found = HashMap::with_capacity(letters.len());
+    for (id, size) in letters {
+        found.insert(*id, Vec::with_capacity(usize::try_from(*size)?));
+    }
+    gather(conn, &mut found).await?;
+    for (id, size) in letters {
+        ensure!(found.get(id).is_some_and(|raw| raw.len() == *size as usize), "pieces of the letter {id} are missing");
+    }
+    Ok(found)
+}
+
+fn gather<'a>(conn: &'a mut Connection, found: &'a mut HashMap<Uuid, Vec<u8>>) -> Step<'a, ()> {
+    Box::pin(async move {
+        let ids: Vec<_> = found.keys().copied().collect();
+        let mut pieces = sqlx::query!("select letter_id, raw from piece where letter_id = any($1) order by letter_id, place", &ids).fetch(conn);
+        while let Some(piece) = pieces.try_next().await? {
+            if let Some(raw) = found.get_mut(&piece.letter_id) {
+                raw.extend_from_slice(&piece.raw);
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Forgets the words of letters that were handled and delivered before `before`, and who brought them; the record stays. Gives how many.
+pub async fn drop_words(conn: &mut Connection, before: DateTime<Utc>) -> Result<u64> {
+    let out = sqlx::query_scalar!(
+        "update outbox set raw = null where raw is not null and state in ('sent', 'failed', 'dropped') and coalesce(sent_at, expires_at) < $1 returning id",
+        before
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let letters = sqlx::query_scalar!(
+        "update letter l set raw = null where raw is not null and received_at < $1
+           and not exists (select 1 from inbox i where i.letter_id = l.id and i.state <> 'done') returning id",
+        before
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for forgotten in [&out, &letters] {
+        sqlx::query!("delete from piece where letter_id = any($1)", forgotten).execute(&mut *conn).await?;
+    }
+    sqlx::query!(
+        "update inbox set reverse_path = null, peer = '', helo = '', fingerprint = null where state = 'done' and received_at < $1 and peer <> ''",
+        before
+    )
+    .execute(conn)
+    .await?;
+    Ok((out.len() + letters.len()) as u64)
+}

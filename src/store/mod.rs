@@ -93,6 +93,17 @@ impl Store {
         self.acquire().await.context("cannot get a connection to Postgres")
     }
 
+    /// Opens all connections at once, as many as there can be: what each takes is taken from the start, and not by whoever comes in a crowd. Postgres may have
+    /// fewer left.
+    pub async fn open_all(&self) {
+        let mut open = Vec::new();
+        while open.len() < self.pool.options().get_max_connections() as usize
+            && let Ok(connection) = self.pool.acquire().await
+        {
+            open.push(connection);
+        }
+    }
+
     /// The pool itself, for listening and for the lock of ownership.
     pub(crate) fn pool(&self) -> &PgPool {
         &self.pool

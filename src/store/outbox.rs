@@ -5,7 +5,7 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Connection, Store, Tx};
+use super::{Connection, Store, Tx, letters as bytes};
 use crate::domain::{address::EmailAddress, breaker::Stream};
 
 /// A letter ready to go, all but signed.
@@ -80,7 +80,7 @@ pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: 
         &letters.iter().map(|letter| letter.occasion).collect::<Vec<_>>() as &[&str],
         &letters.iter().map(|letter| letter.reverse_path).collect::<Vec<_>>() as &[&str],
         &letters.iter().map(|letter| letter.message_id).collect::<Vec<_>>() as &[&str],
-        &letters.iter().map(|letter| letter.raw).collect::<Vec<_>>() as &[&[u8]],
+        &letters.iter().map(|letter| bytes::in_row(letter.raw)).collect::<Vec<_>>() as &[&[u8]],
         &sizes,
         &letters.iter().map(|letter| letter.cause).collect::<Vec<_>>() as &[Option<Uuid>],
         &letters.iter().map(|letter| letter.sending).collect::<Vec<_>>() as &[Option<Uuid>],
@@ -88,9 +88,12 @@ pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: 
         now,
         &letters.iter().map(|letter| letter.stream.name()).collect::<Vec<_>>() as &[&str]
     )
-    .fetch_all(conn)
+    .fetch_all(&mut *conn)
     .await?;
-    Ok(written.into_iter().collect())
+    let written: HashSet<_> = written.into_iter().collect();
+    let pieces: Vec<_> = letters.iter().filter(|letter| written.contains(&letter.id)).map(|letter| (letter.id, letter.raw)).collect();
+    bytes::write(conn, &pieces).await?;
+    Ok(written)
 }
 
 /// Whether a letter was written under this occasion.
@@ -134,8 +137,10 @@ pub struct Claimed {
     pub to: Option<EmailAddress>,
     /// The envelope's sender.
     pub reverse_path: String,
-    /// The bytes, unsigned.
+    /// The bytes, unsigned; of a large letter none, until they are read.
     pub raw: Vec<u8>,
+    /// How many octets that is.
+    pub size: i32,
     /// Attempts, this one included.
     pub attempts: i16,
     /// When we give up.
@@ -160,6 +165,9 @@ pub struct Allowance {
     pub far: bool,
 }
 
+/// A letter over which so many processes ended in a row is doubtful: one death finds many letters on their way, two hardly any.
+const DOUBTFUL: i16 = 2;
+
 /// Begins the transaction in which letters are claimed. Concurrent claims go one after the other, for only so does the limit per domain hold. The lock is asked
 /// for after the beginning, not with it: whoever waits for it in vain, as for a process that is stopped with it in its hands, has to be rolled back, and sqlx
 /// takes a beginning that failed for none.
@@ -169,7 +177,8 @@ pub async fn begin_claim(store: &Store) -> Result<Tx> {
     Ok(tx)
 }
 
-/// Claims due letters for `owner`, the most urgent first; none but alarms while everything is held. Inside [`begin_claim`], committed at once.
+/// Claims due letters for `owner`, the most urgent first; none but alarms while everything is held. Inside [`begin_claim`], committed at once. Letters that
+/// are doubtful are on their way one at a time, so that the next death is that one's doing, and none of those beside it.
 pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     // The rows are chosen first, as an array, and the state is compared in a way that the queue's index knows nothing of: so that each is then found by its
@@ -178,25 +187,28 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
         "with busy as materialized (select domain, count(*) as n from outbox where owner is not null group by domain),
          near as (
              select c.* from unnest(array[-1, 0, 1, 2, 3]::smallint[]) as p (priority) cross join lateral (
-                 select o.id, o.domain, o.priority, o.next_at, o.size from outbox o
+                 select o.id, o.domain, o.priority, o.next_at, o.size, o.deaths from outbox o
                  where o.state = 'queued' and o.owner is null and o.priority = p.priority and o.next_at <= $4
                      and (not $5 or o.domain <> all (array(select domain from busy where n >= $3)))
+                     and (o.deaths < $7 or not exists (select 1 from outbox s where s.owner = $1 and s.deaths >= $7))
                  order by o.next_at, o.id limit $2::bigint * case when $5 then 50 else 4 end) c
              where p.priority < 0 or not (select hold_all from installation)),
          ranked as (
              select near.*, row_number() over (partition by domain order by priority, next_at, id)
-                 + coalesce((select n from busy where busy.domain = near.domain), 0) as place from near),
-         first as (select * from ranked where place <= $3 order by priority, next_at, id limit $2::bigint),
+                 + coalesce((select n from busy where busy.domain = near.domain), 0) as place,
+                 row_number() over (partition by deaths >= $7 order by priority, next_at, id) as turn from near),
+         first as (select * from ranked where place <= $3 and (deaths < $7 or turn = 1) order by priority, next_at, id limit $2::bigint),
          counted as (select id, sum(size) over (order by priority, next_at, id) - size as ahead from first)
          update outbox o set owner = $1, attempts = attempts + 1 from address a
          where o.id = any (array(select id from counted where ahead < $6)) and a.id = o.address_id and coalesce(o.state, '') = 'queued' and o.owner is null
-         returning o.id, a.email, o.reverse_path, o.raw, o.attempts, o.expires_at, o.stream, o.released_at is not null as \"released!\"",
+         returning o.id, a.email, o.reverse_path, o.raw, o.size, o.attempts, o.expires_at, o.stream, o.released_at is not null as \"released!\"",
         owner,
         count(allowance.letters),
         count(allowance.per_domain),
         now,
         allowance.far,
-        count(allowance.octets)
+        count(allowance.octets),
+        DOUBTFUL
     )
     .fetch_all(tx)
     .await?;
@@ -208,6 +220,8 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
             id: row.id,
             to: row.email.and_then(|email| EmailAddress::parse(&email).ok()),
             reverse_path: row.reverse_path,
+            // Empty without a size: its words are no longer kept.
+            size: if row.raw.is_some() { row.size } else { 0 },
             raw: row.raw.unwrap_or_default(),
             attempts: row.attempts,
             expires_at: row.expires_at,
@@ -216,6 +230,15 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
             released: row.released,
         })
         .collect())
+}
+
+/// The bytes of a claimed letter that is large; of any other none, because it has them.
+pub async fn bytes_of(store: &Store, letter: &Claimed) -> Result<Option<Vec<u8>>> {
+    if letter.raw.len() >= usize::try_from(letter.size)? {
+        return Ok(None);
+    }
+    let mut conn = store.connection().await?;
+    Ok(bytes::read(&mut conn, &[(letter.id, letter.size)]).await?.remove(&letter.id))
 }
 
 /// What became of a letter that was claimed: marked only while it is `owner`'s, since a process that was away may have lost it to another.
@@ -250,10 +273,10 @@ pub async fn mark_sent(conn: &mut Connection, letters: &[Mine], replies: &[Strin
     Ok(usize::try_from(marked)?)
 }
 
-/// Tried again at `next_at`.
+/// Tried again at `next_at`; the process lived through this attempt.
 pub async fn reschedule(conn: &mut Connection, letter: Mine, reply: &str, next_at: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        "with later as (update outbox set owner = null, next_at = $3 where id = $1 and owner = $4 returning exchange_id)
+        "with later as (update outbox set owner = null, next_at = $3, deaths = 0 where id = $1 and owner = $4 returning exchange_id)
          update exchange e set reply = $2 from later where e.id = later.exchange_id",
         letter.id,
         reply,
@@ -343,6 +366,7 @@ pub async fn order(conn: &mut Connection, id: Uuid, order: Order, now: DateTime<
              update outbox set state = $3,
                  next_at = case when $3 = 'queued' then $4 else next_at end,
                  attempts = case when state = 'failed' then 0 else attempts end,
+                 deaths = case when state = 'failed' then 0 else deaths end,
                  by_breaker = false,
                  released_at = case when $3 = 'queued' then $4 else released_at end,
                  expires_at = case when $3 = 'queued' and state <> 'queued' then greatest(expires_at, $4::timestamptz + interval '5 days') else expires_at end
@@ -389,30 +413,6 @@ pub async fn is_all_held(conn: &mut Connection) -> Result<bool> {
     Ok(sqlx::query_scalar!("select hold_all from installation").fetch_one(conn).await?)
 }
 
-/// Forgets the words of letters that were handled and delivered before `before`, and who brought them; the record stays. Gives how many.
-pub async fn drop_words(conn: &mut Connection, before: DateTime<Utc>) -> Result<u64> {
-    let out = sqlx::query!(
-        "update outbox set raw = null where raw is not null and state in ('sent', 'failed', 'dropped') and coalesce(sent_at, expires_at) < $1",
-        before
-    )
-    .execute(&mut *conn)
-    .await?;
-    let letters = sqlx::query!(
-        "update letter l set raw = null where raw is not null and received_at < $1
-           and not exists (select 1 from inbox i where i.letter_id = l.id and i.state <> 'done')",
-        before
-    )
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query!(
-        "update inbox set reverse_path = null, peer = '', helo = '', fingerprint = null where state = 'done' and received_at < $1 and peer <> ''",
-        before
-    )
-    .execute(conn)
-    .await?;
-    Ok(out.rows_affected() + letters.rows_affected())
-}
-
 /// A letter of ours, as what comes back about it needs it.
 #[derive(Debug)]
 pub struct Sent {
@@ -426,7 +426,7 @@ pub struct Sent {
     pub cause: Option<Uuid>,
     /// Who wrote that one.
     pub writer: Option<Uuid>,
-    /// Its bytes, while they are kept.
+    /// That letter's bytes, while they are kept; of a large one its header and some more.
     pub original: Option<Vec<u8>>,
 }
 
@@ -434,7 +434,8 @@ pub struct Sent {
 pub async fn sent(conn: &mut Connection, id: Uuid) -> Result<Option<Sent>> {
     Ok(sqlx::query_as!(
         Sent,
-        "select o.exchange_id, o.address_id, o.kind, e.cause_id as cause, c.address_id as \"writer?\", l.raw as \"original?\"
+        "select o.exchange_id, o.address_id, o.kind, e.cause_id as cause, c.address_id as \"writer?\", 
+             coalesce((select string_agg(p.raw, '' order by p.place) from piece p where p.letter_id = l.id and p.place < 33), l.raw) as \"original?\"
          from outbox o join exchange e on e.id = o.exchange_id left join exchange c on c.id = e.cause_id
          left join inbox i on i.exchange_id = c.id left join letter l on l.id = i.letter_id
          where o.id = $1",

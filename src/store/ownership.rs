@@ -283,7 +283,12 @@ pub async fn release_orphans(conn: &mut Connection, now: DateTime<Utc>) -> Resul
              told as (
                  update exchange e set outcome = 'failed', ended_at = $4 from letters where e.id = letters.exchange_id and letters.state = 'failed'),
              in_ours as (select o.id from outbox o where o.owner = $2 and (select is_gone from gone) for update skip locked),
-             ours as (update outbox o set owner = null from in_ours g where o.id = g.id returning 1)
+             ours as (
+                 update outbox o set owner = null, deaths = deaths + 1, state = case when deaths + 1 >= $3 then 'failed' else state end
+                 from in_ours g where o.id = g.id returning o.exchange_id, o.state),
+             noted as (
+                 update exchange e set outcome = 'failed', reply = 'the process ended while it sent this letter', ended_at = $4
+                 from ours where e.id = ours.exchange_id and ours.state = 'failed')
              select (select count(*) from letters) + (select count(*) from ours) as \"freed!\"",
             LOCK_CLASS,
             owner,

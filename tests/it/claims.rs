@@ -35,6 +35,9 @@ async fn arrives(store: &Store, from: &str, words: &str) {
         verdict: &Verdict::UNCHECKED,
         recipients: &[Recipient::Service(OwnAddress::Help)],
         domain: "pairs.test",
+        session: "abc",
+        tls: None,
+        records_refusals: true,
     };
     arrivals::accept(&mut store.connection().await.unwrap(), &[arrival], |_, _, _| Admission::Take, now()).await.unwrap();
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 8] = [
     &["domain"],
     &["mail"],
-    &["config", "telemetry"],
+    &["config", "telemetry", "aside"],
     &["store", "templates"],
     &["handlers", "route", "net"],
     &["smtp", "inbox", "web", "schedule", "outbox"],

@@ -111,7 +111,8 @@ fn jpeg(data: &[u8]) -> Option<Vec<u8>> {
 
 /// How long the compressed data of a scan are: up to a marker that is neither a stuffed byte nor a restart.
 fn scan_length(data: &[u8]) -> usize {
-    data.windows(2).position(|w| w[0] == 0xff && !matches!(w[1], 0 | 0xd0..=0xd7 | 0xff)).unwrap_or(data.len())
+    let is_marker = |at: &usize| data.get(at + 1).is_some_and(|next| !matches!(next, 0 | 0xd0..=0xd7 | 0xff));
+    memchr::memchr_iter(0xff, data).find(is_marker).unwrap_or(data.len())
 }
 
 /// The tag Orientation of a TIFF directory (EXIF 2.3, 4.6.4), if it says anything but upright.

@@ -2,16 +2,11 @@
 use std::borrow::Cow;
 
 use super::RelayRefusal;
+use crate::mail::lines::has_bare_newline;
 
 /// A text with CR LF at each line's end (RFC 5322 2.3).
 pub(super) fn clean_lines(text: &str) -> Cow<'_, str> {
-    let bytes = text.as_bytes();
-    let is_clean = |(i, byte): (usize, &u8)| match byte {
-        b'\r' => bytes.get(i + 1) == Some(&b'\n'),
-        b'\n' => i > 0 && bytes[i - 1] == b'\r',
-        _ => true,
-    };
-    if bytes.iter().enumerate().all(is_clean) {
+    if !has_bare_newline(text.as_bytes()) {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + text.len() / 32);

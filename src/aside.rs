@@ -1,0 +1,11 @@
+//! Long work on large letters, done aside from the threads that serve clients: so that no client waits for another's letter.
+use tokio::runtime::{Handle, RuntimeFlavor};
+
+/// Work on fewer octets is done where it stands: it takes less than handing it over would.
+const LONG: usize = 256 << 10;
+
+/// Does work that goes over so many octets. Where there are several threads, another one takes over what else waits for this one.
+pub fn work<T>(octets: usize, work: impl FnOnce() -> T) -> T {
+    let has_others = || Handle::try_current().is_ok_and(|runtime| runtime.runtime_flavor() == RuntimeFlavor::MultiThread);
+    if octets >= LONG && has_others() { tokio::task::block_in_place(work) } else { work() }
+}
