@@ -10,7 +10,6 @@ use crate::{
     clients::{Clients, PAIRS},
     installation::Installation,
     kind::Kind,
-    ledger::Mark,
     moods::Mood,
     table::Tally,
 };
@@ -63,6 +62,9 @@ impl Rounds {
     /// Plays one.
     pub async fn play(&mut self, kind: Kind) -> Result<Tally> {
         let played = self.round(kind).await;
+        if played.is_err() {
+            self.explain().await;
+        }
         played.with_context(|| format!("a round of “{}”; the last words of\n{}", kind.name(), self.installation.said()))
     }
 
@@ -105,10 +107,8 @@ impl Rounds {
             look % ASK == 0 && ledger.missing().is_empty() && postgres.waiting().await.is_ok_and(|waiting| waiting == 0)
         })
         .await;
+        self.explain().await;
         let missing = ledger.missing();
-        for mark in missing.iter().take(5) {
-            self.explain(*mark).await;
-        }
         if missing.is_empty() {
             settled?;
         }
@@ -187,11 +187,14 @@ impl Rounds {
         Ok(death)
     }
 
-    async fn explain(&self, mark: Mark) {
-        match self.installation.postgres.tells(&format!("{mark}.loop@sender.example")).await {
-            Ok(told) if told.is_empty() => eprintln!("letter {mark} is lost: the database has never heard of it"),
-            Ok(told) => eprintln!("letter {mark} is lost: {}", told.join("; ")),
-            Err(error) => eprintln!("letter {mark} is lost: {error:#}"),
+    /// Says of some letters that are missing how they stand.
+    async fn explain(&self) {
+        for mark in self.installation.ledger().missing().into_iter().take(5) {
+            match self.installation.postgres.tells(&format!("{mark}.loop@sender.example")).await {
+                Ok(told) if told.is_empty() => eprintln!("letter {mark} is missing: the database has never heard of it"),
+                Ok(told) => eprintln!("letter {mark} is missing: {}", told.join("; ")),
+                Err(error) => eprintln!("letter {mark} is missing: {error:#}"),
+            }
         }
     }
 }
