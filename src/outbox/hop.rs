@@ -18,7 +18,7 @@ use crate::{
     config::Delivery,
     domain::address::EmailAddress,
     handlers::bounces::Refused,
-    mail::{bounce, lines::lines},
+    mail::{bounce, charset::header_end, lines::lines},
     store::ownership::Term,
 };
 
@@ -231,7 +231,7 @@ fn commands(connection: &Connection, parcel: Parcel<'_>) -> Result<[String; 3], 
 /// An address or a header field beyond ASCII (RFC 6531 3.4).
 fn needs_smtputf8(parcel: Parcel<'_>) -> bool {
     let letter = parcel.letter.letter.as_ref();
-    let header = memchr::memmem::find(letter, b"\r\n\r\n").map_or(letter, |end| &letter[..end]);
+    let header = &letter[..header_end(letter)];
     parcel.to.is_international() || parcel.from.is_some_and(EmailAddress::is_international) || !header.is_ascii()
 }
 

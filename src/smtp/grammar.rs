@@ -18,15 +18,11 @@ impl Parser<SmtpCommand> for Grammar {
         if state.session.mode.is_some() {
             return Err(ParseError::Mismatch("a letter is being read".into()));
         }
-        let end = end_of_line(input).ok_or(ParseError::Incomplete)?;
+        // Nothing but CR LF ends a command (RFC 5321 2.3.8).
+        let end = lines::end_of_line(input).ok_or(ParseError::Incomplete)?;
         let command = read(&input[..end - 2], state).map_err(|words| ParseError::Failed(words.to_owned()))?;
         Ok((end, command))
     }
-}
-
-/// Where the first line ends, behind its CR LF: nothing else ends a command (RFC 5321 2.3.8).
-pub(super) fn end_of_line(input: &[u8]) -> Option<usize> {
-    lines::end_of_line(input)
 }
 
 /// A line without its end, or the reply that refuses it.

@@ -116,11 +116,16 @@ impl Door {
         });
         let seen = Arc::downgrade(&door);
         telemetry::ask(move || {
-            let (whole, taken) = seen.upgrade().map(|door| door.budget.figures()).unwrap_or_default();
+            let (whole, taken) = seen.upgrade().map(|door| door.memory()).unwrap_or_default();
             telemetry::set(Figure::Budget, whole as i64);
             telemetry::set(Figure::BudgetTaken, taken as i64);
         });
         Ok(door)
+    }
+
+    /// The octets that letters under way may take, and those that they have taken.
+    pub fn memory(&self) -> (usize, usize) {
+        self.budget.figures()
     }
 
     /// Reads the certificate for STARTTLS anew. Sessions that are encrypted already stay as they are.

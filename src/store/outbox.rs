@@ -238,7 +238,7 @@ pub async fn bytes_of(store: &Store, letter: &Claimed) -> Result<Option<Vec<u8>>
         return Ok(None);
     }
     let mut conn = store.connection().await?;
-    Ok(bytes::read(&mut conn, &[(letter.id, letter.size)]).await?.remove(&letter.id))
+    bytes::read(&mut conn, letter.id, letter.size).await.map(Some)
 }
 
 /// What became of a letter that was claimed: marked only while it is `owner`'s, since a process that was away may have lost it to another.
@@ -434,7 +434,7 @@ pub struct Sent {
 pub async fn sent(conn: &mut Connection, id: Uuid) -> Result<Option<Sent>> {
     Ok(sqlx::query_as!(
         Sent,
-        "select o.exchange_id, o.address_id, o.kind, e.cause_id as cause, c.address_id as \"writer?\", 
+        "select o.exchange_id, o.address_id, o.kind, e.cause_id as cause, c.address_id as \"writer?\",
              coalesce((select string_agg(p.raw, '' order by p.place) from piece p where p.letter_id = l.id and p.place < 33), l.raw) as \"original?\"
          from outbox o join exchange e on e.id = o.exchange_id left join exchange c on c.id = e.cause_id
          left join inbox i on i.exchange_id = c.id left join letter l on l.id = i.letter_id

@@ -75,6 +75,24 @@ async fn a_renewed_certificate_is_shown_at_once_and_a_broken_one_never() {
 /// A test that fails leaves no program behind.
 struct Program(Child);
 
+impl Program {
+    /// Its standard error is the test's to read, or to close.
+    fn serve(database: &TestDatabase, data: &Path) -> Self {
+        Self(
+            Command::new(env!("CARGO_BIN_EXE_pairpost"))
+                .arg("serve")
+                .env("DATABASE_URL", database.url())
+                .env("PAIRPOST_DATA_DIR", data)
+                .env("PAIRPOST_SMTP__LISTEN", "127.0.0.1:0")
+                .env("PAIRPOST_HTTP__LISTEN", "127.0.0.1:0")
+                .env("RUST_LOG", "pairpost=info")
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("it starts"),
+        )
+    }
+}
+
 impl Drop for Program {
     fn drop(&mut self) {
         let _it_may_be_gone = self.0.kill();
@@ -85,18 +103,7 @@ impl Drop for Program {
 #[test]
 fn a_hangup_has_the_certificate_read_anew_and_ends_nothing() {
     let (database, data) = (TestDatabase::new(), tempfile::tempdir().expect("a folder"));
-    let mut program = Program(
-        Command::new(env!("CARGO_BIN_EXE_pairpost"))
-            .arg("serve")
-            .env("DATABASE_URL", database.url())
-            .env("PAIRPOST_DATA_DIR", data.path())
-            .env("PAIRPOST_SMTP__LISTEN", "127.0.0.1:0")
-            .env("PAIRPOST_HTTP__LISTEN", "127.0.0.1:0")
-            .env("RUST_LOG", "pairpost=info")
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it starts"),
-    );
+    let mut program = Program::serve(&database, data.path());
     let said = BufReader::new(program.0.stderr.take().expect("piped"));
     let (speak, hear) = mpsc::channel();
     std::thread::spawn(move || said.lines().map_while(Result::ok).try_for_each(|line| speak.send(line)));
@@ -116,18 +123,7 @@ fn a_hangup_has_the_certificate_read_anew_and_ends_nothing() {
 #[tokio::test]
 async fn mail_is_taken_also_when_whoever_read_the_log_is_gone() {
     let (database, data) = (TestDatabase::new(), tempfile::tempdir().expect("a folder"));
-    let mut program = Program(
-        Command::new(env!("CARGO_BIN_EXE_pairpost"))
-            .arg("serve")
-            .env("DATABASE_URL", database.url())
-            .env("PAIRPOST_DATA_DIR", data.path())
-            .env("PAIRPOST_SMTP__LISTEN", "127.0.0.1:0")
-            .env("PAIRPOST_HTTP__LISTEN", "127.0.0.1:0")
-            .env("RUST_LOG", "pairpost=info")
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it starts"),
-    );
+    let mut program = Program::serve(&database, data.path());
     let mut said = BufReader::new(program.0.stderr.take().expect("piped"));
     let mut line = String::new();
     while !line.starts_with("ready ") {

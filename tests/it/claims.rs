@@ -26,14 +26,18 @@ fn now() -> DateTime<Utc> {
 
 async fn arrives(store: &Store, from: &str, words: &str) {
     let from = EmailAddress::parse(from).unwrap();
-    let envelope = Envelope { peer: [127, 0, 0, 1].into(), helo: "x".into(), reverse_path: Some(from.clone()) };
+    comes(store, Some(from), &[Recipient::Service(OwnAddress::Help)], words).await;
+}
+
+async fn comes(store: &Store, from: Option<EmailAddress>, recipients: &[Recipient], words: &str) {
+    let envelope = Envelope { peer: [127, 0, 0, 1].into(), helo: "x".into(), reverse_path: from.clone() };
     let arrival = Arrival {
         raw: words.as_bytes(),
         envelope: &envelope,
-        from: Some(&from),
+        from: from.as_ref(),
         message_id: None,
         verdict: &Verdict::UNCHECKED,
-        recipients: &[Recipient::Service(OwnAddress::Help)],
+        recipients,
         domain: "pairs.test",
         session: "abc",
         tls: None,
@@ -69,6 +73,15 @@ async fn a_writers_letters_wait_for_each_other_and_for_nobody_elses() {
     assert_eq!(claim(&store, 2, later).await.0, ["ana 1"]);
     inbox::finish(&mut conn, 2, &[End { id: ids[0], kind: "help", class: "personal", outcome: "done".into() }], later).await.unwrap();
     assert_eq!(claim(&store, 1, later).await.0, ["ana 2"]);
+}
+
+#[tokio::test]
+async fn a_large_letter_of_nobody_is_whole_in_each_of_its_mailboxes_also_when_they_are_claimed_together() {
+    let database = TestDatabase::new();
+    let store = database.store().await;
+    let words = "x".repeat(100_000);
+    comes(&store, None, &[Recipient::Service(OwnAddress::Help), Recipient::Service(OwnAddress::Join)], &words).await;
+    assert_eq!(claim(&store, 1, now()).await.0, [words.as_str(), &words]);
 }
 
 #[tokio::test]

@@ -15,6 +15,7 @@
 //! | `tls` | the client shakes hands; `tls 1.2`: in that version |
 //! | `reconnect` | a new session |
 //! | `other` | from here on the other client plays, who connects when it first does |
+//! | `taken N` | waits until letters under way have taken so many octets of the budget of memory |
 //! | `database away`, `database back` | connections to it are refused, or made again |
 //! | `? select …`, then `= …` | what the database answers, as text |
 use std::{path::Path, sync::Arc, time::Duration};
@@ -88,6 +89,7 @@ pub struct Listening {
     /// Where its certificate lies.
     pub data: tempfile::TempDir,
     store: Store,
+    door: Arc<smtp::Door>,
     _name_server: NameServer,
 }
 
@@ -111,8 +113,8 @@ impl Listening {
         let listeners = smtp::bind(&config).await.expect("a free port");
         let address = listeners[0].local_addr().expect("it is bound");
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(smtp::serve(door, listeners, stop.clone()));
-        Self { database, address, stop, serving, data, store, _name_server: name_server }
+        let serving = tokio::spawn(smtp::serve(door.clone(), listeners, stop.clone()));
+        Self { database, address, stop, serving, data, store, door, _name_server: name_server }
     }
 
     /// What the database answers, as text.
@@ -290,6 +292,16 @@ async fn step(line: &str, listening: &Listening, client: &mut Client, answer: &m
         }
         "tls" => client.encrypt(&believing_in(&listening.data.path().join("smtp-tls.pem"), rest), "pairs.test").await?,
         "reconnect" => *client = Client::connect(listening).await,
+        "taken" => {
+            let octets: usize = rest.parse().map_err(|_| "taken N")?;
+            let mut looks = tokio::time::interval(Duration::from_millis(20));
+            let taken = async {
+                while listening.door.memory().1 < octets {
+                    looks.tick().await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, taken).await.map_err(|_| format!("{octets} octets of memory are not taken"))?;
+        }
         "database" => listening.database.cut_off(rest == "away").await,
         "?" => *answer = Some(listening.ask(rest).await),
         "=" => {
