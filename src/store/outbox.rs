@@ -158,6 +158,8 @@ pub struct Allowance {
     pub letters: usize,
     /// Letters on their way at once to one recipient domain, over all processes.
     pub per_domain: usize,
+    /// How many other processes there are: each has its share of a domain's places.
+    pub others: usize,
     /// No further letter behind so many octets of them.
     pub octets: usize,
     /// Looks past the letters to domains that are at their limit. Else only the first of each priority are looked at: a long row of letters
@@ -178,24 +180,29 @@ pub async fn begin_claim(store: &Store) -> Result<Tx> {
 }
 
 /// Claims due letters for `owner`, the most urgent first; none but alarms while everything is held. Inside [`begin_claim`], committed at once. Letters that
-/// are doubtful are on their way one at a time, so that the next death is that one's doing, and none of those beside it.
+/// are doubtful are on their way one at a time, so that the next death is that one's doing, and none of those beside it. Whoever has all of a domain's places
+/// would take each again as it falls free, and the others would never have one: so every other process finds a place, and up to its share as many again as it
+/// has; one that does not want any costs no more than that.
 pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     // The rows are chosen first, as an array, and the state is compared in a way that the queue's index knows nothing of: so that each is then found by its
     // key, and the queue is not read a second time for every row.
     let mut rows = sqlx::query!(
-        "with busy as materialized (select domain, count(*) as n from outbox where owner is not null group by domain),
+        "with busy as materialized (
+             select domain, count(*) as n, count(*) filter (where owner = $1) as ours from outbox where owner is not null group by domain),
+         taken as materialized (
+             select domain, greatest(n, ours + least($3::bigint / ($8::bigint + 1) * $8, 2 * (n - ours) + $8)) as places from busy),
          near as (
              select c.* from unnest(array[-1, 0, 1, 2, 3]::smallint[]) as p (priority) cross join lateral (
                  select o.id, o.domain, o.priority, o.next_at, o.size, o.deaths from outbox o
                  where o.state = 'queued' and o.owner is null and o.priority = p.priority and o.next_at <= $4
-                     and (not $5 or o.domain <> all (array(select domain from busy where n >= $3)))
+                     and (not $5 or o.domain <> all (array(select domain from taken where places >= $3)))
                      and (o.deaths < $7 or not exists (select 1 from outbox s where s.owner = $1 and s.deaths >= $7))
                  order by o.next_at, o.id limit $2::bigint * case when $5 then 50 else 4 end) c
              where p.priority < 0 or not (select hold_all from installation)),
          ranked as (
              select near.*, row_number() over (partition by domain order by priority, next_at, id)
-                 + coalesce((select n from busy where busy.domain = near.domain), 0) as place,
+                 + coalesce((select places from taken where taken.domain = near.domain), least($3::bigint / ($8::bigint + 1) * $8, $8)) as place,
                  row_number() over (partition by deaths >= $7 order by priority, next_at, id) as turn from near),
          first as (select * from ranked where place <= $3 and (deaths < $7 or turn = 1) order by priority, next_at, id limit $2::bigint),
          counted as (select id, sum(size) over (order by priority, next_at, id) - size as ahead from first)
@@ -208,7 +215,8 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
         now,
         allowance.far,
         count(allowance.octets),
-        DOUBTFUL
+        DOUBTFUL,
+        count(allowance.others)
     )
     .fetch_all(tx)
     .await?;
