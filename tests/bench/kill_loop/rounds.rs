@@ -11,6 +11,7 @@ use crate::{
     installation::Installation,
     kind::Kind,
     moods::Mood,
+    postgres::Postgres,
     table::Tally,
 };
 
@@ -75,7 +76,7 @@ impl Rounds {
         let before = self.installation.ledger().counts();
         let also = matches!(kind, Kind::Mood(Mood::Rejects)).then_some(self.dead);
         self.clients = Clients::start(&self.installation.post, pause, also, &mut self.chance);
-        self.letters_since(Instant::now(), 40).await?;
+        self.letters_since(Instant::now(), 40, false).await?;
         let death = match kind {
             Kind::Program => self.program().await?,
             Kind::Postmaster => {
@@ -92,18 +93,17 @@ impl Rounds {
             Kind::OneOfTwo => self.one_of_two().await?,
             Kind::Paused => self.paused().await?,
         };
-        self.letters_since(death.back, 20).await?;
         let (ledger, postgres) = (self.installation.post.ledger.clone(), self.installation.postgres.clone());
         let is_moody = matches!(kind, Kind::Mood(_));
-        let again_soon = async |look| is_moody && look % ASK == 0 && postgres.retry_all().await.is_err();
+        self.letters_since(death.back, 20, is_moody).await?;
         until("letters come again", async |look| {
-            again_soon(look).await;
+            again_soon(&postgres, is_moody, look).await;
             ledger.again(death.back).is_some()
         })
         .await?;
         tokio::time::timeout(PATIENCE, std::mem::take(&mut self.clients).stop()).await.context("letters are not taken any more")??;
         let settled = until("nothing waits any more", async |look| {
-            again_soon(look).await;
+            again_soon(&postgres, is_moody, look).await;
             look % ASK == 0 && ledger.missing().is_empty() && postgres.waiting().await.is_ok_and(|waiting| waiting == 0)
         })
         .await;
@@ -120,13 +120,15 @@ impl Rounds {
         Ok(Tally { rounds: 1, counts: ledger.counts().since(before), lost: missing.len() + unrecorded, open: death.open, again, all })
     }
 
-    /// Until a random number of letters, up to `most`, was taken since `moment`, and a little longer.
-    async fn letters_since(&mut self, moment: Instant, most: u64) -> Result<()> {
+    /// Until a random number of letters, up to `most`, was taken since `moment`, and a little longer. With `retry`, those that the next hop refused are tried
+    /// again meanwhile: while too many of them wait, no client writes.
+    async fn letters_since(&mut self, moment: Instant, most: u64, retry: bool) -> Result<()> {
         let wanted = 1 + self.chance.below(most);
-        let ledger = self.installation.post.ledger.clone();
+        let (ledger, postgres) = (self.installation.post.ledger.clone(), self.installation.postgres.clone());
         let clients = &mut self.clients;
         let mut ended = Ok(());
-        until("letters are taken", async |_| {
+        until("letters are taken", async |look| {
+            again_soon(&postgres, retry, look).await;
             ended = clients.check();
             ended.is_err() || ledger.accepted_since(moment) as u64 >= wanted
         })
@@ -151,11 +153,11 @@ impl Rounds {
         let dead = format!("partner{}@partner.example", self.dead);
         self.dead += u32::from(mood == Mood::Rejects);
         self.installation.places[0].sink.mood(mood, dead);
-        self.letters_since(Instant::now(), 40).await?;
+        self.letters_since(Instant::now(), 40, false).await?;
         let open = self.installation.kill(0).await?;
         let mut death = Death::now(open);
         self.installation.start(0).await?;
-        self.letters_since(Instant::now(), 40).await?;
+        self.letters_since(Instant::now(), 40, false).await?;
         // Long enough, now and then, for the program to lose its patience with the hop.
         sleep_until((Instant::now() + Duration::from_millis(self.chance.below(4000))).into()).await;
         self.installation.places[0].sink.mood(Mood::Good, String::new());
@@ -196,6 +198,14 @@ impl Rounds {
                 Err(error) => eprintln!("letter {mark} is missing: {error:#}"),
             }
         }
+    }
+}
+
+/// Now and then, what a mood had refused is tried again at once.
+async fn again_soon(postgres: &Postgres, is_moody: bool, look: u32) {
+    if is_moody && look.is_multiple_of(ASK) {
+        // The next look asks again.
+        drop(postgres.retry_all().await);
     }
 }
 
