@@ -36,11 +36,11 @@ impl<'a> Disk<'a> {
         self.0.join("filler")
     }
 
-    /// But for two mebibytes.
+    /// But for a mebibyte.
     fn fill(&self) {
         let disk = rustix::fs::statvfs(self.0).expect("a disk");
         let free = usize::try_from(disk.f_bavail * disk.f_frsize).expect("small");
-        std::fs::write(self.filler(), vec![1; free.saturating_sub(2 << 20)]).expect("there is room for it");
+        std::fs::write(self.filler(), vec![1; free.saturating_sub(1 << 20)]).expect("there is room for it");
     }
 
     fn make_room(&self) {
@@ -61,7 +61,7 @@ fn words() -> String {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         format!("{seed:016x}\r\n")
     };
-    (0..20_000).map(|_| word()).collect()
+    (0..10_000).map(|_| word()).collect()
 }
 
 /// With room again: a letter is taken, and all that were taken are answered, each once. Gives how long both took.
