@@ -1,5 +1,5 @@
 //! The entrance behind the entrance: claims letters that were kept, reads, routes and handles each in one transaction, and commits all that it caused.
-use std::{ops::Range, sync::Arc, time::Duration};
+use std::{borrow::Cow, ops::Range, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,8 +18,10 @@ use crate::{
         sign_up, topics, unproven,
     },
     mail::{
+        charset,
         classify::{self, Class},
         message::Message,
+        mime,
     },
     route::{self, Route},
     store::{
@@ -146,12 +148,13 @@ impl Inbox {
     /// Transaction 2.
     async fn handle(&self, letters: &[Claimed], now: DateTime<Utc>) -> Result<()> {
         let Some(owner) = letters.first().map(|claimed| claimed.owner) else { return Ok(()) };
-        let read: Vec<_> = letters.iter().map(|claimed| self.read(claimed)).collect();
+        let readable: Vec<_> = letters.iter().map(|claimed| charset::readable(&claimed.raw)).collect();
+        let read: Vec<_> = letters.iter().zip(&readable).map(|(claimed, raw)| self.read(claimed, raw)).collect();
         let mut tx = self.store.begin().await?;
         let mut context = Context { conn: &mut tx, now, site: &self.site, cause: None };
         let mut outcomes: Vec<Option<Outcome>> = vec![None; letters.len()];
         let mut passing = Vec::new();
-        for (outcome, Read { claimed, message, class, route }) in outcomes.iter_mut().zip(&read) {
+        for (outcome, Read { claimed, tree, message, class, route }) in outcomes.iter_mut().zip(&read) {
             context.cause = Some(claimed.exchange_id);
             if claimed.attempts > 1 && inbox::is_done(context.conn, claimed.id).await? {
                 continue;
@@ -167,7 +170,7 @@ impl Inbox {
             }
             let incoming = Incoming::new(claimed, message, writer, writer_id);
             match route {
-                Route::Relay { partnership, reader } => passing.push((outcome, Passing { incoming, partnership: *partnership, reader: *reader })),
+                Route::Relay { partnership, reader } => passing.push((outcome, Passing { incoming, tree, partnership: *partnership, reader: *reader })),
                 Route::AskWriter => {
                     // It waits, and its row says so.
                     unproven::ask(&mut context, &incoming).await?;
@@ -188,10 +191,14 @@ impl Inbox {
         tx.commit().await.context("cannot commit what a letter caused")
     }
 
-    fn read<'a>(&self, claimed: &'a Claimed) -> Read<'a> {
-        let message = aside::work(claimed.raw.len(), || Message::parse(&claimed.raw));
+    fn read<'a>(&self, claimed: &'a Claimed, raw: &'a Cow<'_, [u8]>) -> Read<'a> {
+        let (tree, message) = aside::work(raw.len(), || {
+            let tree = mime::parse(raw);
+            let message = Message::read(raw, &tree);
+            (tree, message)
+        });
         let class = classify::classify(claimed.reverse_path.is_none(), &message, &self.site.domain);
-        Read { claimed, class, route: route::route(&claimed.recipient, class, claimed.held), message }
+        Read { claimed, class, route: route::route(&claimed.recipient, class, claimed.held), tree, message }
     }
 
     /// Works until stopped: woken in this process, by a timer where another process or a retry is the reason.
@@ -220,6 +227,7 @@ impl Inbox {
 /// A letter that was read.
 struct Read<'a> {
     claimed: &'a Claimed,
+    tree: mime::Tree<'a>,
     message: Message,
     class: Class,
     route: Route,
