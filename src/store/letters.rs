@@ -8,7 +8,7 @@ use sqlx::postgres::PgCopyIn;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use super::{Connection, health::PATIENCE};
+use super::{Connection, health::PATIENCE, recent};
 
 type Step<'a, T> = Pin<Box<dyn Future<Output = sqlx::Result<T>> + Send + 'a>>;
 
@@ -69,7 +69,9 @@ pub(super) fn write<'a>(conn: &'a mut Connection, letters: &'a [(Uuid, &'a [u8])
                 copy.send(BLOCK).await?;
             }
         }
-        copy.finish().await
+        copy.finish().await?;
+        letters.iter().filter(|(_, raw)| raw.len() >= LARGE).for_each(|(id, raw)| recent::keep(*id, raw));
+        Ok(())
     })
 }
 
@@ -181,6 +183,9 @@ pub async fn whole(conn: &mut Connection, id: Uuid, in_row: Option<Vec<u8>>, siz
 /// A letter that is kept in pieces, put together in one place; what comes is never held besides it.
 pub(super) async fn read(conn: &mut Connection, id: Uuid, size: i32) -> Result<Vec<u8>> {
     let size = usize::try_from(size)?;
+    if let Some(raw) = recent::take(id).filter(|raw| raw.len() == size) {
+        return Ok(raw);
+    }
     let mut raw = Vec::with_capacity(size);
     gather(conn, id, &mut raw).await?;
     ensure!(raw.len() == size, "pieces of the letter {id} are missing");
@@ -215,6 +220,7 @@ pub async fn drop_words(conn: &mut Connection, before: DateTime<Utc>) -> Result<
     for forgotten in [&out, &letters] {
         drop_pieces(conn, forgotten).await?;
     }
+    recent::forget();
     sqlx::query!(
         "update inbox set reverse_path = null, peer = '', helo = '', fingerprint = null where state = 'done' and received_at < $1 and peer <> ''",
         before

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use pairpost::{
     domain::{address::EmailAddress, breaker::Stream},
     store::{
+        letters::Bytes,
         outbox::{self, NewLetter, Order},
         people,
     },
@@ -81,7 +82,7 @@ async fn a_long_row_of_letters_to_one_domain_at_its_limit_hides_nobody() {
             occasion: &format!("topic:{n}"),
             reverse_path: "",
             message_id: "x@pairs.test",
-            raw: b"From: help@pairs.test\r\n\r\nhi\r\n",
+            raw: Bytes::Here(b"From: help@pairs.test\r\n\r\nhi\r\n"),
             cause: None,
             sending: None,
             not_before: post.now,
