@@ -1,5 +1,5 @@
 //! The entrance behind the entrance: claims letters that were kept, reads, routes and handles each in one transaction, and commits all that it caused.
-use std::{borrow::Cow, ops::Range, sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, anyhow};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -18,7 +18,7 @@ use crate::{
         sign_up, topics, unproven,
     },
     mail::{
-        charset,
+        charset::{self, Readable},
         classify::{self, Class},
         message::Message,
         mime,
@@ -38,7 +38,7 @@ use crate::{
 /// Letters claimed at once.
 const BATCH: i64 = 20;
 /// … and no further one behind so many octets of them: they are held in memory, and a large letter several times over while it is handled.
-const OCTETS: i64 = 4 << 20;
+const OCTETS: i64 = 2 << 20;
 /// While there is work a worker looks for more no sooner than this after it looked last: a batch of some letters costs little more than one letter.
 const GATHER: Duration = Duration::from_millis(4);
 /// Letters beyond so many octets are worked on one at a time in a process, for the same reason.
@@ -191,9 +191,9 @@ impl Inbox {
         tx.commit().await.context("cannot commit what a letter caused")
     }
 
-    fn read<'a>(&self, claimed: &'a Claimed, raw: &'a Cow<'_, [u8]>) -> Read<'a> {
-        let (tree, message) = aside::work(raw.len(), || {
-            let tree = mime::parse(raw);
+    fn read<'a>(&self, claimed: &'a Claimed, raw: &'a Readable<'_>) -> Read<'a> {
+        let (tree, message) = aside::work(raw.0.len(), || {
+            let tree = mime::parse(&raw.0);
             let message = Message::read(raw, &tree);
             (tree, message)
         });

@@ -165,7 +165,7 @@ impl Relayed<'_> {
 /// `our_domain` ends the identifiers of pictures. Errors say why the letter can't be passed on.
 pub fn relay(raw: &[u8], parties: &Parties, threading: &Threading, our_domain: &str) -> Result<Vec<u8>, RelayRefusal> {
     let raw = charset::readable(raw);
-    let tree = mime::parse(&raw);
+    let tree = mime::parse(&raw.0);
     rebuild(&tree, parties, threading, our_domain).map(Relayed::into_bytes)
 }
 

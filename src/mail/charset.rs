@@ -6,9 +6,13 @@ use mail_parser::{Encoding, Message, MessagePart, MimeHeaders, PartType};
 
 use super::lines::lines;
 
-/// The bytes of a letter as they can be read: without the line that a mailbox file puts before it, its header in UTF-8.
-pub fn readable(raw: &[u8]) -> Cow<'_, [u8]> {
-    header_as_utf8(without_mbox_line(raw))
+/// The bytes of a letter as they can be read: without the line that a mailbox file puts before it, its header in UTF-8. Owned where that was not.
+#[derive(Debug)]
+pub struct Readable<'a>(pub Cow<'a, [u8]>);
+
+/// Makes a letter readable.
+pub fn readable(raw: &[u8]) -> Readable<'_> {
+    Readable(header_as_utf8(without_mbox_line(raw)))
 }
 
 /// LF only, no NUL, no byte-order mark, no blank at a line's end (but a signature's `-- `), no empty lines at the end.

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use mail_parser::{Address, HeaderName, HeaderValue, MimeHeaders, PartType};
 use serde::Serialize;
 
-use super::charset::{self, header_end, lines_of, readable};
+use super::charset::{self, Readable, header_end, lines_of, readable};
 use super::{flowed, html, mime};
 use crate::domain::address::EmailAddress;
 
@@ -101,11 +101,11 @@ impl Message {
     /// Reads the bytes of a letter, whatever they are.
     pub fn parse(raw: &[u8]) -> Message {
         let readable = readable(raw);
-        Message { size: raw.len(), ..Message::read(&readable, &mime::parse(&readable)) }
+        Message { size: raw.len(), ..Message::read(&readable, &mime::parse(&readable.0)) }
     }
 
     /// Reads a letter whose tree is known, from its bytes as that was made of them.
-    pub fn read(raw: &Cow<'_, [u8]>, tree: &mime::Tree<'_>) -> Message {
+    pub fn read(Readable(raw): &Readable<'_>, tree: &mime::Tree<'_>) -> Message {
         let size = raw.len();
         let mut defects = Vec::new();
         if matches!(raw, Cow::Owned(_)) {
