@@ -30,7 +30,7 @@ pub struct NewLetter<'a> {
     /// Its Message-ID, without brackets.
     pub message_id: &'a str,
     /// The bytes, unsigned.
-    pub raw: &'a [u8],
+    pub raw: bytes::Bytes<'a>,
     /// The exchange row of the letter that caused this one.
     pub cause: Option<Uuid>,
     /// The sending it belongs to.
@@ -80,7 +80,7 @@ pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: 
         &letters.iter().map(|letter| letter.occasion).collect::<Vec<_>>() as &[&str],
         &letters.iter().map(|letter| letter.reverse_path).collect::<Vec<_>>() as &[&str],
         &letters.iter().map(|letter| letter.message_id).collect::<Vec<_>>() as &[&str],
-        &letters.iter().map(|letter| bytes::in_row(letter.raw)).collect::<Vec<_>>() as &[&[u8]],
+        &letters.iter().map(|letter| bytes::in_row(letter.raw.here())).collect::<Vec<_>>() as &[&[u8]],
         &sizes,
         &letters.iter().map(|letter| letter.cause).collect::<Vec<_>>() as &[Option<Uuid>],
         &letters.iter().map(|letter| letter.sending).collect::<Vec<_>>() as &[Option<Uuid>],
@@ -91,8 +91,12 @@ pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: 
     .fetch_all(&mut *conn)
     .await?;
     let written: HashSet<_> = written.into_iter().collect();
-    let pieces: Vec<_> = letters.iter().filter(|letter| written.contains(&letter.id)).map(|letter| (letter.id, letter.raw)).collect();
-    bytes::write(conn, &pieces).await?;
+    let (queued, not): (Vec<_>, Vec<_>) = letters.iter().partition(|letter| written.contains(&letter.id));
+    bytes::write(conn, &queued.iter().map(|letter| (letter.id, letter.raw.here())).collect::<Vec<_>>()).await?;
+    let kept: Vec<_> = not.iter().filter(|letter| matches!(letter.raw, bytes::Bytes::Kept(_))).map(|letter| letter.id).collect();
+    if !kept.is_empty() {
+        bytes::drop_pieces(conn, &kept).await?;
+    }
     Ok(written)
 }
 

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 use pairpost::{
     domain::{address::EmailAddress, breaker::Stream},
     store::{
+        letters::Bytes,
         outbox::{self, Allowance, Mine, NewLetter, Order},
         ownership::{Owner, Term},
         people,
@@ -78,7 +79,7 @@ async fn crowd(post: &Post, letters: usize) {
             occasion: &format!("topic:{n}"),
             reverse_path: "",
             message_id: "x@pairs.test",
-            raw: b"From: help@pairs.test\r\n\r\nhi\r\n",
+            raw: Bytes::Here(b"From: help@pairs.test\r\n\r\nhi\r\n"),
             cause: None,
             sending: None,
             not_before: post.now,
