@@ -239,7 +239,7 @@ impl Exit {
         }
         let far = flight.until_far().is_zero();
         let tx = outbox::begin_claim(&self.store).await?;
-        let allowance = self.allowance(room, octets, far);
+        let allowance = self.allowance(room, octets, far, term.others());
         // What is claimed and not known here would wait for ever.
         let claimed = in_time(self.mark_and_claim(tx, &flight.landed, term.id(), allowance, now)).await.inspect_err(|_| term.end())?;
         flight.landed.clear();
@@ -260,13 +260,13 @@ impl Exit {
         Ok(count)
     }
 
-    fn allowance(&self, room: usize, octets: usize, far: bool) -> Allowance {
+    fn allowance(&self, room: usize, octets: usize, far: bool, others: usize) -> Allowance {
         let reserve = if self.concurrency >= PLENTY { self.concurrency / RESERVE } else { 0 };
         let (letters, per_domain) = match room > reserve {
             true => (room - reserve, self.per_domain),
             false => (room, (self.per_domain / RESERVE).max(1)),
         };
-        Allowance { letters, per_domain, octets, far }
+        Allowance { letters, per_domain, others, octets, far }
     }
 
     async fn mark_and_claim(&self, mut tx: Tx, landed: &[(Travelling, Fate)], owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {

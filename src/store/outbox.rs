@@ -30,7 +30,7 @@ pub struct NewLetter<'a> {
     /// Its Message-ID, without brackets.
     pub message_id: &'a str,
     /// The bytes, unsigned.
-    pub raw: &'a [u8],
+    pub raw: bytes::Bytes<'a>,
     /// The exchange row of the letter that caused this one.
     pub cause: Option<Uuid>,
     /// The sending it belongs to.
@@ -80,7 +80,7 @@ pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: 
         &letters.iter().map(|letter| letter.occasion).collect::<Vec<_>>() as &[&str],
         &letters.iter().map(|letter| letter.reverse_path).collect::<Vec<_>>() as &[&str],
         &letters.iter().map(|letter| letter.message_id).collect::<Vec<_>>() as &[&str],
-        &letters.iter().map(|letter| bytes::in_row(letter.raw)).collect::<Vec<_>>() as &[&[u8]],
+        &letters.iter().map(|letter| bytes::in_row(letter.raw.here())).collect::<Vec<_>>() as &[&[u8]],
         &sizes,
         &letters.iter().map(|letter| letter.cause).collect::<Vec<_>>() as &[Option<Uuid>],
         &letters.iter().map(|letter| letter.sending).collect::<Vec<_>>() as &[Option<Uuid>],
@@ -91,8 +91,12 @@ pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: 
     .fetch_all(&mut *conn)
     .await?;
     let written: HashSet<_> = written.into_iter().collect();
-    let pieces: Vec<_> = letters.iter().filter(|letter| written.contains(&letter.id)).map(|letter| (letter.id, letter.raw)).collect();
-    bytes::write(conn, &pieces).await?;
+    let (queued, not): (Vec<_>, Vec<_>) = letters.iter().partition(|letter| written.contains(&letter.id));
+    bytes::write(conn, &queued.iter().map(|letter| (letter.id, letter.raw.here())).collect::<Vec<_>>()).await?;
+    let kept: Vec<_> = not.iter().filter(|letter| matches!(letter.raw, bytes::Bytes::Kept(_))).map(|letter| letter.id).collect();
+    if !kept.is_empty() {
+        bytes::drop_pieces(conn, &kept).await?;
+    }
     Ok(written)
 }
 
@@ -159,6 +163,8 @@ pub struct Allowance {
     pub letters: usize,
     /// Letters on their way at once to one recipient domain, over all processes.
     pub per_domain: usize,
+    /// How many other processes there are: each has its share of a domain's places.
+    pub others: usize,
     /// No further letter behind so many octets of them.
     pub octets: usize,
     /// Looks past the letters to domains that are at their limit. Else only the first of each priority are looked at: a long row of letters
@@ -179,24 +185,29 @@ pub async fn begin_claim(store: &Store) -> Result<Tx> {
 }
 
 /// Claims due letters for `owner`, the most urgent first; none but alarms while everything is held. Inside [`begin_claim`], committed at once. Letters that
-/// are doubtful are on their way one at a time, so that the next death is that one's doing, and none of those beside it.
+/// are doubtful are on their way one at a time, so that the next death is that one's doing, and none of those beside it. Whoever has all of a domain's places
+/// would take each again as it falls free, and the others would never have one: so every other process finds a place, and up to its share as many again as it
+/// has; one that does not want any costs no more than that.
 pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     // The rows are chosen first, as an array, and the state is compared in a way that the queue's index knows nothing of: so that each is then found by its
     // key, and the queue is not read a second time for every row.
     let mut rows = sqlx::query!(
-        "with busy as materialized (select domain, count(*) as n from outbox where owner is not null group by domain),
+        "with busy as materialized (
+             select domain, count(*) as n, count(*) filter (where owner = $1) as ours from outbox where owner is not null group by domain),
+         taken as materialized (
+             select domain, greatest(n, ours + least($3::bigint / ($8::bigint + 1) * $8, 2 * (n - ours) + $8)) as places from busy),
          near as (
              select c.* from unnest(array[-1, 0, 1, 2, 3]::smallint[]) as p (priority) cross join lateral (
                  select o.id, o.domain, o.priority, o.next_at, o.size, o.deaths from outbox o
                  where o.state = 'queued' and o.owner is null and o.priority = p.priority and o.next_at <= $4
-                     and (not $5 or o.domain <> all (array(select domain from busy where n >= $3)))
+                     and (not $5 or o.domain <> all (array(select domain from taken where places >= $3)))
                      and (o.deaths < $7 or not exists (select 1 from outbox s where s.owner = $1 and s.deaths >= $7))
                  order by o.next_at, o.id limit $2::bigint * case when $5 then 50 else 4 end) c
              where p.priority < 0 or not (select hold_all from installation)),
          ranked as (
              select near.*, row_number() over (partition by domain order by priority, next_at, id)
-                 + coalesce((select n from busy where busy.domain = near.domain), 0) as place,
+                 + coalesce((select places from taken where taken.domain = near.domain), least($3::bigint / ($8::bigint + 1) * $8, $8)) as place,
                  row_number() over (partition by deaths >= $7 order by priority, next_at, id) as turn from near),
          first as (select * from ranked where place <= $3 and (deaths < $7 or turn = 1) order by priority, next_at, id limit $2::bigint),
          counted as (select id, sum(size) over (order by priority, next_at, id) - size as ahead from first)
@@ -209,7 +220,8 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
         now,
         allowance.far,
         count(allowance.octets),
-        DOUBTFUL
+        DOUBTFUL,
+        count(allowance.others)
     )
     .fetch_all(tx)
     .await?;
@@ -368,6 +380,7 @@ pub async fn order(conn: &mut Connection, id: Uuid, order: Order, now: DateTime<
                  next_at = case when $3 = 'queued' then $4 else next_at end,
                  attempts = case when state = 'failed' then 0 else attempts end,
                  deaths = case when state = 'failed' then 0 else deaths end,
+                 told_at = null,
                  by_breaker = false,
                  released_at = case when $3 = 'queued' then $4 else released_at end,
                  expires_at = case when $3 = 'queued' and state <> 'queued' then greatest(expires_at, $4::timestamptz + interval '5 days') else expires_at end
@@ -412,36 +425,4 @@ pub async fn count_waiting(conn: &mut Connection) -> Result<i64> {
 /// Whether everything is stopped.
 pub async fn is_all_held(conn: &mut Connection) -> Result<bool> {
     Ok(sqlx::query_scalar!("select hold_all from installation").fetch_one(conn).await?)
-}
-
-/// A letter of ours, as what comes back about it needs it.
-#[derive(Debug)]
-pub struct Sent {
-    /// Its row in the record.
-    pub exchange_id: Uuid,
-    /// The mailbox it went to.
-    pub address_id: Uuid,
-    /// What kind of letter.
-    pub kind: String,
-    /// The letter that caused it.
-    pub cause: Option<Uuid>,
-    /// Who wrote that one.
-    pub writer: Option<Uuid>,
-    /// That letter's bytes, while they are kept; of a large one its header and some more.
-    pub original: Option<Vec<u8>>,
-}
-
-/// Finds a letter of ours by its row.
-pub async fn sent(conn: &mut Connection, id: Uuid) -> Result<Option<Sent>> {
-    Ok(sqlx::query_as!(
-        Sent,
-        "select o.exchange_id, o.address_id, o.kind, e.cause_id as cause, c.address_id as \"writer?\",
-             coalesce((select string_agg(p.raw, '' order by p.place) from piece p where p.letter_id = l.id and p.place < 33), l.raw) as \"original?\"
-         from outbox o join exchange e on e.id = o.exchange_id left join exchange c on c.id = e.cause_id
-         left join inbox i on i.exchange_id = c.id left join letter l on l.id = i.letter_id
-         where o.id = $1",
-        id
-    )
-    .fetch_optional(conn)
-    .await?)
 }

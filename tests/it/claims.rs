@@ -31,10 +31,15 @@ async fn arrives(store: &Store, from: &str, words: &str) {
 
 async fn comes(store: &Store, from: Option<EmailAddress>, recipients: &[Recipient], words: &str) {
     let envelope = Envelope { peer: [127, 0, 0, 1].into(), helo: "x".into(), reverse_path: from.clone() };
-    let arrival = Arrival {
+    let arrival = Arrival { from: from.as_ref(), ..arrival(&envelope, recipients, words) };
+    arrivals::accept(&mut store.connection().await.unwrap(), &[arrival], |_, _, _| Admission::Take, None, now()).await.unwrap();
+}
+
+fn arrival<'a>(envelope: &'a Envelope, recipients: &'a [Recipient], words: &'a str) -> Arrival<'a> {
+    Arrival {
         raw: words.as_bytes(),
-        envelope: &envelope,
-        from: from.as_ref(),
+        envelope,
+        from: None,
         message_id: None,
         verdict: &Verdict::UNCHECKED,
         recipients,
@@ -42,8 +47,7 @@ async fn comes(store: &Store, from: Option<EmailAddress>, recipients: &[Recipien
         session: "abc",
         tls: None,
         records_refusals: true,
-    };
-    arrivals::accept(&mut store.connection().await.unwrap(), &[arrival], |_, _, _| Admission::Take, None, now()).await.unwrap();
+    }
 }
 
 /// What a process gets to work on: the words of each letter, and their rows.
@@ -73,6 +77,37 @@ async fn a_writers_letters_wait_for_each_other_and_for_nobody_elses() {
     assert_eq!(claim(&store, 2, later).await.0, ["ana 1"]);
     inbox::finish(&mut conn, 2, &[End { id: ids[0], kind: "help", class: "personal", outcome: "done".into() }], later).await.unwrap();
     assert_eq!(claim(&store, 1, later).await.0, ["ana 2"]);
+}
+
+#[tokio::test]
+async fn what_a_partner_writes_is_claimed_as_it_is_kept_unless_an_earlier_letter_of_theirs_waits() {
+    let database = TestDatabase::new();
+    let store = database.store().await;
+    let alias = [Recipient::Alias { alias: "ben.k7".into(), partnership: Uuid::now_v7(), reader: Uuid::now_v7(), over: false }];
+    let [ana, ben] = ["ana@example.org", "ben@example.org"].map(|from| EmailAddress::parse(from).unwrap());
+    let envelope = Envelope { peer: [127, 0, 0, 1].into(), helo: "x".into(), reverse_path: None };
+    let keep = async |letters: &[(&EmailAddress, &str)], admission: Admission| {
+        let arrivals: Vec<_> = letters.iter().map(|(from, words)| Arrival { from: Some(from), ..arrival(&envelope, &alias, words) }).collect();
+        let mut conn = store.connection().await.unwrap();
+        let kept = arrivals::accept(&mut conn, &arrivals, |_, _, _| admission.clone(), Some(7), now()).await.unwrap();
+        let words: Vec<_> = kept.claimed.iter().map(|letter| String::from_utf8(letter.raw.clone()).unwrap()).collect();
+        (words, kept.waiting, kept.claimed)
+    };
+    let (words, waiting, claimed) = keep(&[(&ana, "ana 1"), (&ana, "ana 2"), (&ben, "ben 1")], Admission::Take).await;
+    assert_eq!((words, waiting), (vec!["ana 1".to_owned(), "ben 1".into()], true));
+    assert_eq!(keep(&[(&ana, "ana 3")], Admission::Take).await.1, true, "two of hers are not done");
+    assert!(claim(&store, 1, now()).await.0.is_empty(), "what is claimed is no other's, and Ana's wait for each other");
+
+    let first = &claimed[0];
+    assert_eq!((first.owner, first.attempts, first.writer.as_ref(), first.recipient.clone()), (7, 1, Some(&ana), alias[0].clone()));
+    let ends = [End { id: first.id, kind: "relay", class: "personal", outcome: "done".into() }];
+    inbox::finish(&mut store.connection().await.unwrap(), 7, &ends, now()).await.unwrap();
+    assert_eq!(claim(&store, 1, now()).await.0, ["ana 2"]);
+
+    let cleo = EmailAddress::parse("cleo@example.org").unwrap();
+    for (words, admission) in [("x".repeat(100_000), Admission::Take), ("words".into(), Admission::Hold)] {
+        assert_eq!(keep(&[(&cleo, &words)], admission).await.1, true, "a worker looks at it in its own time");
+    }
 }
 
 #[tokio::test]
