@@ -79,17 +79,31 @@ impl NextHop {
 
     /// How many of `most` letters may be on their way at once: while the hop can't be reached, one, every few seconds; the others keep their attempts.
     pub fn room(&self, most: usize, flying: usize, now: DateTime<Utc>) -> usize {
-        let mut circuit = self.circuit.lock().unwrap_or_else(PoisonError::into_inner);
+        let circuit = self.circuit.lock().unwrap_or_else(PoisonError::into_inner);
         if circuit.failures < CIRCUIT {
             return most.saturating_sub(flying);
         }
         let pause = TimeDelta::seconds((5_i64 << circuit.probes.min(4)).min(60));
-        if flying > 0 || circuit.probed_at.is_some_and(|at| now - at < pause) {
-            return 0;
+        usize::from(!(flying > 0 || circuit.probed_at.is_some_and(|at| now - at < pause)))
+    }
+
+    /// Letters were set on their way; while it is open that is the one that asks.
+    pub fn launched(&self, now: DateTime<Utc>) {
+        let mut circuit = self.circuit.lock().unwrap_or_else(PoisonError::into_inner);
+        if circuit.failures >= CIRCUIT {
+            circuit.probes += 1;
+            circuit.probed_at = Some(now);
         }
-        circuit.probes += 1;
-        circuit.probed_at = Some(now);
-        1
+    }
+
+    /// It can't be reached, as far as we know: one letter at a time asks whether it is back.
+    pub fn is_away(&self) -> bool {
+        self.circuit.lock().unwrap_or_else(PoisonError::into_inner).failures >= CIRCUIT
+    }
+
+    /// Connections that are open and idle.
+    pub fn kept_connections(&self) -> usize {
+        self.idle().len()
     }
 
     /// Hands one letter over; gives the hop's last words.

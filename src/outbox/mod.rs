@@ -1,17 +1,14 @@
 //! The exit: claims letters of ours, signs them, hands them to the next hop on kept connections, and marks each as its reply comes.
 use std::{
-    collections::HashMap,
     path::PathBuf,
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::{
-    sync::Notify,
-    task::{self, JoinSet},
-};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -30,18 +27,20 @@ use crate::{
 
 mod capture;
 mod connection;
+mod flight;
 mod hop;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod sign;
 
+use flight::{CLAIM_EVERY, Fate, Flight, Travelling};
 use hop::{Failure, NextHop, Parcel};
 use sign::Signer;
 
 /// Letters on their way are held in memory: no further one is claimed behind so many octets of them.
 const OCTETS: usize = 32 << 20;
-/// Letters are claimed no more often than this while many are on their way: the next may go along with those that come meanwhile.
-const CLAIM_EVERY: Duration = Duration::from_millis(5);
+/// At most so many times as many letters are claimed ahead as there may be connections.
+const AHEAD: usize = 2;
 /// How long the exit sleeps when nothing wakes it.
 const POLL: Duration = Duration::from_secs(5);
 /// Once in this time a claim looks past the letters to domains at their limit, so that a long row of them delays nobody else by more.
@@ -63,18 +62,11 @@ pub fn examine(config: &Config) -> Result<()> {
     }
 }
 
-/// What became of one letter.
-enum Fate {
-    /// The next hop took it, with these words.
-    Sent(String),
-    /// It did not, and may later.
-    Later(String),
-    /// It never will.
-    Never(String),
-    /// There is nobody any more to send it to.
-    Nobody,
-    /// It was not sent, because it may be another process's by now.
-    Back,
+/// What a turn with the database brought.
+struct Turned {
+    landed: Vec<(Travelling, Fate)>,
+    term: Option<Arc<Term>>,
+    claimed: Result<Vec<Claimed>>,
 }
 
 /// The exit of one process.
@@ -87,33 +79,6 @@ pub struct Exit {
     review: bool,
     concurrency: usize,
     per_domain: usize,
-}
-
-/// Letters between claim and mark.
-#[derive(Default)]
-struct Flight {
-    flying: JoinSet<Fate>,
-    letters: HashMap<task::Id, Travelling>,
-    /// Their reply is known and not yet committed: kept until it is, for only we know it.
-    landed: Vec<(Travelling, Fate)>,
-    /// When letters were claimed last, and how many landed since.
-    claimed_at: Option<Instant>,
-    landed_since: usize,
-    /// A claim was put off for a moment.
-    waits_to_claim: bool,
-}
-
-/// A letter that is ours as long as the term lasts under which it was claimed. Holding the term keeps the letter's row from being freed.
-#[derive(Clone)]
-struct Travelling {
-    letter: Arc<Claimed>,
-    term: Arc<Term>,
-}
-
-impl Travelling {
-    fn mine(&self) -> Mine {
-        Mine { id: self.letter.id, owner: self.term.id() }
-    }
 }
 
 impl Exit {
@@ -143,8 +108,13 @@ impl Exit {
     /// Claims one batch and works it off; gives how many letters that were. For tests and the demo, which step until nothing is due.
     pub async fn step(&self, now: DateTime<Utc>) -> Result<usize> {
         let mut flight = Flight::default();
-        let count = self.launch(&mut flight, self.owner.held().await, true, now).await?;
+        let term = self.owner.held().await;
+        if let Some(turn) = self.begin_turn(&mut flight, Some(term), true, now) {
+            self.end_turn(&mut flight, turn.await)?;
+        }
+        let count = flight.claimed();
         while flight.is_under_way() {
+            self.take_off(&mut flight, now);
             flight.land().await;
             self.mark(&mut flight, now).await?;
         }
@@ -154,53 +124,64 @@ impl Exit {
     /// Works until stopped, then lets what is on its way arrive.
     pub async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
         let mut flight = Flight::default();
-        let mut looked = Instant::now();
+        let mut turn: Option<Pin<Box<dyn Future<Output = Turned> + Send + '_>>> = None;
+        let (mut looked, mut is_due) = (Instant::now(), true);
         while !stop.is_cancelled() {
             let far = looked.elapsed() >= FAR_EVERY;
-            if far {
-                looked = Instant::now();
+            let term = self.owner.term();
+            let is_ours = term.is_some();
+            self.take_off(&mut flight, Utc::now());
+            if turn.is_none() && is_due && flight.may_claim() {
+                turn = self.begin_turn(&mut flight, term, far, Utc::now()).map(|turn| Box::pin(turn) as _);
+                is_due = false;
+                if far {
+                    looked = Instant::now();
+                }
             }
-            if let Err(error) = self.turn(&mut flight, far, &wake, &stop).await {
-                tracing::error!(error = format!("{error:#}"), "the outbox can't be worked off; trying again in a second");
-                tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
+            let pause = match (flight.is_under_way(), is_due) {
+                (true, true) => CLAIM_EVERY,
+                (true, false) => FAR_EVERY,
+                (false, _) => POLL,
+            };
+            tokio::select! {
+                turned = whole(&mut turn) => {
+                    match self.end_turn(&mut flight, turned) {
+                        // There may be more.
+                        Ok(claimed) => is_due |= claimed > 0,
+                        Err(error) => {
+                            is_due = true;
+                            tracing::error!(error = format!("{error:#}"), "the outbox can't be worked off; trying again in a second");
+                            tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
+                        }
+                    }
+                }
+                () = flight.land(), if flight.flying() > 0 => is_due = true,
+                () = wake.notified() => is_due = true,
+                _ = self.owner.held(), if !is_ours => is_due = true,
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(pause) => {
+                    is_due = true;
+                    match &*self.way {
+                        Way::Send(hop) => hop.close_idle(false).await,
+                        Way::Capture(_) => {}
+                    }
+                }
             }
+        }
+        if let Some(turn) = turn
+            && let Err(error) = self.end_turn(&mut flight, turn.await)
+        {
+            tracing::error!(error = format!("{error:#}"), "letters could not be claimed or marked");
         }
         self.finish(&mut flight).await;
     }
 
-    async fn turn(&self, flight: &mut Flight, far: bool, wake: &Notify, stop: &CancellationToken) -> Result<()> {
-        let term = self.owner.term();
-        let may_claim = term.is_some();
-        let launched = match term {
-            Some(term) => self.launch(flight, term, far, Utc::now()).await?,
-            None => {
-                self.mark(flight, Utc::now()).await?;
-                0
-            }
-        };
-        let pause = match flight.is_under_way() || launched > 0 {
-            true if flight.waits_to_claim => CLAIM_EVERY,
-            true => FAR_EVERY,
-            false => POLL,
-        };
-        tokio::select! {
-            () = flight.land(), if flight.is_under_way() => {}
-            () = wake.notified() => {}
-            _ = self.owner.held(), if !may_claim => {}
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(pause) => match &*self.way {
-                Way::Send(hop) => hop.close_idle(false).await,
-                Way::Capture(_) => {}
-            },
-        }
-        Ok(())
-    }
-
     /// Waits for the letters on their way; half a minute for a database that is away, so that they are marked and not sent again.
     async fn finish(&self, flight: &mut Flight) {
+        flight.lay_down();
         let mut patience = 30;
         while flight.is_under_way() && patience > 0 {
-            if flight.landed.is_empty() {
+            if !flight.is_to_be_marked() {
                 flight.land().await;
             }
             if let Err(error) = self.mark(flight, Utc::now()).await {
@@ -214,37 +195,78 @@ impl Exit {
         }
     }
 
-    /// Claims as many letters as there is room for, and sets them on their way; gives how many. What is known is marked before anything new is begun, in
-    /// the same commit: no more than one letter of each connection is ever unmarked.
-    async fn launch(&self, flight: &mut Flight, term: Arc<Term>, far: bool, now: DateTime<Utc>) -> Result<usize> {
-        let flying = flight.flying.len();
-        flight.waits_to_claim = !flight.may_claim(flying);
-        if flight.waits_to_claim {
-            return Ok(0);
-        }
-        let room = match &*self.way {
-            Way::Send(hop) => hop.room(self.concurrency, flying, now),
-            Way::Capture(_) => self.concurrency.saturating_sub(flying),
+    /// Sets on their way as many letters in hand as there are connections for.
+    fn take_off(&self, flight: &mut Flight, now: DateTime<Utc>) {
+        let flying = flight.flying();
+        let (room, kept) = match &*self.way {
+            Way::Send(hop) => (hop.room(self.concurrency, flying, now), hop.kept_connections()),
+            // Written again, a letter takes the place of the first.
+            Way::Capture(_) => (self.concurrency.saturating_sub(flying), self.concurrency),
         };
-        let octets = OCTETS.saturating_sub(flight.letters.values().map(|travelling| travelling.letter.size as usize).sum());
-        if room == 0 || octets == 0 {
-            self.mark(flight, now).await?;
-            return Ok(0);
+        for _ in 0..room {
+            let Some(travelling) = flight.next(self.per_domain, kept) else { break };
+            let (store, way, signer, letter) = (self.store.clone(), self.way.clone(), self.signer.clone(), travelling.clone());
+            flight.take_off(travelling, async move { deliver(&store, &way, &signer, &letter).await });
+            if let Way::Send(hop) = &*self.way {
+                hop.launched(now);
+            }
         }
-        let tx = outbox::begin_claim(&self.store).await?;
-        let allowance = Allowance { letters: room, per_domain: self.per_domain, octets, far };
-        // What is claimed and not known here would wait for ever.
-        let claimed = in_time(self.mark_and_claim(tx, &flight.landed, term.id(), allowance, now)).await.inspect_err(|_| term.end())?;
-        flight.landed.clear();
-        (flight.claimed_at, flight.landed_since) = (Some(Instant::now()), 0);
-        let count = claimed.len();
-        for letter in claimed {
-            let letter = Travelling { letter: Arc::new(letter), term: term.clone() };
-            let (store, way, signer, travelling) = (self.store.clone(), self.way.clone(), self.signer.clone(), letter.clone());
-            let task = flight.flying.spawn(async move { deliver(&store, &way, &signer, &travelling).await });
-            flight.letters.insert(task.id(), letter);
+        if matches!(&*self.way, Way::Send(hop) if hop.is_away()) {
+            flight.lay_down();
         }
-        Ok(count)
+    }
+
+    /// What one turn with the database is to do: mark what landed, and, in the same commit, claim as much as there is room for. Letters go on to fly and land
+    /// meanwhile. `None`: there is nothing to do.
+    fn begin_turn(&self, flight: &mut Flight, term: Option<Arc<Term>>, far: bool, now: DateTime<Utc>) -> Option<impl Future<Output = Turned> + Send + use<'_>> {
+        let ahead = match &*self.way {
+            Way::Send(hop) if hop.is_away() => 0,
+            Way::Send(_) | Way::Capture(_) => flight.ahead().min(AHEAD * self.concurrency),
+        };
+        let room = match &*self.way {
+            Way::Send(hop) => hop.room(self.concurrency + ahead, flight.claimed(), now),
+            Way::Capture(_) => (self.concurrency + ahead).saturating_sub(flight.claimed()),
+        };
+        let octets = OCTETS.saturating_sub(flight.octets());
+        let term = term.filter(|_| room > 0 && octets > 0);
+        if term.is_none() && !flight.is_to_be_marked() {
+            return None;
+        }
+        let allowance = Allowance { letters: room, per_domain: self.per_domain, ahead, octets, far };
+        let landed = flight.begin_turn();
+        Some(async move {
+            let claimed = match &term {
+                Some(term) => {
+                    let claiming = async {
+                        let tx = outbox::begin_claim(&self.store).await?;
+                        in_time(self.mark_and_claim(tx, &landed, term.id(), allowance, now)).await
+                    };
+                    // What is claimed and not known here would wait for ever.
+                    claiming.await.inspect_err(|_| term.end())
+                }
+                None => self.mark_all(&landed, now).await.map(|()| Vec::new()),
+            };
+            Turned { landed, term, claimed }
+        })
+    }
+
+    /// Takes what a turn brought in hand; gives how many letters that are.
+    fn end_turn(&self, flight: &mut Flight, Turned { landed, term, claimed }: Turned) -> Result<usize> {
+        match (claimed, term) {
+            (Ok(claimed), Some(term)) => {
+                let count = claimed.len();
+                flight.end_turn(claimed.into_iter().map(|letter| Travelling { letter: Arc::new(letter), term: term.clone() }));
+                Ok(count)
+            }
+            (Ok(_), None) => {
+                flight.end_turn([]);
+                Ok(0)
+            }
+            (Err(error), _) => {
+                flight.keep(landed);
+                Err(error)
+            }
+        }
     }
 
     async fn mark_and_claim(&self, mut tx: Tx, landed: &[(Travelling, Fate)], owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
@@ -258,19 +280,24 @@ impl Exit {
         Ok(claimed)
     }
 
-    /// Marks all letters whose reply is known, in one commit; they stay known until that is done. Marking again what was marked already changes nothing.
+    /// Marks all letters whose reply is known; they stay known until that is done.
     async fn mark(&self, flight: &mut Flight, now: DateTime<Utc>) -> Result<()> {
-        if flight.landed.is_empty() {
+        if !flight.is_to_be_marked() {
             return Ok(());
         }
-        let marking = async {
+        let landed = flight.begin_turn();
+        let claimed = self.mark_all(&landed, now).await.map(|()| Vec::new());
+        self.end_turn(flight, Turned { landed, term: None, claimed }).map(|_| ())
+    }
+
+    /// Marks these letters in one commit.
+    async fn mark_all(&self, landed: &[(Travelling, Fate)], now: DateTime<Utc>) -> Result<()> {
+        in_time(async {
             let mut tx = self.store.begin().await?;
-            self.mark_landed(&mut tx, &flight.landed, now).await?;
+            self.mark_landed(&mut tx, landed, now).await?;
             tx.commit().await.context("cannot mark letters as sent")
-        };
-        in_time(marking).await?;
-        flight.landed.clear();
-        Ok(())
+        })
+        .await
     }
 
     async fn mark_landed(&self, tx: &mut Connection, landed: &[(Travelling, Fate)], now: DateTime<Utc>) -> Result<()> {
@@ -312,31 +339,12 @@ impl Exit {
     }
 }
 
-impl Flight {
-    /// Claiming for one place costs as much as for twenty: unless nothing flies, a quarter of what flies has to land first, or a moment to pass.
-    fn may_claim(&self, flying: usize) -> bool {
-        flying == 0 || self.landed_since * 4 >= flying || self.claimed_at.is_none_or(|at| at.elapsed() >= CLAIM_EVERY)
-    }
-
-    fn is_under_way(&self) -> bool {
-        !self.flying.is_empty() || !self.landed.is_empty()
-    }
-
-    /// Waits for a reply, and takes all others that are there meanwhile. Safe to be given up at any moment.
-    async fn land(&mut self) {
-        let mut next = self.flying.join_next_with_id().await;
-        while let Some(joined) = next {
-            let (id, fate) = match joined {
-                Ok((id, fate)) => (id, fate),
-                Err(died) => (died.id(), Fate::Later(format!("the delivery died: {died}"))),
-            };
-            if let Some(letter) = self.letters.remove(&id) {
-                self.landed.push((letter, fate));
-                self.landed_since += 1;
-            }
-            next = self.flying.try_join_next_with_id();
-        }
-    }
+/// The end of a turn, if there is one; and then there is none any more.
+async fn whole<F: Future + Unpin>(turn: &mut Option<F>) -> F::Output {
+    let Some(under_way) = turn else { return std::future::pending().await };
+    let turned = under_way.await;
+    *turn = None;
+    turned
 }
 
 async fn deliver(store: &Store, way: &Way, signer: &Signer, Travelling { letter, term }: &Travelling) -> Fate {

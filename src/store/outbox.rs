@@ -101,10 +101,10 @@ pub async fn is_known(conn: &mut Connection, occasion: &str) -> Result<bool> {
     Ok(sqlx::query_scalar!("select exists (select 1 from outbox where occasion = $1) as \"known!\"", occasion).fetch_one(conn).await?)
 }
 
-/// Letters of a kind queued since `since`, over the whole service. Who asks waits for others who asked to commit: only so does a cap hold in all processes.
+/// Letters of a kind (but not what partners write, nor topics) queued since `since`, over the whole service. Who asks waits for others who asked to commit: only so does a cap hold in all processes.
 pub async fn count_since(conn: &mut Connection, kind: &str, since: DateTime<Utc>) -> Result<i64> {
     sqlx::query!("select pg_advisory_xact_lock(7725, -2)").execute(&mut *conn).await?;
-    Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where kind = $1 and created_at >= $2", kind, since).fetch_one(conn).await?)
+    Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where kind = $1 and created_at >= $2 and stream not in ('relay', 'topics')", kind, since).fetch_one(conn).await?)
 }
 
 /// Letters of a kind queued for one mailbox since `since`.
@@ -114,11 +114,11 @@ pub async fn count_to(conn: &mut Connection, address_id: Uuid, kind: &str, since
         .await?)
 }
 
-/// Whom at a domain letters of a kind were written to since `since`.
+/// Whom at a domain letters of a kind (but not what partners write, nor topics) were written to since `since`.
 pub async fn written_to_domain(conn: &mut Connection, kind: &str, domain: &str, since: DateTime<Utc>) -> Result<Vec<EmailAddress>> {
     let rows = sqlx::query_scalar!(
         "select a.email as \"email!\" from outbox o join address a on a.id = o.address_id
-         where o.kind = $1 and o.domain = $2 and o.created_at > $3 and a.email is not null",
+         where o.kind = $1 and o.domain = $2 and o.created_at > $3 and o.stream not in ('relay', 'topics') and a.email is not null",
         kind,
         domain,
         since
@@ -158,6 +158,8 @@ pub struct Allowance {
     pub letters: usize,
     /// Letters on their way at once to one recipient domain, over all processes.
     pub per_domain: usize,
+    /// So many more may be claimed for one domain, to wait for their turn, while no other process has any.
+    pub ahead: usize,
     /// No further letter behind so many octets of them.
     pub octets: usize,
     /// Looks past the letters to domains that are at their limit. Else only the first of each priority are looked at: a long row of letters
@@ -176,18 +178,19 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
     // The rows are chosen first, as an array, and the state is compared in a way that the queue's index knows nothing of: so that each is then found by its
     // key, and the queue is not read a second time for every row.
     let mut rows = sqlx::query!(
-        "with busy as materialized (select domain, count(*) as n from outbox where owner is not null group by domain),
+        "with busy as materialized (select domain, count(*) as n, bool_and(owner = $1) as ours from outbox where owner is not null group by domain),
+         limits as (select $3::bigint + case when bool_and(ours) then $7::bigint else 0 end as a_domain from busy),
          near as (
              select c.* from unnest(array[-1, 0, 1, 2, 3]::smallint[]) as p (priority) cross join lateral (
                  select o.id, o.domain, o.priority, o.next_at, o.size from outbox o
                  where o.state = 'queued' and o.owner is null and o.priority = p.priority and o.next_at <= $4
-                     and (not $5 or o.domain <> all (array(select domain from busy where n >= $3)))
+                     and (not $5 or o.domain <> all (array(select domain from busy where n >= (select a_domain from limits))))
                  order by o.next_at, o.id limit $2::bigint * case when $5 then 50 else 4 end) c
              where p.priority < 0 or not (select hold_all from installation)),
          ranked as (
              select near.*, row_number() over (partition by domain order by priority, next_at, id)
                  + coalesce((select n from busy where busy.domain = near.domain), 0) as place from near),
-         first as (select * from ranked where place <= $3 order by priority, next_at, id limit $2::bigint),
+         first as (select * from ranked where place <= (select a_domain from limits) order by priority, next_at, id limit $2::bigint),
          counted as (select id, sum(size) over (order by priority, next_at, id) - size as ahead from first)
          update outbox o set owner = $1, attempts = attempts + 1 from address a
          where o.id = any (array(select id from counted where ahead < $6)) and a.id = o.address_id and coalesce(o.state, '') = 'queued' and o.owner is null
@@ -197,7 +200,8 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
         count(allowance.per_domain),
         now,
         allowance.far,
-        count(allowance.octets)
+        count(allowance.octets),
+        count(allowance.ahead)
     )
     .fetch_all(tx)
     .await?;
@@ -404,7 +408,8 @@ pub async fn is_all_held(conn: &mut Connection) -> Result<bool> {
 /// Forgets the words of letters that were handled and delivered before `before`, and who brought them; the record stays. Gives how many.
 pub async fn drop_words(conn: &mut Connection, before: DateTime<Utc>) -> Result<u64> {
     let out = sqlx::query_scalar!(
-        "update outbox set raw = null where raw is not null and state in ('sent', 'failed', 'dropped') and coalesce(sent_at, expires_at) < $1 returning id",
+        "update outbox set raw = null where raw is not null and state in ('sent', 'failed', 'dropped') and created_at < $1
+           and coalesce(sent_at, expires_at) < $1 returning id",
         before
     )
     .fetch_all(&mut *conn)

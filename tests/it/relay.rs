@@ -214,7 +214,7 @@ async fn large_letters_do_not_leave_many_at_once() {
         assert!(outbox::enqueue(&mut conn, &letter, trio.now).await.expect("queued"));
     }
     for wanted in [2, 1, 0] {
-        let allowance = Allowance { letters: 20, per_domain: 20, octets: 4000, far: false };
+        let allowance = Allowance { letters: 20, per_domain: 20, ahead: 0, octets: 4000, far: false };
         let mut tx = trio.store.begin().await.expect("a transaction");
         let claimed = outbox::claim(&mut tx, trio.inbox.owner.held().await.id(), allowance, trio.now).await.expect("claimed");
         tx.commit().await.expect("claimed");
