@@ -151,6 +151,7 @@ fn write_first(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>, ready: impl FnOnce(&str) + Send) -> Result<()> {
     let opened = Opened::serve(&config).await?;
     let (store, site) = (opened.store.clone(), opened.site.clone());
+    store.open_all().await;
     let (owner, watch) = Owner::take(&store).await?;
     let (arrived, queued, came) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
     let listeners = smtp::bind(&config).await?;
@@ -200,7 +201,7 @@ pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>,
     }
     rooms.spawn(Exit::new(store.clone(), owner.clone(), site.clone(), &config).await?.run(queued.clone(), inner.clone()));
     rooms.spawn(calendar(store.clone(), owner, site.clone(), queued, inner.clone()));
-    rooms.spawn(web::serve(pages, pages_of(&config, store, site, Arc::new(Utc::now)), inner.clone()));
+    rooms.spawn(web::serve(pages, pages_of(&config, store, site, Arc::new(Utc::now)), config.http.clone(), inner.clone()));
     ready(&line);
     smtp::serve(door, listeners, outer).await;
     inner.cancel();
@@ -279,7 +280,7 @@ impl Stepped {
         let door = smtp::Door::new(config, store.clone(), site.secret.clone(), clock.clone(), Arc::new(Notify::new()))?;
         let mut doors = tokio::task::JoinSet::new();
         doors.spawn(smtp::serve(door, listeners, stop.clone()));
-        doors.spawn(web::serve(pages, pages_of(config, store.clone(), site.clone(), clock), stop.clone()));
+        doors.spawn(web::serve(pages, pages_of(config, store.clone(), site.clone(), clock), config.http.clone(), stop.clone()));
         let watching = stop.clone();
         doors.spawn(async move {
             tokio::select! { () = watch => {}, () = watching.cancelled() => {} }

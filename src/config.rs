@@ -82,11 +82,15 @@ impl Default for Config {
 pub struct Http {
     /// Unsubscribe, mailboxes of a demo, `/healthz`, `/readyz`, `/metrics`.
     pub listen: SocketAddr,
+    /// Connections at once; beyond, the client that let us wait longest for a request makes room.
+    pub max_connections: usize,
+    /// Seconds in which a request must have come, its header whole; then the connection is closed.
+    pub timeout_seconds: u64,
 }
 
 impl Default for Http {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8025)) }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 8025)), max_connections: 200, timeout_seconds: 10 }
     }
 }
 
@@ -246,6 +250,7 @@ impl Config {
     fn check(&self) -> Result<()> {
         ensure!(EmailAddress::parse(&format!("join@{}", self.domain)).is_ok(), "domain = {:?} is not a mail domain", self.domain);
         self.smtp.check()?;
+        ensure!(self.http.max_connections > 0 && self.http.timeout_seconds > 0, "http.max_connections and http.timeout_seconds must be at least 1");
         if let Some(open) = self.smtp.listen.iter().find(|address| !is_loopback(address.ip())) {
             ensure!(self.auth.verify != Verify::Off, "auth.verify = \"off\" is for loopback listeners only, and smtp.listen has {open}: use \"enforce\"");
             ensure!(self.relay.limits == Switch::On, "relay.limits = \"off\" is for loopback listeners only, and smtp.listen has {open}: use \"on\"");

@@ -9,7 +9,7 @@ use crate::{
         round::{self, Action, Round, State},
     },
     handlers::{Context, Sending, Site, alarms, introductions, rounds, topics},
-    store::{Connection, Store, breaker, greylist, held, outbox, people, proposals, rounds as round_rows},
+    store::{Connection, Store, breaker, greylist, held, letters, people, proposals, rounds as round_rows},
     templates::letters::Resumed,
 };
 
@@ -234,7 +234,7 @@ async fn expire_held(store: &Store, now: DateTime<Utc>) -> Result<usize> {
 /// The words of letters are kept only as long as delivery and the configured days need them.
 async fn forget_words(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
     let mut tx = store.begin().await?;
-    let forgotten = outbox::drop_words(&mut tx, now - TimeDelta::days(site.keep_words_days.into())).await? + breaker::forget_passages(&mut tx, now).await?;
+    let forgotten = letters::drop_words(&mut tx, now - TimeDelta::days(site.keep_words_days.into())).await? + breaker::forget_passages(&mut tx, now).await?;
     let strangers = greylist::forget(&mut tx, now).await?;
     tx.commit().await.context("cannot commit the forgetting of words")?;
     Ok(usize::try_from(forgotten + strangers)?)

@@ -20,9 +20,10 @@ pub fn start_quietly() {
 fn begin(usual: &str) {
     let chosen = std::env::var("RUST_LOG").unwrap_or_else(|_| usual.to_owned());
     let filter = EnvFilter::new(format!("{chosen},samotop=off,samotop_core=off"));
+    // A line that can't be written, since whoever read the log is gone, is no reason to stop: told of on the same standard error, it would be one (a panic).
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).log_internal_errors(false);
     // Only the first call in a process counts; tests call it more than once.
-    let _first =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init();
+    let _first = log.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init();
 }
 
 /// What is counted while the program runs, for `/metrics`.
@@ -36,14 +37,22 @@ pub enum Figure {
     Refusals,
     /// Why clients and letters were refused, in a word: `dns-list`, `greylisted`, `forged` …
     Reasons,
-    /// Waits that a client did not end in time: `command`, `letter`, `session`, `proxy`, `handshake`, `memory`.
+    /// Refused letters that got no row in the record, since enough of their kind have.
+    Unrecorded,
+    /// Waits that a client did not end in time: `command`, `letter`, `session`, `proxy`, `handshake`, `dns-list`.
     TimeOuts,
     /// Sessions that went over to TLS, by its version.
     Tls,
+    /// Clients of the pages that were hung up on: `made-room`, `none-free`, `too-slow`.
+    PagesRefused,
     /// Octets of the budget of memory that letters in flight may take.
     Budget,
     /// … and that they have taken.
     BudgetTaken,
+    /// Times that the next hop could not be spoken to.
+    HopFailures,
+    /// The circuit to the next hop is open: it is only asked, now and then, whether it is back.
+    HopAway,
 }
 
 impl Figure {
@@ -54,9 +63,15 @@ impl Figure {
             Self::SessionsNow => ("pairpost_smtp_sessions", "", false, "SMTP sessions now."),
             Self::Refusals => ("pairpost_smtp_refusals_total", "reply", true, "Refusing replies of the SMTP listener by their codes."),
             Self::Reasons => ("pairpost_smtp_refused_total", "reason", true, "Clients and letters refused, by reason."),
+            Self::Unrecorded => {
+                ("pairpost_smtp_refused_unrecorded_total", "", true, "Refused letters without a row in the record, since enough of their kind have one.")
+            }
             Self::TimeOuts => ("pairpost_smtp_timeouts_total", "of", true, "Waits that a client did not end in time."),
             Self::Tls => ("pairpost_smtp_tls_sessions_total", "version", true, "SMTP sessions that went over to TLS."),
+            Self::PagesRefused => ("pairpost_http_refused_total", "reason", true, "Clients of the pages that were hung up on, by reason."),
             Self::Budget => ("pairpost_smtp_budget_bytes", "", false, "Memory that letters in flight may take."),
+            Self::HopFailures => ("pairpost_hop_failures_total", "", true, "Times that the next hop could not be spoken to."),
+            Self::HopAway => ("pairpost_hop_away", "", false, "The next hop can't be spoken to; one letter at a time asks whether it is back."),
             Self::BudgetTaken => ("pairpost_smtp_budget_taken_bytes", "", false, "Memory that letters in flight have taken."),
         }
     }
@@ -83,6 +98,14 @@ pub fn set(figure: Figure, now: i64) {
     figures().insert((figure, String::new()), now);
 }
 
+type Ask = Box<dyn Fn() + Send>;
+static ASKED: Mutex<Option<Ask>> = Mutex::new(None);
+
+/// Whom to ask for what is not counted but measured, each time that somebody looks.
+pub fn ask(whom: impl Fn() + Send + 'static) {
+    *ASKED.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(whom));
+}
+
 /// What was counted since the program began (0 where nothing was).
 pub fn counted(figure: Figure, label: &str) -> i64 {
     figures().get(&(figure, label.to_owned())).copied().unwrap_or_default()
@@ -90,6 +113,9 @@ pub fn counted(figure: Figure, label: &str) -> i64 {
 
 /// All of it in Prometheus' text format.
 pub fn render() -> String {
+    if let Some(asked) = &*ASKED.lock().unwrap_or_else(PoisonError::into_inner) {
+        asked();
+    }
     let mut text = String::new();
     let mut last = None;
     for ((figure, label), value) in figures().iter() {

@@ -44,7 +44,7 @@ enum Command {
     },
     /// Shows a letter's whole chain: what came in, what was decided, what went out, what the next hop said
     Show {
-        /// The id of a row, or a Message-ID.
+        /// The id of a row, a Message-ID, or the session that a refusal named.
         id: String,
     },
 }
@@ -70,8 +70,17 @@ impl Exchange {
             Command::Show { id } => {
                 let message_id = id.trim().trim_matches(['<', '>']);
                 let found = record::find(&mut conn, Uuid::parse_str(message_id).ok(), message_id).await?;
-                let Some(first) = found.first() else { bail!("no letter of the record has the id or Message-ID {message_id:?}; see: pairpost exchange list") };
-                let chain = record::chain(&mut conn, *first).await?;
+                let mut chain: Vec<Row> = Vec::new();
+                for id in found {
+                    if chain.iter().all(|row| row.id != id) {
+                        chain.extend(record::chain(&mut conn, id).await?);
+                    }
+                }
+                if chain.is_empty() {
+                    bail!(
+                        "no letter of the record has the id or Message-ID {message_id:?}, nor was one refused in such a session; see: pairpost exchange list"
+                    );
+                }
                 if json {
                     return print::json(&chain);
                 }
@@ -110,7 +119,7 @@ fn tell(row: &Row, depth: usize) {
     if let Some(id) = &row.message_id {
         print::line(format_args!("{pad}    Message-ID  <{id}>"));
     }
-    for (name, value) in [("decided", &row.decision), ("became", &row.outcome), ("reply", &row.reply)] {
+    for (name, value) in [("session", &row.session), ("TLS", &row.tls), ("decided", &row.decision), ("became", &row.outcome), ("reply", &row.reply)] {
         if let Some(value) = value {
             print::line(format_args!("{pad}    {name:<11} {value}"));
         }

@@ -85,6 +85,8 @@ pub struct Smtp {
     pub greeting_delay_ms: Option<u64>,
     /// Letters in an hour of one sender domain; more are answered 451. Those that prove their origin are counted apart. 0: no limit.
     pub max_letters_per_domain: u32,
+    /// Refused letters in an hour, of one network or one sender domain, that get a row each in the record; the rest is counted.
+    pub max_refusals_recorded: u32,
 }
 
 /// What becomes of a letter with a CR or LF that is no part of a CR LF (RFC 5321 2.3.8): it could be read in two ways.
@@ -129,6 +131,7 @@ impl Default for Smtp {
             greylisting_seconds: 300,
             greeting_delay_ms: None,
             max_letters_per_domain: 1000,
+            max_refusals_recorded: 100,
         }
     }
 }

@@ -50,6 +50,16 @@ pub enum Admission {
     Refuse(Refusal),
 }
 
+impl Admission {
+    /// The recipient does not get it.
+    pub fn is_refused(&self) -> bool {
+        match self {
+            Self::Refuse(_) => true,
+            Self::Take | Self::Hold => false,
+        }
+    }
+}
+
 /// Decides. Identity is the header From, never the return path: that is what people see, and what DMARC guards.
 pub fn admit(question: &Question<'_>) -> Admission {
     let from = match question.door {

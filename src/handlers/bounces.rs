@@ -22,6 +22,15 @@ use crate::{
 /// How the last words on a letter begin whose time was over.
 pub const EXPIRED: &str = "given up after five days";
 
+/// What a next hop's no was about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// The mailbox, or the letter as a whole.
+    Mailbox,
+    /// The sender, or the letter before anything was known of its mailbox.
+    Letter,
+}
+
 /// Something came back to the signed return path of the letter `id`: an RFC 3464 report, or the like of one.
 pub async fn returned(ctx: &mut Context<'_>, id: Uuid, message: &Message) -> Result<Outcome> {
     let Some(sent) = outbox::sent(ctx.conn, id).await? else { return Ok("about a letter that we no longer know".into()) };
@@ -45,9 +54,14 @@ pub async fn returned(ctx: &mut Context<'_>, id: Uuid, message: &Message) -> Res
 }
 
 /// The exit gave the letter `id` up, with the next hop's last words.
-pub async fn given_up(ctx: &mut Context<'_>, id: Uuid, reply: &str) -> Result<()> {
+pub async fn given_up(ctx: &mut Context<'_>, id: Uuid, reply: &str, refused: Refused) -> Result<()> {
     let Some(sent) = outbox::sent(ctx.conn, id).await? else { return Ok(()) };
-    tell(ctx, &sent, class_of(reply)).await
+    let class = match (class_of(reply), refused) {
+        // "Sender unknown", said to MAIL, is about us: the mailbox lives.
+        (FailureClass::Hard, Refused::Letter) => FailureClass::Blocked,
+        (class, Refused::Letter | Refused::Mailbox) => class,
+    };
+    tell(ctx, &sent, class).await
 }
 
 /// What a hop's last words mean: its enhanced code first (RFC 3463), else its code.

@@ -2,8 +2,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use chrono::{DateTime, FixedOffset, NaiveDate, TimeZone, Utc};
-use memchr::memchr2_iter;
 use mail_parser::{HeaderName, HeaderValue, Message, MessageParser};
+use memchr::memchr2_iter;
 
 /// More lines `Content-Type…` than this, and the body is not read: messages nested in messages cost stack when they are dropped.
 pub const MAX_PARTS: usize = 250;

@@ -5,7 +5,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use mail_send::{Credentials, Error, SmtpClient, smtp::AssertReply};
+use mail_send::{Error, SmtpClient, smtp::AssertReply};
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -19,6 +19,8 @@ use tokio::{
 };
 use tokio_rustls::TlsConnector;
 
+use super::replies::{Client, within};
+
 /// Either side of TLS.
 pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
@@ -26,10 +28,16 @@ impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 /// A connection that said hello.
 pub struct Connection {
     /// The dialogue.
-    pub client: SmtpClient<Box<dyn Stream>>,
+    pub client: Client<Box<dyn Stream>>,
     /// Letters so far.
     pub letters: u32,
+    /// It answered MAIL: whatever comes then is about a letter, and no longer about the hop.
+    pub serves: bool,
+    /// The largest letter it takes, in octets (RFC 1870).
+    pub largest: Option<usize>,
     capabilities: u32,
+    /// As long as it is there, it is counted.
+    _open: Arc<()>,
 }
 
 impl Connection {
@@ -49,6 +57,8 @@ pub struct Dialer {
     timeout: Duration,
     tls: TlsConnector,
     tls_broken_at: Mutex<Option<Instant>>,
+    /// Each of its connections holds one more.
+    open: Arc<()>,
 }
 
 impl Dialer {
@@ -77,23 +87,50 @@ impl Dialer {
         }
         let strict = implicit_tls || credentials.is_some();
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { host, port, implicit_tls, credentials, helo: helo.to_owned(), timeout, tls: connector(strict)?, tls_broken_at: Mutex::default() })
+        Ok(Self {
+            host,
+            port,
+            implicit_tls,
+            credentials,
+            helo: helo.to_owned(),
+            timeout,
+            tls: connector(strict)?,
+            tls_broken_at: Mutex::default(),
+            open: Arc::default(),
+        })
     }
 
     /// Dials and says hello; encrypted where the hop offers it.
     pub async fn dial(&self) -> Result<Connection, Error> {
-        if self.tls_is_broken() {
-            return self.say_hello(self.knock().await?, false).await;
+        if self.implicit_tls {
+            let mut client = self.encrypt(self.knock().await?).await?;
+            client.hear(self.timeout).await?.assert_positive_completion()?;
+            let hello = client.ehlo(&self.helo).await?;
+            return self.introduce(client, &hello).await;
         }
-        match self.say_hello(self.knock().await?, true).await {
-            // Offered, but broken: without credentials to protect, plain is better than never. Tried again after a while.
-            Err(Error::Tls(_) | Error::Io(_) | Error::Timeout | Error::InvalidTLSName) if !self.implicit_tls && self.credentials.is_none() => {
-                let plain = self.say_hello(self.knock().await?, false).await?;
-                *self.tls_broken_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-                Ok(plain)
+        let (mut plain, hello) = self.greet().await?;
+        if hello.has_capability(EXT_START_TLS) && !self.tls_is_broken() {
+            match self.go_over_to_tls(plain).await {
+                Ok(Offer::Kept(client, hello)) => return self.introduce(*client, &hello).await,
+                Ok(Offer::Withdrawn(same)) => plain = *same,
+                // Offered, but broken: without credentials to protect, plain is better than never (RFC 7435). Tried again after a while.
+                Err(Error::Tls(_) | Error::Io(_) | Error::Timeout | Error::InvalidTLSName | Error::UnparseableReply) if self.credentials.is_none() => {
+                    let (client, hello) = self.greet().await?;
+                    *self.tls_broken_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                    return self.introduce(boxed(client), &hello).await;
+                }
+                Err(error) => return Err(error),
             }
-            dialled => dialled,
         }
+        if self.credentials.is_some() && !plain.stream.peer_addr()?.ip().to_canonical().is_loopback() {
+            return Err(Error::MissingStartTls);
+        }
+        self.introduce(boxed(plain), &hello).await
+    }
+
+    /// Connections that are open.
+    pub fn open(&self) -> usize {
+        Arc::strong_count(&self.open) - 1
     }
 
     fn tls_is_broken(&self) -> bool {
@@ -108,45 +145,58 @@ impl Dialer {
         Ok(stream)
     }
 
-    async fn say_hello(&self, stream: TcpStream, encrypt: bool) -> Result<Connection, Error> {
-        let is_loopback = stream.peer_addr()?.ip().to_canonical().is_loopback();
-        let mut plain = SmtpClient { stream, timeout: self.timeout };
-        if self.implicit_tls {
-            let mut client = plain.into_tls(&self.tls, &self.host).await?;
-            within(self.timeout, client.read()).await?.assert_positive_completion()?;
-            return self.introduce(boxed(client), None).await;
-        }
-        within(self.timeout, plain.read()).await?.assert_positive_completion()?;
-        let hello = plain.ehlo(&self.helo).await?;
-        // A hop may announce STARTTLS and then not have it today (454, RFC 3207 4).
-        if encrypt && hello.has_capability(EXT_START_TLS) && plain.cmd("STARTTLS\r\n").await?.code == 220 {
-            // What was announced before TLS does not count (RFC 3207 4.2).
-            return self.introduce(boxed(plain.into_tls(&self.tls, &self.host).await?), None).await;
-        }
-        if self.credentials.is_some() && !is_loopback {
-            return Err(Error::MissingStartTls);
-        }
-        self.introduce(boxed(plain), Some(hello)).await
-    }
-
-    async fn introduce(&self, mut client: SmtpClient<Box<dyn Stream>>, hello: Option<EhloResponse<String>>) -> Result<Connection, Error> {
-        let hello = match hello {
-            Some(hello) => hello,
-            None => client.ehlo(&self.helo).await?,
+    /// The greeting, and EHLO; HELO where that is not known (RFC 5321 3.2).
+    async fn greet(&self) -> Result<(Client<TcpStream>, EhloResponse<String>), Error> {
+        let mut client = Client::new(self.knock().await?, self.timeout);
+        client.hear(self.timeout).await?.assert_positive_completion()?;
+        let hello = match client.ehlo(&self.helo).await {
+            Err(Error::UnexpectedReply(no)) if no.code / 100 == 5 => {
+                client.cmd(&format!("HELO {}\r\n", self.helo)).await?.assert_positive_completion()?;
+                EhloResponse::default()
+            }
+            hello => hello?,
         };
-        if let Some((name, password)) = &self.credentials {
-            client.authenticate(Credentials::new(name.as_str(), password.as_str()), &hello).await?;
+        Ok((client, hello))
+    }
+
+    async fn go_over_to_tls(&self, mut plain: Client<TcpStream>) -> Result<Offer, Error> {
+        let reply = plain.cmd("STARTTLS\r\n").await?;
+        match reply.code {
+            220 => {}
+            421 => return Err(Error::UnexpectedReply(reply)),
+            // A hop may announce STARTTLS and then not have it today (454, RFC 3207 4).
+            _ => return Ok(Offer::Withdrawn(Box::new(plain))),
         }
-        Ok(Connection { client, letters: 0, capabilities: hello.capabilities })
+        plain.keeps_silent().await?;
+        let mut client = self.encrypt(plain.stream).await?;
+        // What was announced before TLS does not count (RFC 3207 4.2).
+        let hello = client.ehlo(&self.helo).await?;
+        Ok(Offer::Kept(Box::new(client), Box::new(hello)))
+    }
+
+    async fn encrypt(&self, stream: TcpStream) -> Result<Client<Box<dyn Stream>>, Error> {
+        let encrypted = SmtpClient { stream, timeout: self.timeout }.into_tls(&self.tls, &self.host).await?;
+        Ok(Client::new(Box::new(encrypted.stream), self.timeout))
+    }
+
+    async fn introduce(&self, mut client: Client<Box<dyn Stream>>, hello: &EhloResponse<String>) -> Result<Connection, Error> {
+        if let Some((name, password)) = &self.credentials {
+            client.authenticate(name, password, hello).await?;
+        }
+        // 0: no limit that it knows of (RFC 1870 4).
+        let largest = Some(hello.size).filter(|&size| size > 0);
+        Ok(Connection { client, letters: 0, serves: false, largest, capabilities: hello.capabilities, _open: self.open.clone() })
     }
 }
 
-async fn within<T>(time: Duration, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
-    tokio::time::timeout(time, work).await.map_err(|_| Error::Timeout)?
+/// What became of the offer of TLS.
+enum Offer {
+    Kept(Box<Client<Box<dyn Stream>>>, Box<EhloResponse<String>>),
+    Withdrawn(Box<Client<TcpStream>>),
 }
 
-fn boxed<S: Stream + 'static>(client: SmtpClient<S>) -> SmtpClient<Box<dyn Stream>> {
-    SmtpClient { stream: Box::new(client.stream), timeout: client.timeout }
+fn boxed(client: Client<TcpStream>) -> Client<Box<dyn Stream>> {
+    client.map(|stream| Box::new(stream) as Box<dyn Stream>)
 }
 
 fn percent_decode(text: &str) -> Result<String> {

@@ -7,26 +7,51 @@ use std::{
 
 use tokio::task::{self, JoinSet};
 
+use super::way::Fate;
 use crate::store::{
     outbox::{Claimed, Mine},
     ownership::Term,
 };
 
-/// Letters are claimed no more often than this while many are under way: the next may go along with those that come meanwhile.
-pub const CLAIM_EVERY: Duration = Duration::from_millis(5);
+/// Letters are claimed, and marked, no more often than this while many are under way: the next may go along with those that come meanwhile.
+pub const TURN_EVERY: Duration = Duration::from_millis(5);
+/// … and, with enough in hand, claimed no more often than this: a more urgent letter waits no longer to be seen.
+const CLAIM_EVERY: Duration = Duration::from_millis(20);
+/// Once in this time a claim looks past the letters to domains at their limit, so that a long row of them delays nobody else by more.
+const FAR_EVERY: Duration = Duration::from_millis(500);
+/// What waits in hand for longer is given back: its domain, or the next hop, has become slow.
+const IN_HAND: Duration = Duration::from_millis(300);
+/// At most so many times as many letters are claimed ahead as may fly.
+const AHEAD: usize = 2;
+/// One in so many places is for domains that have only as small a share of their own: some that are slow must not fill all.
+const RESERVE: usize = 4;
+/// With fewer places than this there is nothing to reserve.
+const PLENTY: usize = 8;
 
-/// What became of one letter.
-pub enum Fate {
-    /// The next hop took it, with these words.
-    Sent(String),
-    /// It did not, and may later.
-    Later(String),
-    /// It never will.
-    Never(String),
-    /// There is nobody any more to send it to.
-    Nobody,
-    /// It was not sent: it may be another process's by now, or its turn did not come.
-    Back,
+/// How many may fly at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// In all.
+    pub most: usize,
+    /// To one recipient domain.
+    pub per_domain: usize,
+}
+
+impl Limits {
+    /// What this process takes beside `others`: it leaves each of them some places, however many it could fill. The limit over all is the claim's to keep.
+    pub fn beside(self, others: usize) -> Self {
+        let left = if others == 0 { 0 } else { others * (self.per_domain / (2 * (others + 1))).max(1) };
+        Self { per_domain: self.per_domain.saturating_sub(left).max(1), ..self }
+    }
+
+    /// Of `free` places: how many are for letters to any domain, and how many one domain may have then. The last are for domains that have few.
+    pub fn reserve(self, free: usize) -> (usize, usize) {
+        let reserve = if self.most >= PLENTY { self.most / RESERVE } else { 0 };
+        match free > reserve {
+            true => (free - reserve, self.per_domain),
+            false => (free, (self.per_domain / RESERVE).max(1)),
+        }
+    }
 }
 
 /// A letter that is ours as long as the term lasts under which it was claimed. Holding the term keeps the letter's row from being freed.
@@ -49,22 +74,28 @@ impl Travelling {
     }
 }
 
+/// A letter whose reply is known.
+pub type Landed = (Travelling, Fate);
+
 /// All letters of one exit that are under way.
 #[derive(Default)]
 pub struct Flight {
-    /// Claimed ahead, so that no connection waits for the database.
-    hand: VecDeque<Travelling>,
+    /// Claimed ahead, so that no connection waits for the database; the most urgent first, each since then.
+    hand: VecDeque<(Instant, Travelling)>,
     flying: JoinSet<Fate>,
     letters: HashMap<task::Id, Travelling>,
     /// How many fly to each recipient domain.
     domains: HashMap<String, usize>,
     /// Their reply is known and not yet committed: kept until it is, for only we know it.
-    landed: Vec<(Travelling, Fate)>,
+    landed: Vec<Landed>,
     /// Landed, and just being committed.
     marking: usize,
+    /// The last turn with the database.
+    turned_at: Option<Instant>,
     /// When letters were claimed last, and how many landed since.
     claimed_at: Option<Instant>,
     landed_since: usize,
+    looked_far_at: Option<Instant>,
 }
 
 impl Flight {
@@ -80,7 +111,7 @@ impl Flight {
 
     /// The octets of those.
     pub fn octets(&self) -> usize {
-        self.letters.values().chain(&self.hand).map(|travelling| travelling.letter.size.unsigned_abs() as usize).sum()
+        self.letters.values().chain(self.hand.iter().map(|(_, travelling)| travelling)).map(|travelling| travelling.letter.size.unsigned_abs() as usize).sum()
     }
 
     /// Anything that has to be waited for, or marked.
@@ -93,49 +124,97 @@ impl Flight {
         !self.landed.is_empty()
     }
 
-    /// Claiming for one place costs as much as for twenty: a moment has to pass, or, with nothing in hand, a quarter of what flies has to land.
+    /// … and enough of them to be worth a commit: while these are marked, as many others land.
+    pub fn should_mark(&self) -> bool {
+        let enough = self.landed.len() * 2 >= self.flying.len();
+        self.is_to_be_marked() && (enough || self.turned_at.is_none_or(|at| at.elapsed() >= TURN_EVERY))
+    }
+
+    /// Claiming for one place costs as much as for twenty: a moment has to pass, or, with nothing in hand, a quarter of what flies has to land first.
     pub fn may_claim(&self) -> bool {
-        let landed_enough = self.hand.is_empty() && self.landed_since * 4 >= self.flying.len();
-        landed_enough || self.claimed_at.is_none_or(|at| at.elapsed() >= CLAIM_EVERY)
+        let passed = |pause| self.claimed_at.is_none_or(|at: Instant| at.elapsed() >= pause);
+        match self.hand.len() {
+            0 => self.landed_since * 4 >= self.flying.len() || passed(TURN_EVERY),
+            few if few * 2 <= self.flying.len() => passed(TURN_EVERY),
+            _ => passed(CLAIM_EVERY),
+        }
     }
 
-    /// How many may be claimed ahead: as many as land twice between two claims. So what waits in hand waits no longer than some milliseconds, and where
-    /// letters land slowly, nothing does: a more urgent one is never behind it.
-    pub fn ahead(&self) -> usize {
-        self.landed_since * 2
+    /// How long until a claim looks far.
+    pub fn until_far(&self) -> Duration {
+        self.looked_far_at.map_or(Duration::ZERO, |at| FAR_EVERY.saturating_sub(at.elapsed()))
     }
 
-    /// What landed, to be marked; and a new count of what lands from now on.
-    pub fn begin_turn(&mut self) -> Vec<(Travelling, Fate)> {
-        (self.claimed_at, self.landed_since) = (Some(Instant::now()), 0);
+    /// How many letters in hand could take off now, were their connections there.
+    pub fn able(&self, limits: Limits) -> usize {
+        let mut flying: HashMap<_, _> = self.domains.iter().map(|(domain, &flying)| (domain.as_str(), flying)).collect();
+        let (mut free, mut able) = (limits.most.saturating_sub(self.flying.len()), 0);
+        for (_, travelling) in &self.hand {
+            let here = flying.entry(travelling.domain()).or_default();
+            if free > 0 && *here < limits.reserve(free).1 {
+                (*here, free, able) = (*here + 1, free - 1, able + 1);
+            }
+        }
+        able
+    }
+
+    /// How many to claim ahead, to wait in hand beside those that are there and not able to take off: as many as land between two claims, twice. So a letter
+    /// waits in hand for some milliseconds, and where letters land slowly, none does.
+    pub fn ahead(&self, limits: Limits, able: usize) -> usize {
+        let claims = self.claimed_at.map_or(1, |at| at.elapsed().as_millis().div_ceil(CLAIM_EVERY.as_millis()).max(1));
+        let land = self.landed_since / usize::try_from(claims).unwrap_or(usize::MAX);
+        (land * 2).min(AHEAD * limits.most).saturating_sub(self.hand.len() - able)
+    }
+
+    /// Begins a turn with the database: gives what landed, to be marked, and with it what was in hand for too long.
+    pub fn begin_turn(&mut self) -> Vec<Landed> {
+        self.turned_at = Some(Instant::now());
+        let (old, young): (Vec<_>, _) = self.hand.drain(..).partition(|(since, _)| since.elapsed() >= IN_HAND);
+        self.hand = young.into();
+        self.landed.extend(old.into_iter().map(|(_, travelling)| (travelling, Fate::Back)));
         let landed = std::mem::take(&mut self.landed);
-        self.marking = landed.len();
+        self.marking = doubtful(&landed);
         landed
     }
 
-    /// It was marked, and these were claimed.
-    pub fn end_turn(&mut self, claimed: impl IntoIterator<Item = Travelling>) {
+    /// … in which letters are claimed.
+    pub fn begin_claim(&mut self, far: bool) {
+        (self.claimed_at, self.landed_since) = (Some(Instant::now()), 0);
+        if far {
+            self.looked_far_at = self.claimed_at;
+        }
+    }
+
+    /// What landed was marked, and these were claimed; gives how many.
+    pub fn end_turn(&mut self, claimed: impl IntoIterator<Item = Travelling>) -> usize {
         self.marking = 0;
-        self.hand.extend(claimed);
+        let (now, before) = (Instant::now(), self.hand.len());
+        for travelling in claimed {
+            let urgency = |travelling: &Travelling| travelling.letter.stream.priority();
+            let at = self.hand.partition_point(|(_, other)| urgency(other) <= urgency(&travelling));
+            self.hand.insert(at, (now, travelling));
+        }
+        self.hand.len() - before
     }
 
     /// It could not be marked: it is still to be. Marking again what was marked already changes nothing.
-    pub fn keep(&mut self, mut landed: Vec<(Travelling, Fate)>) {
+    pub fn keep(&mut self, mut landed: Vec<Landed>) {
         self.marking = 0;
         landed.append(&mut self.landed);
         self.landed = landed;
     }
 
-    /// The next letter in hand that may take off: to a domain to which fewer than `per_domain` fly, and with no more than two letters unmarked for each
-    /// connection, `kept` idle ones among them: so many may be sent again after a crash, and no more (RFC 1047).
-    pub fn next(&mut self, per_domain: usize, kept: usize) -> Option<Travelling> {
+    /// The next letter in hand that may take off, with `open` connections: no more than two for each of them are ever sent and not marked, for so many may be
+    /// sent again after a crash (RFC 1047).
+    pub fn next(&mut self, limits: Limits, open: usize) -> Option<Travelling> {
         let flying = self.flying.len();
-        let connections = (flying + kept).max(flying + 1);
-        if flying + 1 + self.landed.len() + self.marking > 2 * connections {
+        let connections = open.max(flying + 1);
+        if flying + 1 + doubtful(&self.landed) + self.marking > 2 * connections {
             return None;
         }
-        let at = self.hand.iter().position(|travelling| self.domains.get(travelling.domain()).is_none_or(|&flying| flying < per_domain))?;
-        self.hand.remove(at)
+        let most = limits.reserve(limits.most.saturating_sub(flying)).1;
+        let at = self.hand.iter().position(|(_, travelling)| self.domains.get(travelling.domain()).is_none_or(|&flying| flying < most))?;
+        self.hand.remove(at).map(|(_, travelling)| travelling)
     }
 
     /// Sets a letter on its way.
@@ -147,7 +226,7 @@ impl Flight {
 
     /// Nothing in hand takes off any more: it is given back, with its attempt.
     pub fn lay_down(&mut self) {
-        self.landed.extend(self.hand.drain(..).map(|travelling| (travelling, Fate::Back)));
+        self.landed.extend(self.hand.drain(..).map(|(_, travelling)| (travelling, Fate::Back)));
     }
 
     /// Waits for a reply, and takes all others that are there meanwhile. Safe to be given up at any moment.
@@ -171,4 +250,9 @@ impl Flight {
             next = self.flying.try_join_next_with_id();
         }
     }
+}
+
+/// How many of these would be sent again after a crash.
+fn doubtful(landed: &[Landed]) -> usize {
+    landed.iter().filter(|(_, fate)| !matches!(fate, Fate::Back)).count()
 }

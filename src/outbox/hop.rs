@@ -1,21 +1,24 @@
-//! The next hop: which connections to it are kept, how a letter is handed over, what the replies mean, and when it is left in peace.
+//! The next hop: which connections to it are kept, how a letter is handed over, and what the replies mean.
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
-use chrono::{DateTime, TimeDelta, Utc};
 use mail_send::Error;
 use smtp_proto::{EXT_8BIT_MIME, EXT_PIPELINING, EXT_SIZE, EXT_SMTP_UTF8, Response};
-use tokio::io::AsyncWriteExt;
 
-use super::connection::{Connection, Dialer};
-use super::sign::Signed;
+use super::{
+    circuit::Circuit,
+    connection::{Connection, Dialer},
+    replies::within,
+    sign::Signed,
+};
 use crate::{
     config::Delivery,
     domain::address::EmailAddress,
-    mail::{bounce, lines::lines},
+    handlers::bounces::Refused,
+    mail::{bounce, charset::header_end, lines::lines},
     store::ownership::Term,
 };
 
@@ -23,8 +26,6 @@ use crate::{
 const LETTERS: u32 = 100;
 /// A kept connection is not trusted for longer: many servers close after a minute of silence.
 const IDLE: Duration = Duration::from_secs(30);
-/// Failures to reach the hop in a row after which only one letter at a time tries.
-const CIRCUIT: u32 = 3;
 /// The letter's bytes and the hop's last word on them may take so many times a step's time: RFC 5321 4.5.3.2.6 grants ten minutes.
 const BODY_PATIENCE: u32 = 5;
 /// A larger letter is written in pieces of so many octets, so that no second copy of it has to be held.
@@ -35,8 +36,8 @@ const PIECE: usize = 256 << 10;
 pub enum Failure {
     /// It may be taken later (4xx, or nobody answered).
     Later(String),
-    /// It will not be (5xx).
-    Never(String),
+    /// It will not be (5xx), for this or that.
+    Never(String, Refused),
     /// We lost the right to send it before its last octet was on its way.
     NotOurs,
 }
@@ -58,15 +59,8 @@ pub struct Parcel<'a> {
 pub struct NextHop {
     dialer: Dialer,
     idle: Mutex<Vec<(Connection, Instant)>>,
-    circuit: Mutex<Circuit>,
-}
-
-/// How often the hop could not be reached, without a success between.
-#[derive(Debug, Default)]
-struct Circuit {
-    failures: u32,
-    probes: u32,
-    probed_at: Option<DateTime<Utc>>,
+    /// Whether letters are sent to it at all.
+    pub circuit: Circuit,
 }
 
 impl NextHop {
@@ -74,36 +68,7 @@ impl NextHop {
     pub fn new(delivery: &Delivery, domain: &str) -> Result<Self> {
         let Some(url) = &delivery.smarthost else { bail!("delivery.smarthost is not set") };
         let dialer = Dialer::new(url, domain, Duration::from_secs(delivery.timeout_seconds.max(1))).context("delivery.smarthost")?;
-        Ok(Self { dialer, idle: Mutex::default(), circuit: Mutex::default() })
-    }
-
-    /// How many of `most` letters may be on their way at once: while the hop can't be reached, one, every few seconds; the others keep their attempts.
-    pub fn room(&self, most: usize, flying: usize, now: DateTime<Utc>) -> usize {
-        let circuit = self.circuit.lock().unwrap_or_else(PoisonError::into_inner);
-        if circuit.failures < CIRCUIT {
-            return most.saturating_sub(flying);
-        }
-        let pause = TimeDelta::seconds((5_i64 << circuit.probes.min(4)).min(60));
-        usize::from(!(flying > 0 || circuit.probed_at.is_some_and(|at| now - at < pause)))
-    }
-
-    /// Letters were set on their way; while it is open that is the one that asks.
-    pub fn launched(&self, now: DateTime<Utc>) {
-        let mut circuit = self.circuit.lock().unwrap_or_else(PoisonError::into_inner);
-        if circuit.failures >= CIRCUIT {
-            circuit.probes += 1;
-            circuit.probed_at = Some(now);
-        }
-    }
-
-    /// It can't be reached, as far as we know: one letter at a time asks whether it is back.
-    pub fn is_away(&self) -> bool {
-        self.circuit.lock().unwrap_or_else(PoisonError::into_inner).failures >= CIRCUIT
-    }
-
-    /// Connections that are open and idle.
-    pub fn kept_connections(&self) -> usize {
-        self.idle().len()
+        Ok(Self { dialer, idle: Mutex::default(), circuit: Circuit::default() })
     }
 
     /// Hands one letter over; gives the hop's last words.
@@ -116,16 +81,20 @@ impl NextHop {
         }
         match self.dialer.dial().await {
             Ok(fresh) => {
-                *self.circuit.lock().unwrap_or_else(PoisonError::into_inner) = Circuit::default();
                 let gone = || Err(Failure::Later("the next hop closed the connection".into()));
                 self.hand_over(fresh, parcel).await.unwrap_or_else(gone)
             }
             Err(error) => {
-                self.circuit.lock().unwrap_or_else(PoisonError::into_inner).failures += 1;
+                self.circuit.note(false);
                 // Also a 5xx here is about us and the hop, not about the letter.
-                Err(Failure::Later(said(&error)))
+                Err(Failure::Later(said_of(&error)))
             }
         }
+    }
+
+    /// Connections that are open, in use or kept.
+    pub fn open(&self) -> usize {
+        self.dialer.open()
     }
 
     /// Closes kept connections: those that are idle for long, or all.
@@ -158,19 +127,24 @@ impl NextHop {
     /// `None`: the connection died, or said 421, before the letter was on its way.
     async fn hand_over(&self, mut connection: Connection, parcel: Parcel<'_>) -> Option<Result<String, Failure>> {
         connection.letters += 1;
-        let (result, usable) = match dialogue(&mut connection, parcel).await {
+        let is_kept = connection.letters > 1;
+        let said = dialogue(&mut connection, parcel).await;
+        if connection.serves || (!is_kept && said.is_about_the_hop()) {
+            self.circuit.note(connection.serves);
+        }
+        let (result, usable) = match said {
             Said::Taken(reply) => (Ok(words(&reply)), true),
-            Said::No(reply) if reply.code == 421 && connection.letters > 1 => return None,
-            Said::No(reply) => {
+            Said::No(no) if no.reply.code == 421 && is_kept => return None,
+            Said::No(No { reply, refused, in_step }) => {
                 // 421 closes (RFC 5321 3.8); after another no the connection can be used again, if the hop says so.
-                let usable = reply.code != 421 && matches!(connection.client.cmd("RSET\r\n").await, Ok(reset) if reset.is_positive_completion());
-                (Err(if reply.code / 100 == 5 { Failure::Never(words(&reply)) } else { Failure::Later(words(&reply)) }), usable)
+                let usable = in_step && reply.code != 421 && matches!(connection.client.cmd("RSET\r\n").await, Ok(reset) if reset.is_positive_completion());
+                (Err(if reply.code / 100 == 5 { Failure::Never(words(&reply), refused) } else { Failure::Later(words(&reply)) }), usable)
             }
             // Without its end the hop drops what it has of the letter (RFC 5321 4.1.1.4); the connection is of no use any more.
             Said::NotOurs => (Err(Failure::NotOurs), false),
-            Said::Nothing { error: Error::Timeout, .. } => (Err(Failure::Later(said(&Error::Timeout))), false),
-            Said::Nothing { in_body: false, .. } if connection.letters > 1 => return None,
-            Said::Nothing { error, .. } => (Err(Failure::Later(said(&error))), false),
+            Said::Nothing { error: Error::Timeout, .. } => (Err(Failure::Later(said_of(&Error::Timeout))), false),
+            Said::Nothing { in_body: false, .. } if is_kept => return None,
+            Said::Nothing { error, .. } => (Err(Failure::Later(said_of(&error))), false),
         };
         if usable && connection.letters < LETTERS {
             self.idle().push((connection, Instant::now()));
@@ -184,53 +158,75 @@ enum Said {
     /// The hop has the letter.
     Taken(Response<String>),
     /// It said no, at whichever command.
-    No(Response<String>),
+    No(No),
     /// It said nothing, or nothing that can be read; `in_body`: nobody knows whether it took the letter (RFC 1047).
     Nothing { error: Error, in_body: bool },
     /// We did not end the letter, since it may be another process's by now.
     NotOurs,
 }
 
+impl Said {
+    /// The hop does not serve anybody, as far as this letter could find out.
+    fn is_about_the_hop(&self) -> bool {
+        match self {
+            Said::No(no) => no.reply.code == 421,
+            Said::Nothing { .. } => true,
+            Said::Taken(_) | Said::NotOurs => false,
+        }
+    }
+}
+
+/// A letter is not taken, now or ever.
+struct No {
+    reply: Response<String>,
+    refused: Refused,
+    /// Each of us knows what the other waits for.
+    in_step: bool,
+}
+
 /// MAIL, RCPT, DATA, and the letter.
 async fn dialogue(connection: &mut Connection, parcel: Parcel<'_>) -> Said {
     let commands = match commands(connection, parcel) {
         Ok(commands) => commands,
-        Err(no) => return Said::No(no),
+        Err(reply) => return Said::No(No { reply, refused: Refused::Letter, in_step: true }),
     };
-    let nothing = |error| Said::Nothing { error, in_body: false };
     if !parcel.term.is_held() {
         return Said::NotOurs;
     }
-    let may_send = match connection.offers(EXT_PIPELINING) {
-        true => pipelined(connection, &commands).await,
-        false => one_by_one(connection, &commands).await,
-    };
-    match may_send {
+    match ask(connection, &commands).await {
         Ok(None) => {}
         Ok(Some(no)) => return Said::No(no),
-        Err(error) => return nothing(error),
+        Err(error) => return Said::Nothing { error, in_body: false },
     }
     match body(connection, parcel).await {
-        Ok(None) => Said::NotOurs,
-        Ok(Some(reply)) if reply.is_positive_completion() => Said::Taken(reply),
-        Ok(Some(reply)) => Said::No(reply),
+        Ok(said) => said,
         Err(error) => Said::Nothing { error, in_body: true },
     }
 }
 
 /// The three commands; an error where the hop can't take this letter at all.
 fn commands(connection: &Connection, parcel: Parcel<'_>) -> Result<[String; 3], Response<String>> {
+    let no = |code, esc, message: &str| Err(Response { code, esc, message: message.to_owned() });
     let mut mail = format!("MAIL FROM:<{}>", parcel.from.map(EmailAddress::as_str).unwrap_or_default());
     if connection.offers(EXT_SIZE) {
-        mail.push_str(&format!(" SIZE={}", parcel.letter.signature.len() + parcel.letter.letter.len()));
+        let size = parcel.letter.signature.len() + parcel.letter.letter.len();
+        if connection.largest.is_some_and(|largest| size > largest) {
+            // RFC 1870 5: it would say so, sooner or later.
+            return no(552, [5, 3, 4], "the letter is larger than the next hop takes");
+        }
+        mail.push_str(&format!(" SIZE={size}"));
     }
-    if connection.offers(EXT_8BIT_MIME) && !parcel.letter.letter.is_ascii() {
+    if !parcel.letter.letter.is_ascii() {
+        if !connection.offers(EXT_8BIT_MIME) {
+            // RFC 6152 3: under no circumstances. Our letters are ASCII, unless their header is not.
+            return no(554, [5, 6, 3], "the next hop takes ASCII alone (8BITMIME)");
+        }
         mail.push_str(" BODY=8BITMIME");
     }
     if needs_smtputf8(parcel) {
         if !connection.offers(EXT_SMTP_UTF8) {
             // RFC 6531 3.5; the code is of RFC 6531 3.7.4.1's table.
-            return Err(Response { code: 550, esc: [5, 6, 7], message: "the next hop takes no international addresses (SMTPUTF8)".into() });
+            return no(550, [5, 6, 7], "the next hop takes no international addresses (SMTPUTF8)");
         }
         mail.push_str(" SMTPUTF8");
     }
@@ -240,62 +236,78 @@ fn commands(connection: &Connection, parcel: Parcel<'_>) -> Result<[String; 3], 
 /// An address or a header field beyond ASCII (RFC 6531 3.4).
 fn needs_smtputf8(parcel: Parcel<'_>) -> bool {
     let letter = parcel.letter.letter.as_ref();
-    let header = memchr::memmem::find(letter, b"\r\n\r\n").map_or(letter, |end| &letter[..end]);
+    let header = &letter[..header_end(letter)];
     parcel.to.is_international() || parcel.from.is_some_and(EmailAddress::is_international) || !header.is_ascii()
 }
 
-/// All three in one write (RFC 2920): `None` when the letter may follow, else the first no.
-async fn pipelined(connection: &mut Connection, commands: &[String; 3]) -> Result<Option<Response<String>>, Error> {
-    let client = &mut connection.client;
-    let replies = tokio::time::timeout(client.timeout, async {
-        client.stream.write_all(commands.concat().as_bytes()).await?;
-        client.stream.flush().await?;
-        client.read_many(3).await
-    });
-    let [mail, rcpt, data] = replies.await.map_err(|_| Error::Timeout)??.try_into().map_err(|_| Error::UnparseableReply)?;
-    let waits_for_letter = data.code == 354;
-    let first_no = [(mail, false), (rcpt, false), (data, true)].into_iter().find(|(reply, is_data)| match is_data {
-        true => reply.code != 354,
-        false => !reply.is_positive_completion(),
-    });
-    if waits_for_letter && first_no.is_some() {
-        // It said no and waits all the same (RFC 2920 3.1): an empty letter to nobody ends that.
-        client.cmd(".\r\n").await?;
+/// The three commands, in one write where the hop announced PIPELINING (RFC 2920): `None` when the letter may follow, else the first no.
+async fn ask(connection: &mut Connection, commands: &[String; 3]) -> Result<Option<No>, Error> {
+    let at_once = connection.offers(EXT_PIPELINING);
+    let Connection { client, serves, .. } = connection;
+    let timeout = client.timeout;
+    if at_once {
+        within(timeout, client.say(commands.concat().as_bytes())).await?;
     }
-    Ok(first_no.map(|(reply, _)| reply))
-}
-
-async fn one_by_one(connection: &mut Connection, commands: &[String; 3]) -> Result<Option<Response<String>>, Error> {
-    let [mail, rcpt, data] = commands;
-    for command in [mail, rcpt] {
-        let reply = connection.client.cmd(command).await?;
-        if !reply.is_positive_completion() {
-            return Ok(Some(reply));
+    let (mut first_no, mut waits_for_letter): (Option<No>, bool) = (None, false);
+    for (command, refused, good) in
+        [(&commands[0], Refused::Letter, 200..300), (&commands[1], Refused::Mailbox, 200..300), (&commands[2], Refused::Letter, 354..355)]
+    {
+        match if at_once { client.hear(timeout).await } else { client.cmd(command).await } {
+            Ok(reply) if good.contains(&reply.code) => waits_for_letter = reply.code == 354,
+            // It closes, and answers nothing else (RFC 5321 3.8).
+            Ok(reply) if reply.code == 421 && first_no.is_none() => return Ok(Some(No { reply, refused, in_step: false })),
+            Ok(reply) if (400..600).contains(&reply.code) && reply.code != 421 => {
+                first_no.get_or_insert(No { reply, refused, in_step: true });
+            }
+            // It hung up or fell silent, or means by its words something else than we do.
+            lost => match (first_no, lost) {
+                (Some(no), _) => return Ok(Some(No { in_step: false, ..no })),
+                (None, Ok(reply)) => return Err(Error::UnexpectedReply(reply)),
+                (None, Err(error)) => return Err(error),
+            },
+        }
+        *serves = true;
+        if first_no.is_some() && !at_once {
+            break;
         }
     }
-    let reply = connection.client.cmd(data).await?;
-    Ok((reply.code != 354).then_some(reply))
+    match first_no {
+        // It said no and waits all the same (RFC 2920 3.1): an empty letter to nobody ends that.
+        Some(no) if waits_for_letter && no.refused == Refused::Mailbox => {
+            let in_step = client.cmd(".\r\n").await.is_ok();
+            Ok(Some(No { in_step, ..no }))
+        }
+        // … but to somebody it would be a letter.
+        Some(no) => Ok(Some(No { in_step: !waits_for_letter, ..no })),
+        None => Ok(None),
+    }
 }
 
-/// The letter, dots doubled at the beginning of lines (RFC 5321 4.5.2), in one write unless it is large; `None`: it is not ours any more, and not ended.
-async fn body(connection: &mut Connection, parcel: Parcel<'_>) -> Result<Option<Response<String>>, Error> {
+/// The letter, dots doubled at the beginning of lines (RFC 5321 4.5.2), in one write unless it is large. What the hop says before its end can't be that it
+/// took it; some say no and hang up when they have enough of a large one.
+async fn body(connection: &mut Connection, parcel: Parcel<'_>) -> Result<Said, Error> {
     let client = &mut connection.client;
     let patience = client.timeout * BODY_PATIENCE;
-    tokio::time::timeout(patience, async {
+    within(patience, async {
+        let mut is_ended = true;
         for piece in stuffed(parcel.letter) {
             if !parcel.term.is_held() {
-                return Ok(None);
+                return Ok(Said::NotOurs);
             }
-            let write = async {
-                client.stream.write_all(&piece).await?;
-                client.stream.flush().await
-            };
-            tokio::select! { written = write => written?, () = parcel.term.lost() => return Ok(None) }
+            let written = tokio::select! { written = client.say(&piece) => written, () = parcel.term.lost() => return Ok(Said::NotOurs) };
+            if written.is_err() {
+                is_ended = false;
+                break;
+            }
         }
-        client.read().await.map(Some)
+        let reply = client.hear(patience).await?;
+        match reply.code {
+            200..300 if is_ended => Ok(Said::Taken(reply)),
+            400..600 => Ok(Said::No(No { reply, refused: if is_ended { Refused::Mailbox } else { Refused::Letter }, in_step: is_ended })),
+            _ => Err(Error::UnexpectedReply(reply)),
+        }
     })
     .await
-    .map_err(|_| Error::Timeout)?
 }
 
 /// The letter as it travels, in pieces, the last with the dot that ends it.
@@ -337,8 +349,9 @@ fn words(reply: &Response<String>) -> String {
     }
 }
 
-fn said(error: &Error) -> String {
+fn said_of(error: &Error) -> String {
     match error {
+        Error::UnexpectedReply(reply) if (200..400).contains(&reply.code) => format!("the next hop says what it should not: {}", words(reply)),
         Error::UnexpectedReply(reply) | Error::AuthenticationFailed(reply) => format!("the next hop does not serve us: {}", words(reply)),
         Error::Timeout => "the next hop did not answer in time".into(),
         Error::UnparseableReply => "the next hop closed the connection, or its answer can't be read".into(),
@@ -377,18 +390,5 @@ mod tests {
         ] {
             assert_eq!(String::from_utf8_lossy(&travelling("", letter)), travels, "{letter:?}");
         }
-    }
-
-    #[test]
-    fn a_hop_that_can_not_be_reached_is_tried_by_one_letter_every_few_seconds() {
-        let delivery = Delivery { smarthost: Some("smtp://127.0.0.1:1".into()), ..Delivery::default() };
-        let hop = NextHop::new(&delivery, "pairs.example").expect("reads");
-        let now = DateTime::from_timestamp(1_800_000_000, 0).expect("a moment");
-        assert_eq!((hop.room(20, 0, now), hop.room(20, 18, now)), (20, 2));
-        hop.circuit.lock().expect("unpoisoned").failures = CIRCUIT;
-        assert_eq!((hop.room(20, 5, now), hop.room(20, 0, now), hop.room(20, 0, now)), (0, 1, 0));
-        let later = now + TimeDelta::seconds(11);
-        assert_eq!((hop.room(20, 1, later), hop.room(20, 0, later), hop.room(20, 0, later)), (0, 1, 0));
-        assert_eq!(hop.room(20, 0, later + TimeDelta::seconds(61)), 1);
     }
 }

@@ -1,10 +1,5 @@
 //! The exit: claims letters of ours, signs them, hands them to the next hop on kept connections, and marks each as its reply comes.
-use std::{
-    path::PathBuf,
-    pin::Pin,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,10 +7,11 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    aside,
     config::{Config, DeliveryMode},
-    domain::address::EmailAddress,
-    handlers::{Context, Site, bounces},
+    handlers::{
+        Context, Site,
+        bounces::{self, Refused},
+    },
     store::{
         Connection, Store, Tx, breaker,
         health::in_time,
@@ -26,33 +22,25 @@ use crate::{
 };
 
 mod capture;
+mod circuit;
 mod connection;
 mod flight;
 mod hop;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
+mod replies;
 mod sign;
+mod way;
 
-use flight::{CLAIM_EVERY, Fate, Flight, Travelling};
-use hop::{Failure, NextHop, Parcel};
+use flight::{Flight, Landed, Limits, TURN_EVERY, Travelling};
+use hop::NextHop;
 use sign::Signer;
+use way::{Fate, Way};
 
 /// Letters on their way are held in memory: no further one is claimed behind so many octets of them.
 const OCTETS: usize = 32 << 20;
-/// At most so many times as many letters are claimed ahead as there may be connections.
-const AHEAD: usize = 2;
 /// How long the exit sleeps when nothing wakes it.
 const POLL: Duration = Duration::from_secs(5);
-/// Once in this time a claim looks past the letters to domains at their limit, so that a long row of them delays nobody else by more.
-const FAR_EVERY: Duration = Duration::from_secs(1);
-
-/// Where letters go.
-enum Way {
-    /// To the smarthost.
-    Send(NextHop),
-    /// Into Maildirs.
-    Capture(PathBuf),
-}
 
 /// Whether the configuration of the way out can be used, without going it: errors name the key that is wrong.
 pub fn examine(config: &Config) -> Result<()> {
@@ -60,13 +48,6 @@ pub fn examine(config: &Config) -> Result<()> {
         Some(_) => NextHop::new(&config.delivery, &config.domain).map(drop),
         None => Ok(()),
     }
-}
-
-/// What a turn with the database brought.
-struct Turned {
-    landed: Vec<(Travelling, Fate)>,
-    term: Option<Arc<Term>>,
-    claimed: Result<Vec<Claimed>>,
 }
 
 /// The exit of one process.
@@ -77,8 +58,18 @@ pub struct Exit {
     signer: Arc<Signer>,
     way: Arc<Way>,
     review: bool,
-    concurrency: usize,
-    per_domain: usize,
+    limits: Limits,
+}
+
+/// A turn with the database.
+type Turn<'a> = Pin<Box<dyn Future<Output = Turned> + Send + 'a>>;
+
+/// What it brought.
+struct Turned {
+    /// What was to be marked.
+    landed: Vec<Landed>,
+    /// What was claimed, and under which term; an error when neither was done.
+    claimed: Result<Option<(Arc<Term>, Vec<Claimed>)>>,
 }
 
 impl Exit {
@@ -100,8 +91,7 @@ impl Exit {
             site,
             way: Arc::new(way),
             review: config.delivery.mode() == DeliveryMode::Review,
-            concurrency: config.delivery.concurrency.max(1),
-            per_domain: config.delivery.per_domain.max(1),
+            limits: Limits { most: config.delivery.concurrency.max(1), per_domain: config.delivery.per_domain.max(1) },
         })
     }
 
@@ -109,7 +99,7 @@ impl Exit {
     pub async fn step(&self, now: DateTime<Utc>) -> Result<usize> {
         let mut flight = Flight::default();
         let term = self.owner.held().await;
-        if let Some(turn) = self.begin_turn(&mut flight, Some(term), true, now) {
+        if let Some(turn) = self.begin_turn(&mut flight, Some(term), now) {
             self.end_turn(&mut flight, turn.await)?;
         }
         let count = flight.claimed();
@@ -121,40 +111,36 @@ impl Exit {
         Ok(count)
     }
 
-    /// Works until stopped, then lets what is on its way arrive.
+    /// Works until stopped, then lets what is on its way arrive. Letters fly and land while a turn with the database marks and claims others.
     pub async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
         let mut flight = Flight::default();
-        let mut turn: Option<Pin<Box<dyn Future<Output = Turned> + Send + '_>>> = None;
-        let (mut looked, mut is_due) = (Instant::now(), true);
+        let mut turn: Option<Turn<'_>> = None;
+        let mut is_due = true;
         while !stop.is_cancelled() {
-            let far = looked.elapsed() >= FAR_EVERY;
+            let now = Utc::now();
             let term = self.owner.term();
             let is_ours = term.is_some();
-            self.take_off(&mut flight, Utc::now());
-            if turn.is_none() && is_due && flight.may_claim() {
-                turn = self.begin_turn(&mut flight, term, far, Utc::now()).map(|turn| Box::pin(turn) as _);
-                is_due = false;
-                if far {
-                    looked = Instant::now();
-                }
+            self.take_off(&mut flight, now);
+            let claims = is_due && flight.may_claim();
+            if turn.is_none() && (claims || flight.should_mark()) {
+                is_due &= !claims;
+                turn = self.begin_turn(&mut flight, term.filter(|_| claims), now);
             }
-            let pause = match (flight.is_under_way(), is_due) {
-                (true, true) => CLAIM_EVERY,
-                (true, false) => FAR_EVERY,
-                (false, _) => POLL,
+            let pause = match turn.is_none() && (is_due || flight.is_to_be_marked()) {
+                true => TURN_EVERY,
+                false if flight.is_under_way() => flight.until_far().max(TURN_EVERY),
+                false => POLL,
             };
             tokio::select! {
-                turned = whole(&mut turn) => {
-                    match self.end_turn(&mut flight, turned) {
-                        // There may be more.
-                        Ok(claimed) => is_due |= claimed > 0,
-                        Err(error) => {
-                            is_due = true;
-                            tracing::error!(error = format!("{error:#}"), "the outbox can't be worked off; trying again in a second");
-                            tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
-                        }
+                turned = whole(&mut turn) => match self.end_turn(&mut flight, turned) {
+                    // There may be more.
+                    Ok(claimed) => is_due |= claimed > 0,
+                    Err(error) => {
+                        is_due = true;
+                        tracing::error!(error = format!("{error:#}"), "the outbox can't be worked off; trying again in a second");
+                        tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
                     }
-                }
+                },
                 () = flight.land(), if flight.flying() > 0 => is_due = true,
                 () = wake.notified() => is_due = true,
                 _ = self.owner.held(), if !is_ours => is_due = true,
@@ -176,7 +162,8 @@ impl Exit {
         self.finish(&mut flight).await;
     }
 
-    /// Waits for the letters on their way; half a minute for a database that is away, so that they are marked and not sent again.
+    /// Gives back what is in hand, and waits for the letters on their way; half a minute for a database that is away, so that they are marked and not sent
+    /// again.
     async fn finish(&self, flight: &mut Flight) {
         flight.lay_down();
         let mut patience = 30;
@@ -195,81 +182,96 @@ impl Exit {
         }
     }
 
-    /// Sets on their way as many letters in hand as there are connections for.
+    /// Sets on their way as many letters in hand as there are places for; or gives them back when the next hop can't be spoken to.
     fn take_off(&self, flight: &mut Flight, now: DateTime<Utc>) {
-        let flying = flight.flying();
-        let (room, kept) = match &*self.way {
-            Way::Send(hop) => (hop.room(self.concurrency, flying, now), hop.kept_connections()),
+        let limits = self.limits_now();
+        let (room, open) = match &*self.way {
+            Way::Send(hop) => (hop.circuit.room(limits.most, flight.flying(), now), hop.open()),
             // Written again, a letter takes the place of the first.
-            Way::Capture(_) => (self.concurrency.saturating_sub(flying), self.concurrency),
+            Way::Capture(_) => (limits.most.saturating_sub(flight.flying()), limits.most),
         };
         for _ in 0..room {
-            let Some(travelling) = flight.next(self.per_domain, kept) else { break };
-            let (store, way, signer, letter) = (self.store.clone(), self.way.clone(), self.signer.clone(), travelling.clone());
-            flight.take_off(travelling, async move { deliver(&store, &way, &signer, &letter).await });
+            let Some(travelling) = flight.next(limits, open) else { break };
+            let (store, way, signer, Travelling { letter, term }) = (self.store.clone(), self.way.clone(), self.signer.clone(), travelling.clone());
+            flight.take_off(travelling, async move { way::deliver(&store, &way, &signer, &letter, &term).await });
             if let Way::Send(hop) = &*self.way {
-                hop.launched(now);
+                hop.circuit.launched(now);
             }
         }
-        if matches!(&*self.way, Way::Send(hop) if hop.is_away()) {
+        if self.is_hop_away() {
             flight.lay_down();
         }
     }
 
-    /// What one turn with the database is to do: mark what landed, and, in the same commit, claim as much as there is room for. Letters go on to fly and land
-    /// meanwhile. `None`: there is nothing to do.
-    fn begin_turn(&self, flight: &mut Flight, term: Option<Arc<Term>>, far: bool, now: DateTime<Utc>) -> Option<impl Future<Output = Turned> + Send + use<'_>> {
-        let ahead = match &*self.way {
-            Way::Send(hop) if hop.is_away() => 0,
-            Way::Send(_) | Way::Capture(_) => flight.ahead().min(AHEAD * self.concurrency),
-        };
-        let room = match &*self.way {
-            Way::Send(hop) => hop.room(self.concurrency + ahead, flight.claimed(), now),
-            Way::Capture(_) => (self.concurrency + ahead).saturating_sub(flight.claimed()),
-        };
-        let octets = OCTETS.saturating_sub(flight.octets());
-        let term = term.filter(|_| room > 0 && octets > 0);
-        if term.is_none() && !flight.is_to_be_marked() {
-            return None;
-        }
-        let allowance = Allowance { letters: room, per_domain: self.per_domain, ahead, octets, far };
-        let landed = flight.begin_turn();
-        Some(async move {
-            let claimed = match &term {
-                Some(term) => {
-                    let claiming = async {
-                        let tx = outbox::begin_claim(&self.store).await?;
-                        in_time(self.mark_and_claim(tx, &landed, term.id(), allowance, now)).await
-                    };
-                    // What is claimed and not known here would wait for ever.
-                    claiming.await.inspect_err(|_| term.end())
-                }
-                None => self.mark_all(&landed, now).await.map(|()| Vec::new()),
-            };
-            Turned { landed, term, claimed }
-        })
+    fn limits_now(&self) -> Limits {
+        self.limits.beside(self.owner.term().map_or(0, |term| term.others()))
     }
 
-    /// Takes what a turn brought in hand; gives how many letters that are.
-    fn end_turn(&self, flight: &mut Flight, Turned { landed, term, claimed }: Turned) -> Result<usize> {
-        match (claimed, term) {
-            (Ok(claimed), Some(term)) => {
-                let count = claimed.len();
-                flight.end_turn(claimed.into_iter().map(|letter| Travelling { letter: Arc::new(letter), term: term.clone() }));
-                Ok(count)
+    fn is_hop_away(&self) -> bool {
+        match &*self.way {
+            Way::Send(hop) => hop.circuit.is_open(),
+            Way::Capture(_) => false,
+        }
+    }
+
+    /// What one turn with the database is to do: mark what landed, and, with a term, in the same commit, claim as much as there is room for. `None`: nothing.
+    fn begin_turn<'a>(&'a self, flight: &mut Flight, term: Option<Arc<Term>>, now: DateTime<Utc>) -> Option<Turn<'a>> {
+        let claim = term.and_then(|term| Some((self.allowance(flight, &term, now)?, term)));
+        let landed = flight.begin_turn();
+        match claim {
+            Some((allowance, term)) => {
+                flight.begin_claim(allowance.far);
+                Some(Box::pin(async move {
+                    let claimed = self.mark_and_claim(&landed, &term, allowance, now).await.map(|claimed| Some((term, claimed)));
+                    Turned { landed, claimed }
+                }))
             }
-            (Ok(_), None) => {
-                flight.end_turn([]);
-                Ok(0)
+            None if landed.is_empty() => None,
+            None => Some(Box::pin(async move {
+                let claimed = self.mark_all(&landed, now).await.map(|()| None);
+                Turned { landed, claimed }
+            })),
+        }
+    }
+
+    /// How much may be claimed, if anything.
+    fn allowance(&self, flight: &Flight, term: &Term, now: DateTime<Utc>) -> Option<Allowance> {
+        let limits = self.limits.beside(term.others());
+        let able = flight.able(limits);
+        let free = match &*self.way {
+            Way::Send(hop) => hop.circuit.room(limits.most, flight.flying() + able, now),
+            Way::Capture(_) => limits.most.saturating_sub(flight.flying() + able),
+        };
+        let ahead = if term.others() > 0 || self.is_hop_away() { 0 } else { flight.ahead(limits, able) };
+        let (letters, share) = limits.reserve(free);
+        let octets = OCTETS.saturating_sub(flight.octets());
+        let per_domain = self.limits.reserve(free).1;
+        (letters + ahead > 0 && octets > 0).then_some(Allowance { letters, per_domain, share, ahead, octets, far: flight.until_far().is_zero() })
+    }
+
+    /// Takes in hand what a turn brought; gives how many letters that are.
+    fn end_turn(&self, flight: &mut Flight, Turned { landed, claimed }: Turned) -> Result<usize> {
+        match claimed {
+            Ok(claimed) => {
+                let claimed = claimed
+                    .into_iter()
+                    .flat_map(|(term, letters)| letters.into_iter().map(move |letter| Travelling { letter: Arc::new(letter), term: term.clone() }));
+                Ok(flight.end_turn(claimed))
             }
-            (Err(error), _) => {
+            Err(error) => {
                 flight.keep(landed);
                 Err(error)
             }
         }
     }
 
-    async fn mark_and_claim(&self, mut tx: Tx, landed: &[(Travelling, Fate)], owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
+    async fn mark_and_claim(&self, landed: &[Landed], term: &Term, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
+        let tx = outbox::begin_claim(&self.store).await?;
+        // What is claimed and not known here would wait for ever.
+        in_time(self.mark_and_claim_in(tx, landed, term.id(), allowance, now)).await.inspect_err(|_| term.end())
+    }
+
+    async fn mark_and_claim_in(&self, mut tx: Tx, landed: &[Landed], owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
         self.mark_landed(&mut tx, landed, now).await?;
         if self.review {
             outbox::hold_unreviewed(&mut tx, now).await?;
@@ -280,27 +282,26 @@ impl Exit {
         Ok(claimed)
     }
 
-    /// Marks all letters whose reply is known; they stay known until that is done.
+    /// Marks all letters whose reply is known; they stay known until that is done. Marking again what was marked already changes nothing.
     async fn mark(&self, flight: &mut Flight, now: DateTime<Utc>) -> Result<()> {
-        if !flight.is_to_be_marked() {
-            return Ok(());
+        match self.begin_turn(flight, None, now) {
+            Some(turn) => self.end_turn(flight, turn.await).map(drop),
+            None => Ok(()),
         }
-        let landed = flight.begin_turn();
-        let claimed = self.mark_all(&landed, now).await.map(|()| Vec::new());
-        self.end_turn(flight, Turned { landed, term: None, claimed }).map(|_| ())
     }
 
     /// Marks these letters in one commit.
-    async fn mark_all(&self, landed: &[(Travelling, Fate)], now: DateTime<Utc>) -> Result<()> {
-        in_time(async {
+    async fn mark_all(&self, landed: &[Landed], now: DateTime<Utc>) -> Result<()> {
+        let marking = async {
             let mut tx = self.store.begin().await?;
             self.mark_landed(&mut tx, landed, now).await?;
             tx.commit().await.context("cannot mark letters as sent")
-        })
-        .await
+        };
+        in_time(marking).await
     }
 
-    async fn mark_landed(&self, tx: &mut Connection, landed: &[(Travelling, Fate)], now: DateTime<Utc>) -> Result<()> {
+    async fn mark_landed(&self, tx: &mut Connection, landed: &[Landed], now: DateTime<Utc>) -> Result<()> {
+        let mut back = Vec::new();
         let (mut sent, mut replies) = (Vec::new(), Vec::new());
         for (travelling, fate) in landed {
             let (letter, mine) = (&travelling.letter, travelling.mine());
@@ -314,13 +315,17 @@ impl Exit {
                     if next < letter.expires_at {
                         outbox::reschedule(tx, mine, reply, next).await?;
                     } else {
-                        self.give_up(tx, mine, &format!("{}: {reply}", bounces::EXPIRED), now).await?;
+                        self.give_up(tx, mine, &format!("{}: {reply}", bounces::EXPIRED), Refused::Mailbox, now).await?;
                     }
                 }
-                Fate::Never(reply) => self.give_up(tx, mine, reply, now).await?,
+                Fate::Never(reply, refused) => self.give_up(tx, mine, reply, *refused, now).await?,
                 Fate::Nobody => outbox::drop_claimed(tx, mine, now).await?,
-                Fate::Back => outbox::give_back(tx, mine).await?,
+                Fate::Back => back.push(travelling),
             }
+        }
+        if !back.is_empty() {
+            outbox::give_back(tx, &back.iter().map(|travelling| travelling.mine()).collect::<Vec<_>>()).await?;
+            breaker::come_back(tx, &back.iter().map(|travelling| &*travelling.letter).collect::<Vec<_>>(), now).await?;
         }
         if !sent.is_empty() {
             let marked = outbox::mark_sent(tx, &sent, &replies, now).await?;
@@ -331,58 +336,20 @@ impl Exit {
         Ok(())
     }
 
-    async fn give_up(&self, conn: &mut Connection, letter: Mine, reply: &str, now: DateTime<Utc>) -> Result<()> {
+    async fn give_up(&self, conn: &mut Connection, letter: Mine, reply: &str, refused: Refused, now: DateTime<Utc>) -> Result<()> {
         match outbox::give_up(conn, letter, reply, now).await? {
-            true => bounces::given_up(&mut Context { conn, now, site: &self.site, cause: None }, letter.id, reply).await,
+            true => bounces::given_up(&mut Context { conn, now, site: &self.site, cause: None }, letter.id, reply, refused).await,
             false => Ok(()),
         }
     }
 }
 
 /// The end of a turn, if there is one; and then there is none any more.
-async fn whole<F: Future + Unpin>(turn: &mut Option<F>) -> F::Output {
+async fn whole(turn: &mut Option<Turn<'_>>) -> Turned {
     let Some(under_way) = turn else { return std::future::pending().await };
     let turned = under_way.await;
     *turn = None;
     turned
-}
-
-async fn deliver(store: &Store, way: &Way, signer: &Signer, Travelling { letter, term }: &Travelling) -> Fate {
-    let Some(to) = &letter.to else { return Fate::Nobody };
-    if letter.size == 0 {
-        return Fate::Never("its words are no longer kept".into());
-    }
-    let large = match in_time(outbox::bytes_of(store, letter)).await {
-        Ok(large) => large,
-        Err(error) if store.diagnose(&error).is_some() => return Fate::Back,
-        Err(error) => return Fate::Later(format!("it could not be read: {error:#}")),
-    };
-    let raw = large.as_ref().unwrap_or(&letter.raw);
-    let signed = match aside::work(raw.len(), || signer.sign(raw)) {
-        Ok(signed) => signed,
-        Err(error) => return Fate::Later(format!("it could not be signed: {error:#}")),
-    };
-    // A return path that is no address could carry a command: it does not leave.
-    let from = match letter.reverse_path.as_str() {
-        "" => None,
-        path => match EmailAddress::parse(path) {
-            Ok(path) => Some(path),
-            Err(error) => return Fate::Never(format!("its return path is no address: {error}")),
-        },
-    };
-    match way {
-        Way::Send(hop) => match hop.deliver(Parcel { from: from.as_ref(), to, letter: &signed, term }).await {
-            Ok(reply) => Fate::Sent(reply),
-            Err(Failure::Later(reply)) => Fate::Later(reply),
-            Err(Failure::Never(reply)) => Fate::Never(reply),
-            Err(Failure::NotOurs) => Fate::Back,
-        },
-        Way::Capture(_) if !term.is_held() => Fate::Back,
-        Way::Capture(dir) => match capture::keep(dir.clone(), from, to.clone(), letter.id, &signed).await {
-            Ok(()) => Fate::Sent("captured".into()),
-            Err(error) => Fate::Later(format!("it could not be captured: {error:#}")),
-        },
-    }
 }
 
 /// A minute, five, a quarter of an hour, an hour, then every four hours: RFC 5321 4.5.4.1 asks for patience of four to five days.

@@ -128,7 +128,7 @@ fn frame(input: &[u8], mut at_line_start: bool) -> ParseResult<MailBody<Vec<u8>>
             at_line_start = false;
             continue;
         }
-        match super::grammar::end_of_line(rest) {
+        match lines::end_of_line(rest) {
             Some(end) => {
                 data.extend_from_slice(&rest[..end]);
                 at += end;
@@ -148,11 +148,6 @@ fn frame(input: &[u8], mut at_line_start: bool) -> ParseResult<MailBody<Vec<u8>>
 
 fn chunk(consumed: usize, data: Vec<u8>, ends_with_new_line: bool) -> ParseResult<MailBody<Vec<u8>>> {
     Ok((consumed, MailBody::Chunk { data, ends_with_new_line }))
-}
-
-/// A CR or LF that is no part of a CR LF (RFC 5321 2.3.8). No chunk ends between the two.
-pub(super) fn has_bare_newline(chunk: &[u8]) -> bool {
-    lines::has_bare_newline(chunk)
 }
 
 /// Each of them made a CR LF. A dot behind one stays as it is: whoever sent it did not stuff it.
@@ -218,7 +213,8 @@ impl Action<MailBody<Vec<u8>>> for Letters {
         Box::pin(async move {
             match part {
                 MailBody::Chunk { mut data, ends_with_new_line } => {
-                    if has_bare_newline(&data) {
+                    // RFC 5321 2.3.8; no chunk ends between a CR and its LF.
+                    if lines::has_bare_newline(&data) {
                         match self.0.door.limits.bare_newlines {
                             BareNewlines::Refuse => self.0.gathered().lose(Loss::BareNewline),
                             BareNewlines::Normalise => data = normalised(&data),
@@ -325,7 +321,7 @@ mod tests {
     #[test]
     fn a_cr_or_lf_alone_is_seen_and_made_a_cr_lf() {
         for good in ["", "a", "From: a@b.example\r\n\r\n", "\r\n"] {
-            assert!(!has_bare_newline(good.as_bytes()), "{good:?}");
+            assert!(!lines::has_bare_newline(good.as_bytes()), "{good:?}");
             assert_eq!(normalised(good.as_bytes()), good.as_bytes());
         }
         for (bad, good) in [
@@ -337,7 +333,7 @@ mod tests {
             ("a\r\n\n", "a\r\n\r\n"),
             ("a\n\r.\n\rb", "a\r\n\r\n.\r\n\r\nb"),
         ] {
-            assert!(has_bare_newline(bad.as_bytes()), "{bad:?}");
+            assert!(lines::has_bare_newline(bad.as_bytes()), "{bad:?}");
             assert_eq!(normalised(bad.as_bytes()), good.as_bytes(), "{bad:?}");
         }
     }

@@ -29,6 +29,12 @@ impl Budget {
         Self { ordinary: Lane::new(octets / 8), large: Lane::new(octets - octets / 8) }
     }
 
+    /// How many there are, and how many are taken.
+    pub(super) fn figures(&self) -> (usize, usize) {
+        let lanes = [&self.ordinary, &self.large];
+        (lanes.iter().map(|lane| lane.whole).sum(), lanes.iter().map(|lane| lane.whole - lane.left.available_permits()).sum())
+    }
+
     /// `more` octets for a letter that will then have `size`; waited for.
     pub(super) async fn draw(&self, more: usize, size: usize, patience: Duration) -> Option<OwnedSemaphorePermit> {
         let at_once = if size <= ORDINARY { self.ordinary.draw_now(more) } else { None };

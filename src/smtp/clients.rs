@@ -215,6 +215,11 @@ impl<K: Eq + Hash> Rate<K> {
         within
     }
 
+    /// Whether one more would not be too many.
+    pub(super) fn has_room(&self, key: &K, now: Instant) -> bool {
+        lock(&self.counts).get(key).is_none_or(|(began, count)| *count < self.most || now.duration_since(*began) >= self.window)
+    }
+
     fn has(&self, key: &K, now: Instant) -> bool {
         lock(&self.counts).get(key).is_some_and(|(began, _)| now.duration_since(*began) < self.window)
     }

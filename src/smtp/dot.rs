@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use samotop::smtp::SmtpSession;
 use tracing::{info, warn};
 
-use super::{Door, Visit, body::Whole, budget, grammar, keeper::Letter, replies, verify};
+use super::{Door, Visit, body::Whole, budget, grammar, junk, keeper::Letter, replies, verify};
 use crate::{
     aside,
     config::Verify,
@@ -57,8 +57,25 @@ impl Visit {
             return replies::TOO_MANY_OF_DOMAIN.to_owned();
         }
         let size = letter.bytes.len();
-        let letter = Letter { whole: letter, envelope, from, message_id: head.message_id, verdict, recipients: deliveries };
-        let kept = self.door.keep(letter).await.map(|accepted| (accepted.id, refusal_of_all(&accepted.admissions)));
+        let origins = junk::origins(caller.ip, from.as_ref());
+        let records_refusals = self.door.refusals.has_room(&origins);
+        let letter = Letter {
+            whole: letter,
+            envelope,
+            from,
+            message_id: head.message_id,
+            verdict,
+            recipients: deliveries,
+            session: self.id.0.clone(),
+            tls: self.tls.get().map(|_| self.tls_version()),
+            records_refusals,
+        };
+        let kept = self.door.keep(letter).await.map(|accepted| {
+            if accepted.admissions.iter().any(Admission::is_refused) {
+                self.door.refusals.note(origins, records_refusals);
+            }
+            (accepted.id, refusal_of_all(&accepted.admissions))
+        });
         match kept {
             Ok((id, None)) => {
                 info!(letter = %id, size, tls = self.tls_version(), "kept");

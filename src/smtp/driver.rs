@@ -15,8 +15,11 @@ use tokio_util::{
 };
 use tracing::{debug, info};
 
-use super::{Step, Visit, grammar, replies, tls};
-use crate::telemetry::{self, Figure};
+use super::{Step, Visit, replies, tls};
+use crate::{
+    mail::lines,
+    telemetry::{self, Figure},
+};
 
 /// Octets read, or replied, at a time.
 const BLOCK: usize = 16 << 10;
@@ -298,7 +301,7 @@ impl Talk<'_, '_> {
 
     /// A line that is no command: the whole reply came as the parser's words.
     fn refuse_line(&mut self, words: &str, state: &mut SmtpContext) {
-        let end = grammar::end_of_line(&state.session.input).unwrap_or(state.session.input.len());
+        let end = lines::end_of_line(&state.session.input).unwrap_or(state.session.input.len());
         if is_http(&state.session.input[..end]) {
             return state.session.say_shutdown_with(replies::NO_WEB);
         }
@@ -312,7 +315,7 @@ impl Talk<'_, '_> {
 /// Lets go of a line that is longer than a command may be, all but a CR at its end, and counts what is gone; true when its end is gone, too.
 /// Its tail is never left to be read as a command.
 pub(super) fn swallow(input: &mut Vec<u8>, swallowed: &mut usize, longest: usize) -> bool {
-    match grammar::end_of_line(input) {
+    match lines::end_of_line(input) {
         Some(end) if *swallowed > 0 || end > longest => {
             input.drain(..end);
             // One that was endless stays so, wherever its packets were cut.

@@ -61,7 +61,8 @@ impl Visit {
         let mut heard = self.heard();
         let slot = if whole_session { &mut heard.client } else { &mut heard.letter };
         let mut told = slot.clone().unwrap_or_default();
-        if words.iter().filter(|word| !word.is_empty()).try_for_each(|word| told.learn(word)).is_err() {
+        let mut words = words.iter().filter(|word| !word.is_empty()).peekable();
+        if words.peek().is_none() || words.try_for_each(|word| told.learn(word)).is_err() {
             return replies::say(session, replies::BAD_PARAMETER);
         }
         *slot = Some(told);

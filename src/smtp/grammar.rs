@@ -18,15 +18,11 @@ impl Parser<SmtpCommand> for Grammar {
         if state.session.mode.is_some() {
             return Err(ParseError::Mismatch("a letter is being read".into()));
         }
-        let end = end_of_line(input).ok_or(ParseError::Incomplete)?;
+        // Nothing but CR LF ends a command (RFC 5321 2.3.8).
+        let end = lines::end_of_line(input).ok_or(ParseError::Incomplete)?;
         let command = read(&input[..end - 2], state).map_err(|words| ParseError::Failed(words.to_owned()))?;
         Ok((end, command))
     }
-}
-
-/// Where the first line ends, behind its CR LF: nothing else ends a command (RFC 5321 2.3.8).
-pub(super) fn end_of_line(input: &[u8]) -> Option<usize> {
-    lines::end_of_line(input)
 }
 
 /// A line without its end, or the reply that refuses it.
@@ -35,6 +31,9 @@ fn read(line: &[u8], state: &SmtpContext) -> Result<SmtpCommand, &'static str> {
         return Err(replies::LINE_ENDS);
     }
     let line = std::str::from_utf8(line).map_err(|_| replies::NO_TEXT)?;
+    if line.contains(|c: char| c.is_control() && c != '\t') {
+        return Err(replies::NO_TEXT);
+    }
     let line = line.trim_end_matches([' ', '\t']);
     let (verb, argument) = line.split_once(' ').map_or((line, None), |(verb, rest)| (verb, Some(rest)));
     let verb = verb.to_ascii_uppercase();
@@ -49,7 +48,7 @@ fn read(line: &[u8], state: &SmtpContext) -> Result<SmtpCommand, &'static str> {
         ("STARTTLS", None) => Ok(SmtpCommand::Other(verb, Vec::new())),
         ("AUTH", _) => Err(replies::NO_LOGIN),
         // Of a mail server that receives for us; the visit knows whether this is one.
-        ("XCLIENT" | "XFORWARD", Some(words)) => Ok(SmtpCommand::Other(verb, words.split(' ').map(str::to_owned).collect())),
+        ("XCLIENT" | "XFORWARD", words) => Ok(SmtpCommand::Other(verb, words.unwrap_or_default().split(' ').map(str::to_owned).collect())),
         // RFC 5321 4.1.1.9: what stands behind NOOP is ignored; so is what stands behind HELP.
         ("DATA" | "RSET" | "QUIT" | "NOOP" | "HELP" | "TURN", _) => samotops(&verb, state),
         ("SEND" | "SOML" | "SAML" | "ETRN" | "ATRN" | "BDAT" | "BURL", _) => Err(replies::NOT_IMPLEMENTED),
@@ -225,7 +224,8 @@ mod tests {
             ("MAIL FROM:<a@b.example>SIZE=1", replies::MAIL_SYNTAX),
             ("MAIL FROM:<a@b.example> =x", replies::MAIL_SYNTAX),
             ("MAIL FROM:<a b@b.example>", replies::BAD_SENDER),
-            ("MAIL FROM:<a\0@b.example>", replies::BAD_SENDER),
+            ("MAIL FROM:<a\0@b.example>", replies::NO_TEXT),
+            ("NOOP \u{85}", replies::NO_TEXT),
             ("MAIL FROM:<a@[300.1.1.1]>", replies::BAD_SENDER),
             ("MAIL FROM:<a@b.example >", replies::BAD_SENDER),
             ("RCPT TO:<>", replies::BAD_RECIPIENT),

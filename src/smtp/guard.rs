@@ -87,7 +87,7 @@ impl Visit {
                     return Err(replies::UTF8_UNASKED.to_owned());
                 }
                 // The domain may be written in Unicode or in ASCII (RFC 5891 4), whichever way ours is configured.
-                if to_a_label(mailbox.domain()) != to_a_label(&self.door.domain) {
+                if to_a_label(mailbox.domain()) != self.door.domain.as_str() {
                     return Err(replies::NO_RELAYING.to_owned());
                 }
                 OwnAddress::read(mailbox.local())

@@ -1,18 +1,19 @@
 //! Against junk: DNS lists, greylisting, clients that give our own name, and a rate per sender domain. Whatever can't be asked lets the letter pass.
 use std::{
+    collections::BTreeSet,
     net::IpAddr,
-    sync::PoisonError,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
 use chrono::TimeDelta;
-use mail_auth::MessageAuthenticator;
+use mail_auth::{MessageAuthenticator, common::to_a_label};
 use tracing::warn;
 
 use super::{Visit, clients::Rate, guard::DATABASE_PATIENCE, replies, verify};
 use crate::{
-    config::{Config, Switch},
+    config::{Config, Smtp, Switch},
     domain::{
         address::{EmailAddress, OwnAddress},
         network::Network,
@@ -21,33 +22,49 @@ use crate::{
     telemetry::{self, Figure},
 };
 
-/// All lists have answered within this time, or are passed over.
+/// All lists have answered within this time, or are passed over …
 const PATIENCE: Duration = Duration::from_secs(3);
+/// … and not asked again for so long: one that is down delays one letter, and not all.
+const NOT_ASKED: Duration = Duration::from_secs(60);
 
 /// DNS lists of senders of junk (RFC 5782).
 pub(super) struct Lists {
     resolver: MessageAuthenticator,
-    zones: Vec<String>,
+    zones: Vec<Zone>,
+}
+
+struct Zone {
+    name: String,
+    /// It did not answer; until then it is not asked.
+    silent_until: Mutex<Option<Instant>>,
 }
 
 impl Lists {
     /// None where none are configured.
     pub(super) fn new(config: &Config) -> Result<Option<Self>> {
-        let zones: Vec<_> = config.smtp.dns_lists.iter().map(|zone| zone.0.clone()).collect();
+        let zones: Vec<_> = config.smtp.dns_lists.iter().map(|zone| Zone { name: zone.0.clone(), silent_until: Mutex::default() }).collect();
         if zones.is_empty() { Ok(None) } else { Ok(Some(Self { resolver: verify::resolver(config.dns.server)?, zones })) }
     }
 
     /// The first list, in the configured order, on which the address stands.
     async fn ask(&self, ip: IpAddr) -> Option<String> {
         let mut asking = tokio::task::JoinSet::new();
+        let now = Instant::now();
+        let mut unanswered = BTreeSet::new();
         for (at, zone) in self.zones.iter().enumerate() {
-            let (resolver, name) = (self.resolver.resolver().clone(), format!("{}.{zone}.", reversed(ip)));
+            if zone.silent().is_some_and(|until| now < until) {
+                continue;
+            }
+            unanswered.insert(at);
+            let (resolver, name) = (self.resolver.resolver().clone(), format!("{}.{}.", reversed(ip), zone.name));
             asking.spawn(async move { (at, resolver.lookup(name, hickory_resolver::proto::rr::RecordType::A).await) });
         }
         let mut listed: Vec<usize> = Vec::new();
         let all = async {
             while let Some(answer) = asking.join_next().await {
-                if let Ok((at, Ok(answer))) = answer {
+                let Ok((at, answer)) = answer else { continue };
+                unanswered.remove(&at);
+                if let Ok(answer) = answer {
                     let stands = answer.answers().iter().any(|record| match &record.data {
                         hickory_resolver::proto::rr::RData::A(a) => means_listed(a.0.octets()),
                         _ => false,
@@ -58,8 +75,18 @@ impl Lists {
         };
         if tokio::time::timeout(PATIENCE, all).await.is_err() {
             telemetry::count(Figure::TimeOuts, "dns-list");
+            for at in unanswered {
+                warn!(list = self.zones[at].name, "a DNS list does not answer, and is passed over for a minute");
+                *self.zones[at].silent() = Some(now + NOT_ASKED);
+            }
         }
-        listed.into_iter().min().map(|at| self.zones[at].clone())
+        listed.into_iter().min().map(|at| self.zones[at].name.clone())
+    }
+}
+
+impl Zone {
+    fn silent(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.silent_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -95,6 +122,39 @@ impl Letters {
     }
 }
 
+/// How many refused letters got a row in the record lately, by where they came from: whoever sends them by the thousand does not fill it.
+pub(super) struct Refusals(Rate<String>);
+
+impl Refusals {
+    pub(super) fn new(limits: &Smtp) -> Self {
+        Self(Rate::new(limits.max_refusals_recorded, Duration::from_secs(60 * 60)))
+    }
+
+    /// Whether one more gets a row.
+    pub(super) fn has_room(&self, origins: &[String]) -> bool {
+        let now = Instant::now();
+        origins.iter().all(|origin| self.0.has_room(origin, now))
+    }
+
+    /// A letter was refused; one without a row is counted.
+    pub(super) fn note(&self, origins: Vec<String>, recorded: bool) {
+        match recorded {
+            true => {
+                for origin in origins {
+                    self.0.take(origin, Instant::now());
+                }
+            }
+            false => telemetry::count(Figure::Unrecorded, ""),
+        }
+    }
+}
+
+/// Where a letter says, or is seen, to come from: a network and a domain.
+pub(super) fn origins(ip: Option<IpAddr>, writer: Option<&EmailAddress>) -> Vec<String> {
+    let network = ip.map(|ip| Network::of_service(ip).to_string());
+    network.into_iter().chain(writer.map(|writer| writer.domain().to_lowercase())).collect()
+}
+
 impl Visit {
     /// A client from elsewhere that gives our own name, or our own address, in EHLO.
     pub(super) fn is_name_of_ours(&self, name: &str) -> bool {
@@ -104,7 +164,7 @@ impl Visit {
         let literal = name.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).map(|inner| inner.trim_start_matches("IPv6:"));
         match literal {
             Some(literal) => literal.parse::<IpAddr>().is_ok_and(|ip| self.door.limits.listen.iter().any(|ours| ours.ip() == ip)),
-            None => name.trim_end_matches('.').eq_ignore_ascii_case(&self.door.domain),
+            None => to_a_label(&name.trim_end_matches('.').to_lowercase()) == self.door.domain.as_str(),
         }
     }
 

@@ -33,6 +33,9 @@ pub(super) struct Letter {
     pub(super) message_id: Option<String>,
     pub(super) verdict: Verdict,
     pub(super) recipients: Vec<Recipient>,
+    pub(super) session: String,
+    pub(super) tls: Option<&'static str>,
+    pub(super) records_refusals: bool,
 }
 
 /// One error may be several letters'.
@@ -124,6 +127,9 @@ impl Door {
                 verdict: &letter.verdict,
                 recipients: &letter.recipients,
                 domain: &self.domain,
+                session: &letter.session,
+                tls: letter.tls,
+                records_refusals: letter.records_refusals,
             })
             .collect();
         let keeping = async {

@@ -8,6 +8,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
+use mail_auth::common::to_a_label;
 use samotop::{
     io::{
         ConnectionInfo, IoService,
@@ -69,6 +70,7 @@ type SyncStep<'f, T> = Pin<Box<dyn Future<Output = T> + Send + Sync + 'f>>;
 
 /// What all sessions share.
 pub struct Door {
+    /// In ASCII, as a reply must be (RFC 5321 4.2; RFC 6531 3.7.4.1).
     domain: String,
     limits: Smtp,
     verify: Verify,
@@ -82,6 +84,7 @@ pub struct Door {
     turning_away: Arc<Semaphore>,
     lists: Option<junk::Lists>,
     letters: junk::Letters,
+    refusals: junk::Refusals,
     tls: Option<Arc<tls::Tls>>,
     keeper: keeper::Keeper,
 }
@@ -93,8 +96,8 @@ impl Door {
             Verify::Enforce | Verify::Report => Some(Verifier::new(config.dns.server)?),
             Verify::Off => None,
         };
-        Ok(Arc::new(Self {
-            domain: config.domain.clone(),
+        let door = Arc::new(Self {
+            domain: to_a_label(&config.domain).into_owned(),
             limits: config.smtp.clone(),
             verify: config.auth.verify,
             store,
@@ -107,9 +110,22 @@ impl Door {
             turning_away: Arc::new(Semaphore::new(MOST_TURNED_AWAY)),
             lists: junk::Lists::new(config)?,
             letters: junk::Letters::new(config),
+            refusals: junk::Refusals::new(&config.smtp),
             tls: tls::Tls::new(config)?.map(Arc::new),
             keeper: keeper::Keeper::new(),
-        }))
+        });
+        let seen = Arc::downgrade(&door);
+        telemetry::ask(move || {
+            let (whole, taken) = seen.upgrade().map(|door| door.memory()).unwrap_or_default();
+            telemetry::set(Figure::Budget, whole as i64);
+            telemetry::set(Figure::BudgetTaken, taken as i64);
+        });
+        Ok(door)
+    }
+
+    /// The octets that letters under way may take, and those that they have taken.
+    pub fn memory(&self) -> (usize, usize) {
+        self.budget.figures()
     }
 
     /// Reads the certificate for STARTTLS anew. Sessions that are encrypted already stay as they are.

@@ -5,7 +5,10 @@ use samotop::smtp::{
 };
 
 use super::{body, driver, grammar, guard};
-use crate::domain::address::{EmailAddress, OwnAddress};
+use crate::{
+    domain::address::{EmailAddress, OwnAddress},
+    mail::lines,
+};
 
 /// As `smtp.max_line_bytes` has it.
 const LONGEST_LINE: usize = 2048;
@@ -14,7 +17,7 @@ const LONGEST_LINE: usize = 2048;
 pub fn lines(input: &[u8]) {
     let (mut rest, state) = (input, SmtpContext::default());
     loop {
-        let end = grammar::end_of_line(rest);
+        let end = lines::end_of_line(rest);
         let parsed = Parser::<SmtpCommand>::parse(&grammar::Grammar, rest, &state);
         match (parsed, end) {
             (Ok((consumed, command)), Some(end)) => {
@@ -100,8 +103,8 @@ pub fn framing(input: &[u8], cuts: &[u8]) {
         ((read, behind), end) => panic!("ends at {end:?}, was read as {read:?} and {behind:?}"),
     }
     let normalised = body::normalised(input);
-    assert!(!body::has_bare_newline(&normalised) && body::normalised(&normalised) == normalised);
-    assert_eq!(body::has_bare_newline(input), normalised != input);
+    assert!(!lines::has_bare_newline(&normalised) && body::normalised(&normalised) == normalised);
+    assert_eq!(lines::has_bare_newline(input), normalised != input);
 }
 
 /// The letter as far as it came, and what stands behind its end.
@@ -110,14 +113,14 @@ fn read(input: &[u8], cuts: &[u8]) -> (Vec<u8>, Option<Vec<u8>>) {
     let (mut held, mut letter, mut state) = (Vec::new(), Vec::new(), SmtpContext::default());
     // A CR or LF alone is seen, and mended, chunk by chunk.
     let (mut bare, mut mended) = (false, Vec::new());
-    let seen = |letter: &[u8], bare: bool, mended: &[u8]| assert_eq!((body::has_bare_newline(letter), body::normalised(letter).as_slice()), (bare, mended));
+    let seen = |letter: &[u8], bare: bool, mended: &[u8]| assert_eq!((lines::has_bare_newline(letter), body::normalised(letter).as_slice()), (bare, mended));
     state.session.mode = Some(SmtpSession::DATA_MODE);
     loop {
         match body::Framing.parse(&held, &state) {
             Ok((consumed, MailBody::Chunk { data, ends_with_new_line })) => {
                 assert!(consumed > 0, "something is read");
                 assert!(!data.ends_with(b"\r") || held.get(consumed).is_some_and(|next| *next != b'\n'), "no chunk ends between CR and LF");
-                bare |= body::has_bare_newline(&data);
+                bare |= lines::has_bare_newline(&data);
                 mended.extend(body::normalised(&data));
                 letter.extend(data);
                 state.session.mode = Some(if ends_with_new_line { SmtpSession::DATA_MODE } else { SmtpSession::DATA_PARTIAL_MODE });
@@ -154,7 +157,7 @@ pub fn long_lines(input: &[u8], cuts: &[u8]) {
     let whole = |line: &[u8]| if line.len() > LONGEST_LINE { None } else { Some(line.to_vec()) };
     let mut expected = Vec::new();
     let mut rest = input;
-    while let Some(end) = grammar::end_of_line(rest) {
+    while let Some(end) = lines::end_of_line(rest) {
         expected.push(whole(&rest[..end]));
         rest = &rest[end..];
     }
@@ -166,7 +169,7 @@ pub fn long_lines(input: &[u8], cuts: &[u8]) {
                 read.push(None);
                 continue;
             }
-            let Some(end) = grammar::end_of_line(&held).filter(|_| swallowed == 0) else { break };
+            let Some(end) = lines::end_of_line(&held).filter(|_| swallowed == 0) else { break };
             read.push(Some(held.drain(..end).collect()));
         }
     }

@@ -28,7 +28,7 @@ pub(super) const UNKNOWN_COMMAND: &str = "500 5.5.1 That is no command of ours";
 pub(super) const NOT_IMPLEMENTED: &str = "502 5.5.1 That command is not offered here";
 
 pub(super) const LINE_ENDS: &str = "500 5.5.2 A command ends in CR LF and has no other CR or LF in it";
-pub(super) const NO_TEXT: &str = "500 5.5.2 A command is text in ASCII or UTF-8";
+pub(super) const NO_TEXT: &str = "500 5.5.2 A command is text in ASCII or UTF-8, without control characters";
 pub(super) const LINE_TOO_LONG: &str = "500 5.5.2 That line is longer than a command may be";
 pub(super) const NO_ARGUMENT: &str = "501 5.5.4 That command takes nothing behind it";
 pub(super) const VERIFY_WHOM: &str = "501 5.5.4 The form is VRFY name@domain";

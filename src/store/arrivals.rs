@@ -32,6 +32,12 @@ pub struct Arrival<'a> {
     pub recipients: &'a [Recipient],
     /// Our domain, for the words of refusals.
     pub domain: &'a str,
+    /// The session's id, and the version of TLS that it speaks, for the record.
+    pub session: &'a str,
+    /// See `session`.
+    pub tls: Option<&'a str>,
+    /// Whether a refusal gets a row in the record.
+    pub records_refusals: bool,
 }
 
 /// A letter that was kept, or refused by all.
@@ -185,6 +191,7 @@ impl<'a> Rows<'a> {
                 Admission::Take | Admission::Hold if self.came_before(fingerprint.as_ref(), &mut before) => continue,
                 Admission::Take => ("take".to_owned(), None),
                 Admission::Hold => ("hold".to_owned(), None),
+                Admission::Refuse(_) if !arrival.records_refusals => continue,
                 Admission::Refuse(refusal) => (format!("refused: {}", refusal.name()), Some(refusal.smtp_reply(arrival.domain))),
             };
             if writer.is_none() {
@@ -247,13 +254,13 @@ impl<'a> Rows<'a> {
                  select l.*, $1 from unnest($5::uuid[], $6::bytea[], $7::bytea[], $8::integer[]) as l (id, sha256, raw, size)),
              d as (
                  select * from unnest($9::uuid[], $10::uuid[], $11::uuid[], $12::uuid[], $13::text[], $14::text[], $15::text[], $16::text[], $17::jsonb[],
-                         $18::bytea[], $19::integer[], $20::text[], $21::text[], $22::text[], $23::text[], $24::jsonb[], $25::smallint[])
+                         $18::bytea[], $19::integer[], $20::text[], $21::text[], $22::text[], $23::text[], $24::jsonb[], $25::smallint[], $26::text[], $27::text[])
                      as d (exchange_id, inbox_id, letter_id, writer_id, mailbox, kind, decision, reply, recipient, fingerprint, size, message_id, reverse_path,
-                         peer, helo, verdict, priority)),
+                         peer, helo, verdict, priority, session, tls)),
              e as (
-                 insert into exchange (id, at, direction, address_id, mailbox, kind, size, message_id, decision, outcome, reply, ended_at)
+                 insert into exchange (id, at, direction, address_id, mailbox, kind, size, message_id, decision, outcome, reply, ended_at, session, tls)
                  select exchange_id, $1, 'in', writer_id, mailbox, kind, size, message_id, decision, case when reply is not null then 'refused' end, reply,
-                     case when reply is not null then $1 end from d)
+                     case when reply is not null then $1 end, session, tls from d)
              insert into inbox
                  (id, letter_id, exchange_id, recipient, writer_id, reverse_path, peer, helo, verdict, admission, next_at, fingerprint, received_at, priority)
              select inbox_id, letter_id, exchange_id, recipient, writer_id, reverse_path, peer, helo, verdict, decision, $1, fingerprint, $1, priority
@@ -282,7 +289,9 @@ impl<'a> Rows<'a> {
             &self.column(|row| row.arrival.envelope.peer.to_string()),
             &self.column(|row| row.arrival.envelope.helo.clone()),
             &verdicts.map_err(|error| sqlx::Error::Encode(error.into()))?,
-            &self.column(|row| priority(row.recipient))
+            &self.column(|row| priority(row.recipient)),
+            &self.column(|row| row.arrival.session.to_owned()),
+            &self.column(|row| row.arrival.tls.map(str::to_owned)) as &[Option<String>]
         )
         .execute(conn)
         .await?;

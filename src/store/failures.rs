@@ -43,6 +43,11 @@ pub async fn count(conn: &mut Connection) -> Result<i64> {
     Ok(sqlx::query_scalar!("select count(*) as \"n!\" from inbox where state = 'failed'").fetch_one(conn).await?)
 }
 
+/// Letters out over which the process ended too often, and that wait for a person; [`super::outbox::order`] begins one anew.
+pub async fn count_set_aside(conn: &mut Connection) -> Result<i64> {
+    Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where state = 'failed' and deaths > 0").fetch_one(conn).await?)
+}
+
 /// Begins a failed letter anew: with a clean count, and told of again should it fail again. False when it is not failed.
 pub async fn retry(conn: &mut Connection, id: Uuid, now: DateTime<Utc>) -> Result<bool> {
     let done = sqlx::query!(

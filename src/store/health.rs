@@ -32,6 +32,10 @@ const SETTINGS: [(&str, &str); 8] = [
     ("statement_timeout", "600000"),
 ];
 
+/// … and of the one whose lock says that a process lives. It is never idle for long: a process that is stopped, whose system goes on answering for it, would
+/// else keep its letters from all others for as long as that takes.
+const SETTINGS_OF_THE_LOCK: [(&str, &str); 1] = [("idle_session_timeout", "20000")];
+
 /// What one process knows about the state of its database.
 #[derive(Debug, Clone)]
 pub(super) struct Health {
@@ -135,13 +139,13 @@ impl Store {
         }
     }
 
-    /// A connection beside the pool, for what lives as long as the process.
+    /// A connection beside the pool, for the lock that lives as long as the process.
     pub(super) async fn lone_connection(&self) -> Result<Connection> {
         // Its statements are slow on purpose, which is nothing to be warned of.
         let options = (*self.pool.connect_options()).clone().disable_statement_logging();
         let connected = async {
             let mut conn = Connection::connect_with(&options).await?;
-            prepare(&mut conn).await?;
+            set(&mut conn, &[&SETTINGS[..], &SETTINGS_OF_THE_LOCK].concat()).await?;
             Ok::<_, sqlx::Error>(conn)
         };
         tokio::time::timeout(5 * ANSWER, connected).await.context("Postgres does not answer")?.context("cannot connect to Postgres")
@@ -155,7 +159,11 @@ pub async fn in_time<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
 
 /// Makes a new session ours.
 pub(super) async fn prepare(conn: &mut Connection) -> sqlx::Result<()> {
-    let (names, values): (Vec<String>, Vec<String>) = SETTINGS.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).unzip();
+    set(conn, &SETTINGS).await
+}
+
+async fn set(conn: &mut Connection, settings: &[(&str, &str)]) -> sqlx::Result<()> {
+    let (names, values): (Vec<String>, Vec<String>) = settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).unzip();
     sqlx::query!(
         "select set_config(name, value, false) from unnest($1::text[], $2::text[]) as wanted (name, value) where current_setting(name, true) is not null",
         &names,

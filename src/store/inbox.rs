@@ -76,8 +76,6 @@ pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, l
     )
     .fetch_all(&mut *conn)
     .await?;
-    let large: Vec<_> = rows.iter().filter(|row| row.raw.as_ref().is_some_and(Vec::is_empty)).map(|row| (row.letter_id, row.size)).collect();
-    let mut large = letters::read(conn, &large).await?;
     let mut claimed = Vec::with_capacity(rows.len());
     for row in rows {
         let (Ok(recipient), Ok(verdict)) = (serde_json::from_value(row.recipient), serde_json::from_value(row.verdict)) else {
@@ -97,7 +95,7 @@ pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, l
             verdict,
             held: row.admission == "hold",
             attempts: row.attempts,
-            raw: large.remove(&row.letter_id).or(row.raw).unwrap_or_default(),
+            raw: letters::whole(conn, row.letter_id, row.raw, row.size).await?.unwrap_or_default(),
             received_at: row.received_at,
         });
     }

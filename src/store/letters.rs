@@ -1,7 +1,8 @@
-//! The bytes of large letters, in and out: kept in pieces, so that none of them is held whole by Postgres, nor twice by us.
-use std::{collections::HashMap, pin::Pin};
+//! The bytes of letters, in and out: of large ones kept in pieces, so that none is held whole by Postgres, nor twice by us; and all forgotten in time.
+use std::pin::Pin;
 
 use anyhow::{Result, ensure};
+use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
 use uuid::Uuid;
 
@@ -53,37 +54,55 @@ pub(super) fn write<'a>(conn: &'a mut Connection, letters: &'a [(Uuid, &'a [u8])
 /// The whole of a letter, of which its row says so much.
 pub async fn whole(conn: &mut Connection, id: Uuid, in_row: Option<Vec<u8>>, size: i32) -> Result<Option<Vec<u8>>> {
     match in_row {
-        Some(raw) if raw.is_empty() && size > 0 => Ok(read(conn, &[(id, size)]).await?.remove(&id)),
+        Some(raw) if raw.is_empty() && size > 0 => read(conn, id, size).await.map(Some),
         Some(raw) => Ok(Some(raw)),
         None => Ok(None),
     }
 }
 
-/// Letters that are kept in pieces, by their identifiers and sizes. Each is put together in one place; what comes is never held besides it.
-pub(super) async fn read(conn: &mut Connection, letters: &[(Uuid, i32)]) -> Result<HashMap<Uuid, Vec<u8>>> {
-    if letters.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let mut found = HashMap::with_capacity(letters.len());
-    for (id, size) in letters {
-        found.insert(*id, Vec::with_capacity(usize::try_from(*size)?));
-    }
-    gather(conn, &mut found).await?;
-    for (id, size) in letters {
-        ensure!(found.get(id).is_some_and(|raw| raw.len() == *size as usize), "pieces of the letter {id} are missing");
-    }
-    Ok(found)
+/// A letter that is kept in pieces, put together in one place; what comes is never held besides it.
+pub(super) async fn read(conn: &mut Connection, id: Uuid, size: i32) -> Result<Vec<u8>> {
+    let size = usize::try_from(size)?;
+    let mut raw = Vec::with_capacity(size);
+    gather(conn, id, &mut raw).await?;
+    ensure!(raw.len() == size, "pieces of the letter {id} are missing");
+    Ok(raw)
 }
 
-fn gather<'a>(conn: &'a mut Connection, found: &'a mut HashMap<Uuid, Vec<u8>>) -> Step<'a, ()> {
+fn gather<'a>(conn: &'a mut Connection, id: Uuid, raw: &'a mut Vec<u8>) -> Step<'a, ()> {
     Box::pin(async move {
-        let ids: Vec<_> = found.keys().copied().collect();
-        let mut pieces = sqlx::query!("select letter_id, raw from piece where letter_id = any($1) order by letter_id, place", &ids).fetch(conn);
+        let mut pieces = sqlx::query_scalar!("select raw from piece where letter_id = $1 order by place", id).fetch(conn);
         while let Some(piece) = pieces.try_next().await? {
-            if let Some(raw) = found.get_mut(&piece.letter_id) {
-                raw.extend_from_slice(&piece.raw);
-            }
+            raw.extend_from_slice(&piece);
         }
         Ok(())
     })
+}
+
+/// Forgets the words of letters that were handled and delivered before `before`, and who brought them; the record stays. Gives how many.
+pub async fn drop_words(conn: &mut Connection, before: DateTime<Utc>) -> Result<u64> {
+    let out = sqlx::query_scalar!(
+        "update outbox set raw = null where raw is not null and state in ('sent', 'failed', 'dropped') and created_at < $1
+           and coalesce(sent_at, expires_at) < $1 returning id",
+        before
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    let letters = sqlx::query_scalar!(
+        "update letter l set raw = null where raw is not null and received_at < $1
+           and not exists (select 1 from inbox i where i.letter_id = l.id and i.state <> 'done') returning id",
+        before
+    )
+    .fetch_all(&mut *conn)
+    .await?;
+    for forgotten in [&out, &letters] {
+        sqlx::query!("delete from piece where letter_id = any($1)", forgotten).execute(&mut *conn).await?;
+    }
+    sqlx::query!(
+        "update inbox set reverse_path = null, peer = '', helo = '', fingerprint = null where state = 'done' and received_at < $1 and peer <> ''",
+        before
+    )
+    .execute(conn)
+    .await?;
+    Ok((out.len() + letters.len()) as u64)
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
-use sqlx::{Connection as _, PgConnection, PgPool, Postgres, SqlSafeStr as _, SqlStr, migrate::Migrator, postgres::PgPoolOptions};
+use sqlx::{Connection as _, PgConnection, PgPool, Postgres, migrate::Migrator, postgres::PgPoolOptions};
 
 pub mod applications;
 pub mod arrivals;
@@ -83,23 +83,25 @@ impl Store {
 
     /// Begins a transaction.
     pub async fn begin(&self) -> Result<Tx> {
-        self.begin_by(None).await
-    }
-
-    /// Begins a transaction with this statement, which may do more in the same round trip.
-    pub(super) async fn begin_with(&self, statement: &'static str) -> Result<Tx> {
-        self.begin_by(Some(statement.into_sql_str())).await
-    }
-
-    async fn begin_by(&self, statement: Option<SqlStr>) -> Result<Tx> {
         let conn = self.acquire().await?;
-        let beginning = Box::pin(async move { Ok(sqlx::Transaction::begin(conn, statement).await?) });
+        let beginning = Box::pin(async move { Ok(sqlx::Transaction::begin(conn, None).await?) });
         Unbroken(Some(beginning)).await.context("cannot begin a transaction")
     }
 
     /// A connection for reading, or for one statement that needs no transaction.
     pub async fn connection(&self) -> Result<sqlx::pool::PoolConnection<Postgres>> {
         self.acquire().await.context("cannot get a connection to Postgres")
+    }
+
+    /// Opens all connections at once, as many as there can be: what each takes is taken from the start, and not by whoever comes in a crowd. Postgres may have
+    /// fewer left.
+    pub async fn open_all(&self) {
+        let mut open = Vec::new();
+        while open.len() < self.pool.options().get_max_connections() as usize
+            && let Ok(connection) = self.pool.acquire().await
+        {
+            open.push(connection);
+        }
     }
 
     /// The pool itself, for listening and for the lock of ownership.

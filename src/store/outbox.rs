@@ -101,10 +101,13 @@ pub async fn is_known(conn: &mut Connection, occasion: &str) -> Result<bool> {
     Ok(sqlx::query_scalar!("select exists (select 1 from outbox where occasion = $1) as \"known!\"", occasion).fetch_one(conn).await?)
 }
 
-/// Letters of a kind (but not what partners write, nor topics) queued since `since`, over the whole service. Who asks waits for others who asked to commit: only so does a cap hold in all processes.
+/// Letters of a kind (but not what partners write, nor topics) queued since `since`, over the whole service. Who asks waits for others who asked to
+/// commit: only so does a cap hold in all processes.
 pub async fn count_since(conn: &mut Connection, kind: &str, since: DateTime<Utc>) -> Result<i64> {
     sqlx::query!("select pg_advisory_xact_lock(7725, -2)").execute(&mut *conn).await?;
-    Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where kind = $1 and created_at >= $2 and stream not in ('relay', 'topics')", kind, since).fetch_one(conn).await?)
+    Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where kind = $1 and created_at >= $2 and stream not in ('relay', 'topics')", kind, since)
+        .fetch_one(conn)
+        .await?)
 }
 
 /// Letters of a kind queued for one mailbox since `since`.
@@ -154,11 +157,13 @@ pub struct Claimed {
 /// How much a claim may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
-    /// Letters at most.
+    /// Letters that may leave at once.
     pub letters: usize,
     /// Letters on their way at once to one recipient domain, over all processes.
     pub per_domain: usize,
-    /// So many more may be claimed for one domain, to wait for their turn, while no other process has any.
+    /// … and of this one.
+    pub share: usize,
+    /// So many more, also of one domain, to wait for their turn; none while another process has letters on their way.
     pub ahead: usize,
     /// No further letter behind so many octets of them.
     pub octets: usize,
@@ -167,33 +172,49 @@ pub struct Allowance {
     pub far: bool,
 }
 
-/// Begins the transaction in which letters are claimed. Concurrent claims go one after the other, for only so does the limit per domain hold.
+/// A letter over which so many processes ended in a row is doubtful: one death finds many letters on their way, two hardly any.
+const DOUBTFUL: i16 = 2;
+
+/// Begins the transaction in which letters are claimed. Concurrent claims go one after the other, for only so does the limit per domain hold. The lock is asked
+/// for after the beginning, not with it: whoever waits for it in vain, as for a process that is stopped with it in its hands, has to be rolled back, and sqlx
+/// takes a beginning that failed for none.
 pub async fn begin_claim(store: &Store) -> Result<Tx> {
-    store.begin_with("begin; select pg_advisory_xact_lock(7725, -1)").await
+    let mut tx = store.begin().await?;
+    sqlx::query!("select pg_advisory_xact_lock(7725, -1)").execute(&mut *tx).await.context("cannot claim letters beside another process")?;
+    Ok(tx)
 }
 
-/// Claims due letters for `owner`, the most urgent first; none but alarms while everything is held. Inside [`begin_claim`], committed at once.
+/// Claims due letters for `owner`, the most urgent first; none but alarms while everything is held. Inside [`begin_claim`], committed at once. Letters that
+/// are doubtful are on their way one at a time, so that the next death is that one's doing, and none of those beside it.
 pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     // The rows are chosen first, as an array, and the state is compared in a way that the queue's index knows nothing of: so that each is then found by its
     // key, and the queue is not read a second time for every row.
     let mut rows = sqlx::query!(
-        "with busy as materialized (select domain, count(*) as n, bool_and(owner = $1) as ours from outbox where owner is not null group by domain),
-         limits as (select $3::bigint + case when bool_and(ours) then $7::bigint else 0 end as a_domain from busy),
+        "with busy as materialized (
+             select domain, count(*) as n, count(*) filter (where owner = $1) as ours from outbox where owner is not null group by domain),
+         extra as materialized (select case when coalesce(bool_and(n = ours), true) then $8::bigint else 0 end as ahead from busy),
+         taken as materialized (select domain, greatest(n, ours + $3::bigint - $7::bigint) as places from busy),
          near as (
              select c.* from unnest(array[-1, 0, 1, 2, 3]::smallint[]) as p (priority) cross join lateral (
-                 select o.id, o.domain, o.priority, o.next_at, o.size from outbox o
+                 select o.id, o.domain, o.priority, o.next_at, o.size, o.deaths from outbox o
                  where o.state = 'queued' and o.owner is null and o.priority = p.priority and o.next_at <= $4
-                     and (not $5 or o.domain <> all (array(select domain from busy where n >= (select a_domain from limits))))
-                 order by o.next_at, o.id limit $2::bigint * case when $5 then 50 else 4 end) c
+                     and (not $5 or o.domain <> all (array(select domain from taken where places >= $3 + (select ahead from extra))))
+                     and (o.deaths < $9 or not exists (select 1 from outbox s where s.owner = $1 and s.deaths >= $9))
+                 order by o.next_at, o.id limit $2::bigint * case when $5 then 50 else 4 end + (select ahead from extra)) c
              where p.priority < 0 or not (select hold_all from installation)),
          ranked as (
              select near.*, row_number() over (partition by domain order by priority, next_at, id)
-                 + coalesce((select n from busy where busy.domain = near.domain), 0) as place from near),
-         first as (select * from ranked where place <= (select a_domain from limits) order by priority, next_at, id limit $2::bigint),
-         counted as (select id, sum(size) over (order by priority, next_at, id) - size as ahead from first)
+                 + coalesce((select places from taken where taken.domain = near.domain), 0) as place,
+                 row_number() over (partition by deaths >= $9 order by priority, next_at, id) as doubt from near),
+         -- Those that can leave at once go before those that wait for their turn: these take nobody's place.
+         ordered as (
+             select ranked.*, row_number() over (order by place > $3, priority, next_at, id) as turn, count(*) filter (where place <= $3) over () as able
+             from ranked where place <= $3 + (select ahead from extra) and (deaths < $9 or doubt = 1)),
+         counted as (
+             select id, sum(size) over (order by turn) - size as before from ordered where turn <= least(able, $2::bigint) + (select ahead from extra))
          update outbox o set owner = $1, attempts = attempts + 1 from address a
-         where o.id = any (array(select id from counted where ahead < $6)) and a.id = o.address_id and coalesce(o.state, '') = 'queued' and o.owner is null
+         where o.id = any (array(select id from counted where before < $6)) and a.id = o.address_id and coalesce(o.state, '') = 'queued' and o.owner is null
          returning o.id, a.email, o.reverse_path, o.raw, o.size, o.attempts, o.expires_at, o.stream, o.released_at is not null as \"released!\"",
         owner,
         count(allowance.letters),
@@ -201,7 +222,9 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
         now,
         allowance.far,
         count(allowance.octets),
-        count(allowance.ahead)
+        count(allowance.share),
+        count(allowance.ahead),
+        DOUBTFUL
     )
     .fetch_all(tx)
     .await?;
@@ -231,7 +254,7 @@ pub async fn bytes_of(store: &Store, letter: &Claimed) -> Result<Option<Vec<u8>>
         return Ok(None);
     }
     let mut conn = store.connection().await?;
-    Ok(bytes::read(&mut conn, &[(letter.id, letter.size)]).await?.remove(&letter.id))
+    bytes::read(&mut conn, letter.id, letter.size).await.map(Some)
 }
 
 /// What became of a letter that was claimed: marked only while it is `owner`'s, since a process that was away may have lost it to another.
@@ -266,10 +289,10 @@ pub async fn mark_sent(conn: &mut Connection, letters: &[Mine], replies: &[Strin
     Ok(usize::try_from(marked)?)
 }
 
-/// Tried again at `next_at`.
+/// Tried again at `next_at`; the process lived through this attempt.
 pub async fn reschedule(conn: &mut Connection, letter: Mine, reply: &str, next_at: DateTime<Utc>) -> Result<()> {
     sqlx::query!(
-        "with later as (update outbox set owner = null, next_at = $3 where id = $1 and owner = $4 returning exchange_id)
+        "with later as (update outbox set owner = null, next_at = $3, deaths = 0 where id = $1 and owner = $4 returning exchange_id)
          update exchange e set reply = $2 from later where e.id = later.exchange_id",
         letter.id,
         reply,
@@ -281,11 +304,17 @@ pub async fn reschedule(conn: &mut Connection, letter: Mine, reply: &str, next_a
     Ok(())
 }
 
-/// Was not on its way yet when the right to send it was lost: whoever claims it next sends it.
-pub async fn give_back(conn: &mut Connection, letter: Mine) -> Result<()> {
-    sqlx::query!("update outbox set owner = null, attempts = greatest(attempts - 1, 0) where id = $1 and owner = $2", letter.id, letter.owner)
-        .execute(conn)
-        .await?;
+/// Were not on their way yet when their turn or the right to send them was lost: whoever claims them next sends them.
+pub async fn give_back(conn: &mut Connection, letters: &[Mine]) -> Result<()> {
+    let (ids, owners): (Vec<Uuid>, Vec<i64>) = letters.iter().map(|letter| (letter.id, letter.owner)).unzip();
+    sqlx::query!(
+        "update outbox o set owner = null, attempts = greatest(attempts - 1, 0) from unnest($1::uuid[], $2::bigint[]) as t (id, owner)
+         where o.id = t.id and o.owner = t.owner",
+        &ids,
+        &owners
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 
@@ -359,6 +388,7 @@ pub async fn order(conn: &mut Connection, id: Uuid, order: Order, now: DateTime<
              update outbox set state = $3,
                  next_at = case when $3 = 'queued' then $4 else next_at end,
                  attempts = case when state = 'failed' then 0 else attempts end,
+                 deaths = case when state = 'failed' then 0 else deaths end,
                  by_breaker = false,
                  released_at = case when $3 = 'queued' then $4 else released_at end,
                  expires_at = case when $3 = 'queued' and state <> 'queued' then greatest(expires_at, $4::timestamptz + interval '5 days') else expires_at end
@@ -405,34 +435,6 @@ pub async fn is_all_held(conn: &mut Connection) -> Result<bool> {
     Ok(sqlx::query_scalar!("select hold_all from installation").fetch_one(conn).await?)
 }
 
-/// Forgets the words of letters that were handled and delivered before `before`, and who brought them; the record stays. Gives how many.
-pub async fn drop_words(conn: &mut Connection, before: DateTime<Utc>) -> Result<u64> {
-    let out = sqlx::query_scalar!(
-        "update outbox set raw = null where raw is not null and state in ('sent', 'failed', 'dropped') and created_at < $1
-           and coalesce(sent_at, expires_at) < $1 returning id",
-        before
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    let letters = sqlx::query_scalar!(
-        "update letter l set raw = null where raw is not null and received_at < $1
-           and not exists (select 1 from inbox i where i.letter_id = l.id and i.state <> 'done') returning id",
-        before
-    )
-    .fetch_all(&mut *conn)
-    .await?;
-    for forgotten in [&out, &letters] {
-        sqlx::query!("delete from piece where letter_id = any($1)", forgotten).execute(&mut *conn).await?;
-    }
-    sqlx::query!(
-        "update inbox set reverse_path = null, peer = '', helo = '', fingerprint = null where state = 'done' and received_at < $1 and peer <> ''",
-        before
-    )
-    .execute(conn)
-    .await?;
-    Ok((out.len() + letters.len()) as u64)
-}
-
 /// A letter of ours, as what comes back about it needs it.
 #[derive(Debug)]
 pub struct Sent {
@@ -454,7 +456,7 @@ pub struct Sent {
 pub async fn sent(conn: &mut Connection, id: Uuid) -> Result<Option<Sent>> {
     Ok(sqlx::query_as!(
         Sent,
-        "select o.exchange_id, o.address_id, o.kind, e.cause_id as cause, c.address_id as \"writer?\", 
+        "select o.exchange_id, o.address_id, o.kind, e.cause_id as cause, c.address_id as \"writer?\",
              coalesce((select string_agg(p.raw, '' order by p.place) from piece p where p.letter_id = l.id and p.place < 33), l.raw) as \"original?\"
          from outbox o join exchange e on e.id = o.exchange_id left join exchange c on c.id = e.cause_id
          left join inbox i on i.exchange_id = c.id left join letter l on l.id = i.letter_id

@@ -7,7 +7,7 @@
 use std::{
     sync::{
         Arc, Weak,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -44,6 +44,7 @@ pub struct Term {
     began: Instant,
     /// Milliseconds after `began` at which the session was last known to be well.
     confirmed: AtomicU64,
+    others: AtomicUsize,
     over: CancellationToken,
 }
 
@@ -83,8 +84,8 @@ impl Owner {
 }
 
 impl Term {
-    fn new(id: i32, began: Instant) -> Self {
-        Self { id: i64::from(id), began, confirmed: AtomicU64::new(0), over: CancellationToken::new() }
+    fn new(id: i32, began: Instant, others: usize) -> Self {
+        Self { id: i64::from(id), began, confirmed: AtomicU64::new(0), others: AtomicUsize::new(others), over: CancellationToken::new() }
     }
 
     /// What stands in the `owner` column of the rows claimed under it.
@@ -101,6 +102,11 @@ impl Term {
     /// It has ended, and what is left of it is given back.
     pub fn is_over(&self) -> bool {
         self.over.is_cancelled()
+    }
+
+    /// How many other processes were there a moment ago.
+    pub fn others(&self) -> usize {
+        self.others.load(Ordering::Relaxed)
     }
 
     /// Ends when the term does.
@@ -175,7 +181,8 @@ impl Keeper {
         for _ in 0..100 {
             let id = number();
             if in_time(try_lock(session, i64::from(id))).await? {
-                self.tell.send_replace(Some(Arc::new(Term::new(id, began))));
+                let others = in_time(wait_and_see(session, 0.0)).await?;
+                self.tell.send_replace(Some(Arc::new(Term::new(id, began, others))));
                 return Ok(());
             }
         }
@@ -187,15 +194,16 @@ impl Keeper {
         let mut beats = 0;
         while !term.over.is_cancelled() {
             let began = Instant::now();
-            tokio::time::timeout(PATIENCE, self.beat(beats)).await.context("it did not answer in time")??;
+            let others = tokio::time::timeout(PATIENCE, self.beat(beats)).await.context("it did not answer in time")??;
             term.confirm(began);
+            term.others.store(others, Ordering::Relaxed);
             beats += 1;
         }
         Ok(())
     }
 
-    /// A sign of life. The server sleeps, and not we, so that the end of the connection is noticed as it comes.
-    async fn beat(&mut self, beats: u32) -> Result<()> {
+    /// A sign of life; gives how many other processes there are. The server sleeps, and not we, so that the end of the connection is noticed as it comes.
+    async fn beat(&mut self, beats: u32) -> Result<usize> {
         if beats.is_multiple_of(LOOK_EVERY) {
             self.settle_past().await?;
             let session = self.session.as_mut().context("there is a session")?;
@@ -206,8 +214,7 @@ impl Keeper {
             }
         }
         let session = self.session.as_mut().context("there is a session")?;
-        sqlx::query!("select pg_sleep(1)").execute(session).await?;
-        Ok(())
+        wait_and_see(session, 1.0).await
     }
 
     /// Holds the locks of past terms that somebody still works under, and gives back the rows of the others.
@@ -240,6 +247,20 @@ fn number() -> i32 {
 
 async fn try_lock(session: &mut Connection, id: i64) -> Result<bool> {
     Ok(sqlx::query_scalar!("select pg_try_advisory_lock($1, $2) as \"locked!\"", LOCK_CLASS, i32::try_from(id)?).fetch_one(session).await?)
+}
+
+/// Waits at the server, and gives how many other sessions hold such a lock.
+async fn wait_and_see(session: &mut Connection, seconds: f64) -> Result<usize> {
+    let others = sqlx::query_scalar!(
+        "select count(distinct l.pid) as \"others!\" from pg_sleep($2) left join pg_locks l
+             on l.locktype = 'advisory' and l.classid::bigint = $1 and l.objid::bigint < 2147483648 and l.objsubid = 2 and l.granted
+             and l.database = (select oid from pg_database where datname = current_database()) and l.pid <> pg_backend_pid()",
+        i64::from(LOCK_CLASS),
+        seconds
+    )
+    .fetch_one(session)
+    .await?;
+    Ok(usize::try_from(others)?)
 }
 
 /// Frees the rows of a term that nobody works under any more, and takes back the attempts: nothing was tried, or nobody can say so. Gives how many.
@@ -283,7 +304,12 @@ pub async fn release_orphans(conn: &mut Connection, now: DateTime<Utc>) -> Resul
              told as (
                  update exchange e set outcome = 'failed', ended_at = $4 from letters where e.id = letters.exchange_id and letters.state = 'failed'),
              in_ours as (select o.id from outbox o where o.owner = $2 and (select is_gone from gone) for update skip locked),
-             ours as (update outbox o set owner = null from in_ours g where o.id = g.id returning 1)
+             ours as (
+                 update outbox o set owner = null, deaths = deaths + 1, state = case when deaths + 1 >= $3 then 'failed' else state end
+                 from in_ours g where o.id = g.id returning o.exchange_id, o.state),
+             noted as (
+                 update exchange e set outcome = 'failed', reply = 'the process ended while it sent this letter', ended_at = $4
+                 from ours where e.id = ours.exchange_id and ours.state = 'failed')
              select (select count(*) from letters) + (select count(*) from ours) as \"freed!\"",
             LOCK_CLASS,
             owner,
@@ -303,7 +329,7 @@ mod tests {
     #[test]
     fn a_term_is_trusted_for_fifteen_seconds_and_never_again_once_it_is_over() {
         let Some(began) = Instant::now().checked_sub(Duration::from_secs(60)) else { return };
-        let term = Term::new(7, began);
+        let term = Term::new(7, began, 0);
         assert!(!term.is_held(), "a minute ago is too long");
         term.confirm(Instant::now());
         assert!(term.is_held());

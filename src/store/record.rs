@@ -35,6 +35,10 @@ pub struct Exchange {
     pub reply: Option<String>,
     /// When that was known.
     pub ended_at: Option<DateTime<Utc>>,
+    /// The session in which it came.
+    pub session: Option<String>,
+    /// The version of TLS by which it came.
+    pub tls: Option<String>,
 }
 
 /// Which letters to list; `None` leaves a field open.
@@ -54,7 +58,7 @@ pub struct Filter<'a> {
 pub async fn list(conn: &mut Connection, filter: &Filter<'_>) -> Result<Vec<Exchange>> {
     Ok(sqlx::query_as!(
         Exchange,
-        "select e.id, e.at, e.direction, a.email as address, e.mailbox, e.kind, e.size, e.message_id, e.cause_id as cause, e.decision, e.outcome, e.reply, e.ended_at
+        "select e.id, e.at, e.direction, a.email as address, e.mailbox, e.kind, e.size, e.message_id, e.cause_id as cause, e.decision, e.outcome, e.reply, e.ended_at, e.session, e.tls
          from exchange e left join address a on a.id = e.address_id
          where ($1::text is null or e.direction = $1) and ($2::text is null or e.kind = $2) and ($3::text is null or a.email_key = $3)
          order by e.at desc, e.id desc limit $4",
@@ -67,10 +71,10 @@ pub async fn list(conn: &mut Connection, filter: &Filter<'_>) -> Result<Vec<Exch
     .await?)
 }
 
-/// The rows that an id or a Message-ID names.
+/// The rows that an id, a Message-ID or a refusal's session names.
 pub async fn find(conn: &mut Connection, id: Option<Uuid>, message_id: &str) -> Result<Vec<Uuid>> {
     Ok(sqlx::query_scalar!(
-        "select id as \"id!\" from exchange where id = $1 or message_id = $2
+        "select id as \"id!\" from exchange where id = $1 or message_id = $2 or (session = $2 and outcome = 'refused')
          union select exchange_id from inbox where id = $1 or letter_id = $1
          union select exchange_id from outbox where id = $1",
         id,
@@ -91,7 +95,7 @@ pub async fn chain(conn: &mut Connection, id: Uuid) -> Result<Vec<Exchange>> {
              select id, array[id] as path from up where cause_id is null
              union all select e.id, down.path || e.id from exchange e join down on e.cause_id = down.id)
          select e.id as \"id!\", e.at as \"at!\", e.direction as \"direction!\", a.email as \"address?\", e.mailbox as \"mailbox!\", e.kind as \"kind!\",
-             e.size as \"size!\", e.message_id, e.cause_id as cause, e.decision, e.outcome, e.reply, e.ended_at
+             e.size as \"size!\", e.message_id, e.cause_id as cause, e.decision, e.outcome, e.reply, e.ended_at, e.session, e.tls
          from down join exchange e on e.id = down.id left join address a on a.id = e.address_id order by down.path",
         id
     )
@@ -226,7 +230,8 @@ pub async fn received(conn: &mut Connection, id: Uuid) -> Result<Option<(Receive
     .await?;
     match found {
         Some(received) => {
-            let letter = sqlx::query!("select l.id, l.raw, l.size from inbox i join letter l on l.id = i.letter_id where i.id = $1", id).fetch_one(&mut *conn).await?;
+            let letter =
+                sqlx::query!("select l.id, l.raw, l.size from inbox i join letter l on l.id = i.letter_id where i.id = $1", id).fetch_one(&mut *conn).await?;
             Ok(Some((received, letters::whole(conn, letter.id, letter.raw, letter.size).await?)))
         }
         None => Ok(None),

@@ -41,10 +41,13 @@ pub async fn metrics(State(pages): State<Pages>) -> Result<Response, Fault> {
 /// What should wake somebody when it is not zero: present also while it is.
 async fn alarming(pages: &Pages) -> anyhow::Result<String> {
     let mut conn = pages.store.connection().await?;
-    let (failed, stopped) = (failures::count(&mut conn).await?, u8::from(outbox::is_all_held(&mut conn).await?));
+    let (failed, set_aside) = (failures::count(&mut conn).await?, failures::count_set_aside(&mut conn).await?);
+    let stopped = u8::from(outbox::is_all_held(&mut conn).await?);
     let mut text = format!(
         "# HELP pairpost_inbox_failed Letters that came in, could not be handled, and are not tried again by themselves.\n# TYPE pairpost_inbox_failed gauge\n\
          pairpost_inbox_failed {failed}\n\
+         # HELP pairpost_outbox_set_aside Letters out over whose sending the process ended too often.\n# TYPE pairpost_outbox_set_aside gauge\n\
+         pairpost_outbox_set_aside {set_aside}\n\
          # HELP pairpost_held_all Everything that leaves is held.\n# TYPE pairpost_held_all gauge\npairpost_held_all {stopped}\n"
     );
     let breakers = breaker::list(&mut conn, (pages.clock)()).await?;

@@ -4,7 +4,8 @@ use std::{path::PathBuf, sync::Arc};
 use anyhow::{Context, Result};
 use axum::{
     Router,
-    extract::{Request, State},
+    body::HttpBody as _,
+    extract::{DefaultBodyLimit, Request, State},
     http::{HeaderMap, HeaderName, StatusCode, header},
     middleware::{self, Next},
     response::{Html, IntoResponse, Response},
@@ -14,16 +15,20 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::Config,
+    config::{Config, Http},
     handlers::{Clock, Site},
     store::{Store, health::PATIENCE},
 };
 
+mod connections;
 mod figures;
 mod held;
 mod leave;
 mod letter;
 mod mailboxes;
+
+/// Octets of a request's body: forms, of which few have more than a button.
+const BODY: usize = 64 << 10;
 
 /// What every page works with.
 #[derive(Clone)]
@@ -46,14 +51,11 @@ pub async fn bind(config: &Config) -> Result<TcpListener> {
 }
 
 /// Shows pages until `stop`.
-pub async fn serve(listener: TcpListener, pages: Pages, stop: CancellationToken) {
+pub async fn serve(listener: TcpListener, pages: Pages, limits: Http, stop: CancellationToken) {
     let loopback = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
     // Other people's letters: on this machine alone, and only while no letter leaves it.
     let pages = Pages { capture: pages.capture.filter(|_| loopback), review: pages.review && loopback, ..pages };
-    let served = axum::serve(listener, router(pages)).with_graceful_shutdown(stop.cancelled_owned());
-    if let Err(error) = served.await {
-        tracing::error!(%error, "the pages can't be shown any more");
-    }
+    connections::serve(listener, router(pages), &limits, stop).await;
 }
 
 fn router(pages: Pages) -> Router {
@@ -73,14 +75,29 @@ fn router(pages: Pages) -> Router {
         );
     }
     if pages.capture.is_some() {
-        router = router
-            .route("/mailboxes", get(mailboxes::list))
-            .route("/mailboxes/{mailbox}", get(mailboxes::mailbox))
-            .route("/mailboxes/{mailbox}/{letter}", get(mailboxes::letter))
-            .route("/mailboxes/{mailbox}/{letter}/html", get(mailboxes::html))
-            .route_layer(middleware::from_fn(asked_for_here));
+        router = router.merge(
+            Router::new()
+                .route("/mailboxes", get(mailboxes::list))
+                .route("/mailboxes/{mailbox}", get(mailboxes::mailbox))
+                .route("/mailboxes/{mailbox}/{letter}", get(mailboxes::letter))
+                .route("/mailboxes/{mailbox}/{letter}/html", get(mailboxes::html))
+                .route_layer(middleware::from_fn(asked_for_here)),
+        );
     }
-    router.fallback(|| async { (StatusCode::NOT_FOUND, "There is no such page.\n") }).layer(middleware::from_fn(in_time)).with_state(pages)
+    router
+        .fallback(|| async { (StatusCode::NOT_FOUND, "There is no such page.\n") })
+        .layer(middleware::from_fn(in_time))
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(middleware::from_fn(of_a_form))
+        .with_state(pages)
+}
+
+/// Refuses at once what is larger than any form of ours; where a client does not say how much it sends, whoever reads it stops there.
+async fn of_a_form(request: Request, next: Next) -> Response {
+    match request.body().size_hint().lower() > BODY as u64 {
+        true => (StatusCode::PAYLOAD_TOO_LARGE, [(header::CONNECTION, "close")], "That is more than any page here takes.\n").into_response(),
+        false => next.run(request).await,
+    }
 }
 
 /// Nobody waits for a page longer than for a database that is there.

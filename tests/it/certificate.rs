@@ -19,13 +19,15 @@ use crate::{
 /// How long anything may take before the test has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// As certificates and keys lie in files.
+pub fn pem(label: &str, der: &[u8]) -> String {
+    let text = mail_builder::encoders::base64::Base64Encoder::new().encode(der).expect("base64");
+    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", String::from_utf8(text).expect("ASCII"))
+}
+
 /// Writes a certificate and its key, each over what was there.
 fn renew(certificate: &Path, key: &Path) {
     let made = rcgen::generate_simple_self_signed(vec!["mx.pairs.test".into()]).expect("a certificate");
-    let pem = |label: &str, der: &[u8]| {
-        let text = mail_builder::encoders::base64::Base64Encoder::new().encode(der).expect("base64");
-        format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", String::from_utf8(text).expect("ASCII"))
-    };
     fs::write(certificate, pem("CERTIFICATE", made.cert.der())).expect("written");
     fs::write(key, pem("PRIVATE KEY", &made.signing_key.serialize_der())).expect("written");
 }
@@ -73,6 +75,24 @@ async fn a_renewed_certificate_is_shown_at_once_and_a_broken_one_never() {
 /// A test that fails leaves no program behind.
 struct Program(Child);
 
+impl Program {
+    /// Its standard error is the test's to read, or to close.
+    fn serve(database: &TestDatabase, data: &Path) -> Self {
+        Self(
+            Command::new(env!("CARGO_BIN_EXE_pairpost"))
+                .arg("serve")
+                .env("DATABASE_URL", database.url())
+                .env("PAIRPOST_DATA_DIR", data)
+                .env("PAIRPOST_SMTP__LISTEN", "127.0.0.1:0")
+                .env("PAIRPOST_HTTP__LISTEN", "127.0.0.1:0")
+                .env("RUST_LOG", "pairpost=info")
+                .stderr(Stdio::piped())
+                .spawn()
+                .expect("it starts"),
+        )
+    }
+}
+
 impl Drop for Program {
     fn drop(&mut self) {
         let _it_may_be_gone = self.0.kill();
@@ -83,18 +103,7 @@ impl Drop for Program {
 #[test]
 fn a_hangup_has_the_certificate_read_anew_and_ends_nothing() {
     let (database, data) = (TestDatabase::new(), tempfile::tempdir().expect("a folder"));
-    let mut program = Program(
-        Command::new(env!("CARGO_BIN_EXE_pairpost"))
-            .arg("serve")
-            .env("DATABASE_URL", database.url())
-            .env("PAIRPOST_DATA_DIR", data.path())
-            .env("PAIRPOST_SMTP__LISTEN", "127.0.0.1:0")
-            .env("PAIRPOST_HTTP__LISTEN", "127.0.0.1:0")
-            .env("RUST_LOG", "pairpost=info")
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("it starts"),
-    );
+    let mut program = Program::serve(&database, data.path());
     let said = BufReader::new(program.0.stderr.take().expect("piped"));
     let (speak, hear) = mpsc::channel();
     std::thread::spawn(move || said.lines().map_while(Result::ok).try_for_each(|line| speak.send(line)));
@@ -108,5 +117,31 @@ fn a_hangup_has_the_certificate_read_anew_and_ends_nothing() {
     }
     kill_process(pid, Signal::TERM).expect("it runs");
     wait_for("stopping");
+    assert!(program.0.wait().expect("it ends").success());
+}
+
+#[tokio::test]
+async fn mail_is_taken_also_when_whoever_read_the_log_is_gone() {
+    let (database, data) = (TestDatabase::new(), tempfile::tempdir().expect("a folder"));
+    let mut program = Program::serve(&database, data.path());
+    let mut said = BufReader::new(program.0.stderr.take().expect("piped"));
+    let mut line = String::new();
+    while !line.starts_with("ready ") {
+        line.clear();
+        assert!(said.read_line(&mut line).expect("it speaks") > 0, "it did not come up");
+    }
+    drop(said);
+    let address = line.split(' ').find_map(|word| word.strip_prefix("smtp=")).and_then(|place| place.parse().ok()).expect("it says where");
+    let pid = Pid::from_raw(i32::try_from(program.0.id()).expect("a number of a process")).expect("not zero");
+    for _ in 0..3 {
+        let mut client = Client::connect_to(address).await;
+        // The refusal is logged, or would be.
+        client.send(b"NONSENSE\r\nQUIT\r\n").await;
+        for code in ["220 ", "500 ", "221 "] {
+            assert!(client.line().await.is_some_and(|line| line.starts_with(code)), "{code}");
+        }
+        kill_process(pid, Signal::HUP).expect("it runs");
+    }
+    kill_process(pid, Signal::TERM).expect("it runs");
     assert!(program.0.wait().expect("it ends").success());
 }

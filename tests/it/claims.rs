@@ -10,13 +10,15 @@ use pairpost::{
         Store,
         arrivals::{self, Arrival},
         inbox::{self, Again, End},
+        outbox,
         ownership::{self, DEATHS, Owner},
         recipients::Recipient,
     },
 };
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
-use crate::database::TestDatabase;
+use crate::{database::TestDatabase, program::until};
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
@@ -24,15 +26,22 @@ fn now() -> DateTime<Utc> {
 
 async fn arrives(store: &Store, from: &str, words: &str) {
     let from = EmailAddress::parse(from).unwrap();
-    let envelope = Envelope { peer: [127, 0, 0, 1].into(), helo: "x".into(), reverse_path: Some(from.clone()) };
+    comes(store, Some(from), &[Recipient::Service(OwnAddress::Help)], words).await;
+}
+
+async fn comes(store: &Store, from: Option<EmailAddress>, recipients: &[Recipient], words: &str) {
+    let envelope = Envelope { peer: [127, 0, 0, 1].into(), helo: "x".into(), reverse_path: from.clone() };
     let arrival = Arrival {
         raw: words.as_bytes(),
         envelope: &envelope,
-        from: Some(&from),
+        from: from.as_ref(),
         message_id: None,
         verdict: &Verdict::UNCHECKED,
-        recipients: &[Recipient::Service(OwnAddress::Help)],
+        recipients,
         domain: "pairs.test",
+        session: "abc",
+        tls: None,
+        records_refusals: true,
     };
     arrivals::accept(&mut store.connection().await.unwrap(), &[arrival], |_, _, _| Admission::Take, now()).await.unwrap();
 }
@@ -67,6 +76,15 @@ async fn a_writers_letters_wait_for_each_other_and_for_nobody_elses() {
 }
 
 #[tokio::test]
+async fn a_large_letter_of_nobody_is_whole_in_each_of_its_mailboxes_also_when_they_are_claimed_together() {
+    let database = TestDatabase::new();
+    let store = database.store().await;
+    let words = "x".repeat(100_000);
+    comes(&store, None, &[Recipient::Service(OwnAddress::Help), Recipient::Service(OwnAddress::Join)], &words).await;
+    assert_eq!(claim(&store, 1, now()).await.0, [words.as_str(), &words]);
+}
+
+#[tokio::test]
 async fn letters_of_a_process_that_is_gone_are_free_again_until_one_has_killed_too_many() {
     let database = TestDatabase::new();
     let store = database.store().await;
@@ -86,4 +104,22 @@ async fn letters_of_a_process_that_is_gone_are_free_again_until_one_has_killed_t
     assert_eq!(state, format!("failed {} {DEATHS}", DEATHS + 1));
     let told: Option<String> = sqlx::query_scalar("select outcome from exchange").fetch_one(&mut *conn).await.unwrap();
     assert_eq!(told.as_deref(), Some("failed"), "the record knows it too");
+}
+
+#[tokio::test]
+async fn who_waits_for_the_claims_of_another_in_vain_leaves_no_transaction_behind() {
+    let database = TestDatabase::new();
+    let store = Store::connect(database.options(), 1).await.unwrap();
+    let others = database.store().await;
+    let _held = outbox::begin_claim(&others).await.unwrap();
+    let waits = tokio::spawn({
+        let store = store.clone();
+        async move { outbox::begin_claim(&store).await.map(drop) }
+    });
+    // As the server does by itself after ten seconds.
+    let mut conn = PgConnection::connect_with(&database.options()).await.unwrap();
+    let end = "select count(pg_cancel_backend(pid)) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    until("the wait is ended", async || sqlx::query_scalar::<_, i64>(end).fetch_one(&mut conn).await.unwrap() > 0).await;
+    assert!(waits.await.unwrap().is_err());
+    arrives(&store, "ana@example.org", "is kept on the only connection").await;
 }

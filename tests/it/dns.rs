@@ -18,7 +18,7 @@ pub struct NameServer {
     answering: JoinHandle<()>,
 }
 
-/// One line of a zone file: the name without its last dot, `TXT`, `A`, `MX` or `SERVFAIL`, and the value.
+/// One line of a zone file: the name without its last dot, `TXT`, `A`, `MX`, `SERVFAIL` or `SILENCE`, and the value.
 #[derive(Debug, Clone)]
 pub struct Line {
     name: String,
@@ -31,6 +31,8 @@ enum Kind {
     Of(RecordType),
     /// Every question about the name fails for now.
     Failure,
+    /// It is not answered at all.
+    Silence,
 }
 
 /// Reads `name KIND value` lines; empty lines and those that begin with `#` say nothing.
@@ -45,6 +47,7 @@ pub fn zone(text: &str) -> Vec<Line> {
                 "A" => Kind::Of(RecordType::A),
                 "MX" => Kind::Of(RecordType::MX),
                 "SERVFAIL" => Kind::Failure,
+                "SILENCE" => Kind::Silence,
                 other => panic!("{line}: {other} is no kind of record"),
             };
             Line { name: name.to_owned(), kind, value: words.next().unwrap_or_default().to_owned() }
@@ -72,6 +75,9 @@ async fn answer_all(socket: Arc<UdpSocket>, zone: Vec<Line>) {
     loop {
         let Ok((length, client)) = socket.recv_from(&mut packet).await else { return };
         let Ok(question) = Message::from_vec(&packet[..length]) else { continue };
+        if question.queries.iter().any(|query| known(query.name(), &zone).iter().any(|line| line.kind == Kind::Silence)) {
+            continue;
+        }
         let answer = answer(question, &zone).to_vec().expect("an answer can be written");
         if socket.send_to(&answer, client).await.is_err() {
             return;
@@ -79,12 +85,16 @@ async fn answer_all(socket: Arc<UdpSocket>, zone: Vec<Line>) {
     }
 }
 
+fn known<'z>(name: &Name, zone: &'z [Line]) -> Vec<&'z Line> {
+    let asked = name.to_ascii();
+    zone.iter().filter(|line| asked.trim_end_matches('.').eq_ignore_ascii_case(&line.name)).collect()
+}
+
 fn answer(question: Message, zone: &[Line]) -> Message {
     let mut answer = question.clone();
     answer.metadata.message_type = MessageType::Response;
     for query in &question.queries {
-        let asked = query.name().to_ascii();
-        let known: Vec<_> = zone.iter().filter(|line| asked.trim_end_matches('.').eq_ignore_ascii_case(&line.name)).collect();
+        let known = known(query.name(), zone);
         if known.iter().any(|line| line.kind == Kind::Failure) {
             answer.metadata.response_code = ResponseCode::ServFail;
         } else if known.is_empty() {
@@ -105,7 +115,7 @@ impl Line {
                 RData::TXT(TXT::new(strings.collect()))
             }
             Kind::Of(RecordType::MX) => RData::MX(MX::new(10, Name::from_ascii(&self.value).expect("a host name"))),
-            Kind::Of(_) | Kind::Failure => RData::A(A(self.value.parse().expect("an IPv4 address"))),
+            Kind::Of(_) | Kind::Failure | Kind::Silence => RData::A(A(self.value.parse().expect("an IPv4 address"))),
         }
     }
 }

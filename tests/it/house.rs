@@ -70,8 +70,13 @@ impl House {
 
     /// The same where nobody asks for the row.
     pub async fn keeps(&self, recipient: &Recipient, from: &str, raw: &str, held: bool) {
+        self.arrives(recipient, from, raw.contains("delivery-status"), raw, held).await;
+    }
+
+    /// The same with the null reverse-path, or not.
+    pub async fn arrives(&self, recipient: &Recipient, from: &str, null_path: bool, raw: &str, held: bool) {
         let from = EmailAddress::parse(from).expect("an address");
-        let envelope = Envelope { peer: [127, 0, 0, 1].into(), helo: "x".into(), reverse_path: (!raw.contains("delivery-status")).then(|| from.clone()) };
+        let envelope = Envelope { peer: [127, 0, 0, 1].into(), helo: "x".into(), reverse_path: (!null_path).then(|| from.clone()) };
         let arrival = Arrival {
             raw: raw.as_bytes(),
             envelope: &envelope,
@@ -80,6 +85,9 @@ impl House {
             verdict: &Verdict::UNCHECKED,
             recipients: std::slice::from_ref(recipient),
             domain: DOMAIN,
+            session: "abc",
+            tls: None,
+            records_refusals: true,
         };
         let admission = if held { Admission::Hold } else { Admission::Take };
         let mut conn = self.store.connection().await.expect("a connection");

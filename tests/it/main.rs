@@ -1,7 +1,7 @@
 //! What can only be seen from outside a room: the house's order, and whole ways through the program.
 #![allow(clippy::unwrap_used)]
+mod automatic;
 mod breaker;
-mod catcher;
 mod certificate;
 mod claims;
 mod database;
@@ -15,12 +15,14 @@ mod killed;
 mod migrations;
 mod next_hop;
 mod packets;
+mod pages;
 mod poison;
 mod priorities;
 mod program;
 mod relay;
 mod rounds;
 mod scenarios;
+mod seen;
 mod sendings;
 mod sessions;
 mod shell;

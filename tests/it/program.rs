@@ -47,6 +47,11 @@ impl Program {
         Self { smtp: place("smtp="), http: place("http="), process, said }
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         let pid = Pid::from_raw(i32::try_from(self.process.id()).expect("a number of a process")).expect("not zero");

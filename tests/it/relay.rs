@@ -14,11 +14,12 @@ use pairpost::{
     store::{
         Store,
         arrivals::{self, Arrival},
-        inbox,
+        inbox, letters,
         outbox::{self, Allowance, NewLetter},
         ownership::Owner,
         people,
         recipients::Recipient,
+        record,
     },
 };
 use tokio::sync::Notify;
@@ -72,6 +73,9 @@ impl Trio {
             verdict: &Verdict::UNCHECKED,
             recipients: &[recipient],
             domain: "pairs.test",
+            session: "abc",
+            tls: None,
+            records_refusals: true,
         };
         let mut conn = self.store.connection().await.expect("a connection");
         arrivals::accept(&mut conn, &[arrival], |_, _, _| Admission::Take, self.now).await.expect("kept");
@@ -214,10 +218,52 @@ async fn large_letters_do_not_leave_many_at_once() {
         assert!(outbox::enqueue(&mut conn, &letter, trio.now).await.expect("queued"));
     }
     for wanted in [2, 1, 0] {
-        let allowance = Allowance { letters: 20, per_domain: 20, ahead: 0, octets: 4000, far: false };
+        let allowance = Allowance { letters: 20, per_domain: 20, share: 20, ahead: 0, octets: 4000, far: false };
         let mut tx = trio.store.begin().await.expect("a transaction");
         let claimed = outbox::claim(&mut tx, trio.inbox.owner.held().await.id(), allowance, trio.now).await.expect("claimed");
         tx.commit().await.expect("claimed");
         assert_eq!(claimed.len(), wanted);
     }
+}
+
+#[tokio::test]
+async fn a_large_letter_is_kept_in_pieces_on_both_sides_comes_out_whole_and_is_forgotten() {
+    let trio = Trio::new().await;
+    let line = format!("{}\r\n", "So much to tell. ".repeat(4).trim_end());
+    // Around the size from which on letters are in pieces, and ends within, at and behind a piece's.
+    let sizes = [65_000, 65_536, 72_000, 72_001, 700_000];
+    for (n, size) in sizes.into_iter().enumerate() {
+        let head = format!("From: ana@example.org\r\nSubject: {n}\r\nContent-Type: text/plain\r\n\r\n");
+        let mut raw = head + &line.repeat(size / line.len() + 1);
+        raw.truncate(size - 2);
+        raw.push_str("\r\n");
+        trio.comes_from("ana@example.org", 1, &raw).await;
+        while trio.inbox.step(trio.now).await.expect("the inbox works") > 0 {}
+    }
+    let mut conn = trio.store.connection().await.expect("a connection");
+    let pieces = "select count(*), coalesce(max(length(raw)), 0) from piece";
+    let kept: (i64, i32) = sqlx::query_as(pieces).fetch_one(&mut *conn).await.expect("pieces");
+    assert!(kept.0 >= 2 * (9 + 9 + 10 + 88) && kept.1 == 8000, "{kept:?}");
+    let received: Vec<Uuid> = sqlx::query_scalar("select id from inbox order by id").fetch_all(&mut *conn).await.expect("rows");
+    for (id, size) in received.into_iter().zip(sizes) {
+        let (_, raw) = record::received(&mut conn, id).await.expect("a row").expect("a letter");
+        assert_eq!(raw.expect("kept").len(), size);
+    }
+    let allowance = Allowance { letters: 20, per_domain: 20, share: 20, ahead: 0, octets: usize::MAX >> 1, far: false };
+    let mut tx = trio.store.begin().await.expect("a transaction");
+    let claimed = outbox::claim(&mut tx, trio.inbox.owner.held().await.id(), allowance, trio.now).await.expect("claimed");
+    tx.commit().await.expect("claimed");
+    assert_eq!(claimed.len(), sizes.len());
+    for (letter, size) in claimed.iter().zip(sizes) {
+        let large = outbox::bytes_of(&trio.store, letter).await.expect("read");
+        let raw = large.as_ref().unwrap_or(&letter.raw);
+        assert_eq!((raw.len(), large.is_some()), (letter.size as usize, raw.len() >= 65_536));
+        assert!(raw.len() > size - 100 && raw.windows(line.len()).filter(|one| *one == line.as_bytes()).count() >= size / line.len() - 4);
+        let (_, shown) = record::queued(&mut conn, letter.id).await.expect("a row").expect("a letter");
+        assert_eq!(shown.as_ref(), Some(raw));
+    }
+    sqlx::query("update outbox set state = 'sent', sent_at = $1, owner = null").bind(trio.now).execute(&mut *conn).await.expect("marked");
+    assert_eq!(letters::drop_words(&mut conn, trio.now + chrono::TimeDelta::days(14)).await.expect("forgotten"), 2 * sizes.len() as u64);
+    let kept: (i64, i32) = sqlx::query_as(pieces).fetch_one(&mut *conn).await.expect("pieces");
+    assert_eq!(kept, (0, 0));
 }

@@ -38,9 +38,9 @@ use tokio::{
 };
 
 use crate::{
-    catcher::{Catcher, Caught},
     database::TestDatabase,
     dns::{NameServer, zone},
+    next_hop::{NextHop, Taken},
 };
 
 mod delivery;
@@ -128,12 +128,12 @@ async fn play(stage: &Stage, name: &str) -> Result<(), String> {
 struct Story {
     house: Stepped,
     database: TestDatabase,
-    catcher: Catcher,
+    hop: NextHop,
     _name_server: NameServer,
     data: tempfile::TempDir,
     words: HashMap<String, String>,
     /// The last letter to each.
-    last: HashMap<String, Caught>,
+    last: HashMap<String, Taken>,
     /// The last letter that arrived.
     arrived: Option<Delivery>,
     /// What the last letter was answered, or the last page or query or failed command said.
@@ -144,7 +144,7 @@ struct Story {
 
 impl Story {
     async fn start(stage: &Stage, settings: &[(String, String)]) -> Self {
-        let (database, catcher, name_server) = (stage.database.copy(), Catcher::start().await, NameServer::start(zone(ZONE)).await);
+        let (database, hop, name_server) = (stage.database.copy(), NextHop::start().await, NameServer::start(zone(ZONE)).await);
         let data = tempfile::tempdir().expect("a folder");
         std::fs::write(data.path().join("secret"), stage.secret.to_text()).expect("a file");
         let fixed = [
@@ -153,7 +153,7 @@ impl Story {
             ("PAIRPOST_HTTP__LISTEN", "127.0.0.1:0".to_owned()),
             ("PAIRPOST_URL", "https://pairs.test".to_owned()),
             ("PAIRPOST_DNS__SERVER", name_server.address.to_string()),
-            ("PAIRPOST_DELIVERY__SMARTHOST", format!("smtp://{}", catcher.address)),
+            ("PAIRPOST_DELIVERY__SMARTHOST", hop.url()),
             // One after the other, so that letters to one person come in the order of the queue.
             ("PAIRPOST_DELIVERY__CONCURRENCY", "1".to_owned()),
             ("PAIRPOST_DATA_DIR", data.path().display().to_string()),
@@ -164,7 +164,7 @@ impl Story {
         Self {
             house,
             database,
-            catcher,
+            hop,
             _name_server: name_server,
             data,
             words: HashMap::new(),
@@ -197,7 +197,7 @@ impl Story {
             "join" => self.joins(rest, &below).await?,
             "<" => match rest.strip_prefix("nothing to ") {
                 Some(address) => {
-                    if let Some(letter) = self.catcher.take(address) {
+                    if let Some(letter) = self.hop.take(address) {
                         return Err(format!("there is a letter:\n{}", show(&letter)));
                     }
                 }
@@ -210,10 +210,10 @@ impl Story {
                 }
             }
             "hop" => match rest.split_once(' ') {
-                Some(("takes", address)) => self.catcher.refuse(address, None),
+                Some(("takes", address)) => self.hop.takes_again(address),
                 Some(("refuses", more)) => {
                     let (address, reply) = more.split_once(" with ").ok_or("hop refuses A with …")?;
-                    self.catcher.refuse(address, Some(reply.to_owned()));
+                    self.hop.answers(address, reply);
                 }
                 _ => return Err("hop takes … or refuses …".into()),
             },
@@ -286,7 +286,7 @@ impl Story {
 
     fn reply(&self, from: &str, body: &[String], quoting: bool) -> Result<(String, String), String> {
         let caught = self.last.get(from).ok_or("there is no letter to reply to")?;
-        let message = Message::parse(&caught.raw);
+        let message = Message::parse(&caught.bytes);
         let to = message.reply_to.first().or(message.from.as_ref()).ok_or("the letter names nobody to reply to")?.to_string();
         let id = message.message_id.clone().unwrap_or_default();
         let mut body = body.to_vec();
@@ -303,19 +303,19 @@ impl Story {
         let words = split_words(rest);
         let after = |word: &str| words.iter().position(|w| w == word).and_then(|at| words.get(at + 1)).cloned();
         let to = after("to").ok_or("< to A")?;
-        let Some(caught) = self.catcher.take(&to) else {
+        let Some(caught) = self.hop.take(&to) else {
             return Err(format!(
                 "nothing was sent to {to}; waiting: {:?}",
-                self.catcher.rest().iter().map(|l| (l.to.clone(), Message::parse(&l.raw).subject)).collect::<Vec<_>>()
+                self.hop.taken().iter().map(|l| (l.to.clone(), Message::parse(&l.bytes).subject)).collect::<Vec<_>>()
             ));
         };
-        let message = Message::parse(&caught.raw);
+        let message = Message::parse(&caught.bytes);
         if after("subject").is_some_and(|subject| !self.matches(&subject, &message.subject)) {
             return Err(format!("but the letter is:\n{}", show(&caught)));
         }
         let never = words.iter().position(|word| word == "without").map_or(&[][..], |at| &words[at + 1..]);
-        if let Some(word) = never.iter().find(|word| delivery::holds(&caught.raw, word)) {
-            return Err(format!("{word:?} stands in:\n{}\n{}", show(&caught), String::from_utf8_lossy(&caught.raw)));
+        if let Some(word) = never.iter().find(|word| delivery::holds(&caught.bytes, word)) {
+            return Err(format!("{word:?} stands in:\n{}\n{}", show(&caught), String::from_utf8_lossy(&caught.bytes)));
         }
         let text = paragraphs(message.text());
         let mut at = 0;
@@ -336,7 +336,7 @@ impl Story {
             }
         }
         for (name, value) in [
-            ("return-path", caught.reverse_path.clone()),
+            ("return-path", caught.reverse_path().to_owned()),
             ("reply-to", message.reply_to.first().map(ToString::to_string).unwrap_or_default()),
             ("message-id", message.message_id.clone().unwrap_or_default()),
             ("from", message.from.as_ref().map(ToString::to_string).unwrap_or_default()),
@@ -407,7 +407,7 @@ impl Story {
         if let Some(answer) = self.answer.as_ref().filter(|answer| answer.starts_with(['4', '5'])) {
             return Err(format!("a letter was refused: {answer}"));
         }
-        if let Some(letter) = self.catcher.rest().first() {
+        if let Some(letter) = self.hop.taken().first() {
             return Err(format!("nobody expected this letter:\n{}", show(letter)));
         }
         let due = format!("select count(*) from outbox where state = 'queued' and next_at <= '{}'", self.house.now());
@@ -417,7 +417,7 @@ impl Story {
             (due.as_str(), 0),
             ("select count(*) from outbox o join exchange e on e.id = o.exchange_id where state = 'failed' and e.reply !~ '^(5|given up after)'", 0),
             ("select count(*) from exchange where direction = 'in'", self.letters_in),
-            ("select count(*) from exchange e join outbox o on o.exchange_id = e.id and o.sent_at is not null", self.catcher.count()),
+            ("select count(*) from exchange e join outbox o on o.exchange_id = e.id and o.sent_at is not null", i64::try_from(self.hop.count()).expect("few")),
             ("select count(*) from exchange e full join outbox o on o.exchange_id = e.id where e.direction = 'out' and o.id is null or e.id is null", 0),
         ] {
             let answer = self.ask(query).await;
@@ -430,7 +430,7 @@ impl Story {
     }
 }
 
-fn show(letter: &Caught) -> String {
-    let message = Message::parse(&letter.raw);
+fn show(letter: &Taken) -> String {
+    let message = Message::parse(&letter.bytes);
     format!("to {}\nSubject: {}\n\n{}", letter.to, message.subject, message.text())
 }

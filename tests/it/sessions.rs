@@ -14,6 +14,8 @@
 //! | `closed` | the server hangs up |
 //! | `tls` | the client shakes hands; `tls 1.2`: in that version |
 //! | `reconnect` | a new session |
+//! | `other` | from here on the other client plays, who connects when it first does |
+//! | `taken N` | waits until letters under way have taken so many octets of the budget of memory |
 //! | `database away`, `database back` | connections to it are refused, or made again |
 //! | `? select …`, then `= …` | what the database answers, as text |
 use std::{path::Path, sync::Arc, time::Duration};
@@ -24,8 +26,8 @@ use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
-    sync::Notify,
-    task::JoinHandle,
+    sync::{Notify, Semaphore},
+    task::{JoinHandle, JoinSet},
 };
 use tokio_rustls::TlsConnector;
 use tokio_util::sync::CancellationToken;
@@ -50,10 +52,12 @@ const ZONE: &str = "
     _dmarc.there.test TXT v=DMARC1; p=reject
     7.2.0.192.list.test A 127.0.0.2
     7.2.0.192.ill.test SERVFAIL
+    7.2.0.192.silent.test SILENCE
+    8.2.0.192.silent.test SILENCE
 ";
 
 /// Ana and Ben are partners: who writes to `to-ben@` reaches Ben. Their former partnership is over. Ana was asked something twice, once long ago.
-const PEOPLE: &str = "
+pub const PEOPLE: &str = "
     insert into person (id, name, created_at) select ('00000000-0000-7000-8000-00000000000' || n)::uuid, name, now() from (values (1, 'Ana'), (2, 'Ben')) as p (n, name);
     insert into address (id, person_id, email, email_key, is_primary, created_at)
         select person.id, person.id, lower(name) || '@proven.test', lower(name) || '@proven.test', true, now() from person;
@@ -85,6 +89,7 @@ pub struct Listening {
     /// Where its certificate lies.
     pub data: tempfile::TempDir,
     store: Store,
+    door: Arc<smtp::Door>,
     _name_server: NameServer,
 }
 
@@ -108,8 +113,8 @@ impl Listening {
         let listeners = smtp::bind(&config).await.expect("a free port");
         let address = listeners[0].local_addr().expect("it is bound");
         let stop = CancellationToken::new();
-        let serving = tokio::spawn(smtp::serve(door, listeners, stop.clone()));
-        Self { database, address, stop, serving, data, store, _name_server: name_server }
+        let serving = tokio::spawn(smtp::serve(door.clone(), listeners, stop.clone()));
+        Self { database, address, stop, serving, data, store, door, _name_server: name_server }
     }
 
     /// What the database answers, as text.
@@ -209,13 +214,15 @@ async fn every_session_goes_as_it_is_written() {
     let mut files: Vec<_> = std::fs::read_dir(folder).expect("sessions").map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
     assert!(files.len() > 20, "the sessions are found");
-    let mut failures = Vec::new();
+    let (places, mut playing) = (Arc::new(Semaphore::new(4)), JoinSet::new());
     for file in files {
-        let text = std::fs::read_to_string(&file).expect("a text");
-        if let Err(failure) = play(&text).await {
-            failures.push(format!("{}:{failure}", file.file_name().unwrap_or_default().to_string_lossy()));
-        }
+        let (text, places) = (std::fs::read_to_string(&file).expect("a text"), places.clone());
+        playing.spawn(async move {
+            let _place = places.acquire().await.expect("nobody closes it");
+            play(&text).await.map_err(|failure| format!("{}:{failure}", file.file_name().unwrap_or_default().to_string_lossy()))
+        });
     }
+    let failures: Vec<_> = playing.join_all().await.into_iter().filter_map(Result::err).collect();
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
@@ -224,15 +231,24 @@ async fn play(text: &str) -> Result<(), String> {
     let settings: Vec<_> = lines().filter_map(|(_, line)| setting(line)).collect();
     let listening = Listening::start(&settings).await;
     let mut client = Client::connect(&listening).await;
+    let mut other = None;
     let mut answer = None;
     let mut outcome = Ok(());
     for (number, line) in lines().filter(|(_, line)| setting(line).is_none()) {
+        if line == "other" {
+            let next = match other.take() {
+                Some(other) => other,
+                None => Client::connect(&listening).await,
+            };
+            other = Some(std::mem::replace(&mut client, next));
+            continue;
+        }
         outcome = step(line, &listening, &mut client, &mut answer).await.map_err(|failure| format!("{number}: {failure}"));
         if outcome.is_err() {
             break;
         }
     }
-    drop(client);
+    drop((client, other));
     listening.end().await;
     outcome
 }
@@ -276,6 +292,16 @@ async fn step(line: &str, listening: &Listening, client: &mut Client, answer: &m
         }
         "tls" => client.encrypt(&believing_in(&listening.data.path().join("smtp-tls.pem"), rest), "pairs.test").await?,
         "reconnect" => *client = Client::connect(listening).await,
+        "taken" => {
+            let octets: usize = rest.parse().map_err(|_| "taken N")?;
+            let mut looks = tokio::time::interval(Duration::from_millis(20));
+            let taken = async {
+                while listening.door.memory().1 < octets {
+                    looks.tick().await;
+                }
+            };
+            tokio::time::timeout(PATIENCE, taken).await.map_err(|_| format!("{octets} octets of memory are not taken"))?;
+        }
         "database" => listening.database.cut_off(rest == "away").await,
         "?" => *answer = Some(listening.ask(rest).await),
         "=" => {
@@ -428,5 +454,42 @@ async fn whoever_writes_for_the_first_time_is_let_in_when_they_come_again() {
     }
     let kept: Vec<String> = sqlx::query_scalar("select triple from greylist").fetch_all(&mut connection).await.expect("a good query");
     assert!(kept.len() == 2 && kept.iter().all(|triple| !triple.contains('@')), "no address stands there: {kept:?}");
+    listening.end().await;
+}
+
+#[tokio::test]
+async fn a_list_that_does_not_answer_delays_one_letter_for_some_seconds_and_refuses_none() {
+    let settings = [("SMTP__DNS_LISTS", "silent.test,list.test"), ("SMTP__TRUSTED_BALANCERS", "127.0.0.1"), ("SMTP__GREETING_DELAY_MS", "0")];
+    let listening = Listening::start(&settings.map(|(key, value)| (format!("PAIRPOST_{key}"), value.to_owned()))).await;
+    let mut took = Vec::new();
+    for (last, reply) in [(8, "250 2.1.5"), (8, "250 2.1.5"), (7, "550 5.7.1")] {
+        let mut client = Client::connect(&listening).await;
+        client.send(&[b"\r\n\r\n\0\r\nQUIT\n\x21\x11\x00\x0c\xc0\x00\x02".as_slice(), &[last], b"\x7f\x00\x00\x01\x12\x34\x00\x19"].concat()).await;
+        client.send(b"HELO client.test\r\nMAIL FROM:<ana@proven.test>\r\nRCPT TO:<join@pairs.test>\r\n").await;
+        for _ in 0..3 {
+            assert!(client.line().await.expect("a reply").starts_with('2'));
+        }
+        let began = std::time::Instant::now();
+        let got = client.line().await.expect("a reply");
+        took.push(began.elapsed());
+        assert!(got.starts_with(reply), "192.0.2.{last}: {got}");
+    }
+    assert!(took[0] < Duration::from_secs(6) && took[1] < Duration::from_secs(2) && took[2] < Duration::from_secs(2), "{took:?}");
+    listening.end().await;
+}
+
+#[tokio::test]
+async fn where_all_places_are_taken_whoever_let_us_wait_longest_makes_room() {
+    let settings = [("SMTP__MAX_CONNECTIONS", "1"), ("SMTP__MAX_CONNECTIONS_PER_CLIENT", "1")];
+    let listening = Listening::start(&settings.map(|(key, value)| (format!("PAIRPOST_{key}"), value.to_owned()))).await;
+    let mut slow = Client::connect(&listening).await;
+    assert!(slow.line().await.expect("a greeting").starts_with("220 "));
+    crate::program::until("another comes in", async || {
+        let mut next = Client::connect(&listening).await;
+        next.line().await.is_some_and(|line| line.starts_with("220 "))
+    })
+    .await;
+    assert!(slow.line().await.expect("a word").starts_with("421 4.3.2 Many others are waiting"));
+    assert_eq!(slow.line().await, None);
     listening.end().await;
 }
