@@ -90,8 +90,8 @@ pub struct Flight {
     landed: Vec<Landed>,
     /// Landed, and just being committed.
     marking: usize,
-    /// The last turn with the database.
-    turned_at: Option<Instant>,
+    /// When letters were marked last.
+    marked_at: Option<Instant>,
     /// When letters were claimed last, and how many landed since.
     claimed_at: Option<Instant>,
     landed_since: usize,
@@ -126,8 +126,8 @@ impl Flight {
 
     /// … and enough of them to be worth a commit: while these are marked, as many others land.
     pub fn should_mark(&self) -> bool {
-        let enough = self.landed.len() * 2 >= self.flying.len();
-        self.is_to_be_marked() && (enough || self.turned_at.is_none_or(|at| at.elapsed() >= TURN_EVERY))
+        let enough = self.landed.len() * 2 >= self.flying.len() || self.marked_at.is_none_or(|at| at.elapsed() >= TURN_EVERY);
+        self.is_to_be_marked() && enough || self.hand.iter().any(|(since, _)| since.elapsed() >= IN_HAND)
     }
 
     /// Claiming for one place costs as much as for twenty: a moment has to pass, or, with nothing in hand, a quarter of what flies has to land first.
@@ -166,18 +166,30 @@ impl Flight {
         (land * 2).min(AHEAD * limits.most).saturating_sub(self.hand.len() - able)
     }
 
-    /// Begins a turn with the database: gives what landed, to be marked, and with it what was in hand for too long.
-    pub fn begin_turn(&mut self) -> Vec<Landed> {
-        self.turned_at = Some(Instant::now());
-        let (old, young): (Vec<_>, _) = self.hand.drain(..).partition(|(since, _)| since.elapsed() >= IN_HAND);
+    /// What landed, to be marked, and with it what was in hand for too long.
+    pub fn begin_mark(&mut self) -> Vec<Landed> {
+        self.marked_at = Some(Instant::now());
+        let (old, young): (Vec<_>, Vec<_>) = self.hand.drain(..).partition(|(since, _)| since.elapsed() >= IN_HAND);
         self.hand = young.into();
         self.landed.extend(old.into_iter().map(|(_, travelling)| (travelling, Fate::Back)));
         let landed = std::mem::take(&mut self.landed);
-        self.marking = doubtful(&landed);
+        self.marking += doubtful(&landed);
         landed
     }
 
-    /// … in which letters are claimed.
+    /// It was marked.
+    pub fn end_mark(&mut self, landed: &[Landed]) {
+        self.marking -= doubtful(landed);
+    }
+
+    /// It could not be marked: it is still to be. Marking again what was marked already changes nothing.
+    pub fn keep(&mut self, mut landed: Vec<Landed>) {
+        self.end_mark(&landed);
+        landed.append(&mut self.landed);
+        self.landed = landed;
+    }
+
+    /// Letters are claimed from now on; a claim that looks far, or not.
     pub fn begin_claim(&mut self, far: bool) {
         (self.claimed_at, self.landed_since) = (Some(Instant::now()), 0);
         if far {
@@ -185,23 +197,14 @@ impl Flight {
         }
     }
 
-    /// What landed was marked, and these were claimed; gives how many.
-    pub fn end_turn(&mut self, claimed: impl IntoIterator<Item = Travelling>) -> usize {
-        self.marking = 0;
-        let (now, before) = (Instant::now(), self.hand.len());
+    /// These were claimed.
+    pub fn take_in_hand(&mut self, claimed: impl IntoIterator<Item = Travelling>) {
+        let now = Instant::now();
         for travelling in claimed {
             let urgency = |travelling: &Travelling| travelling.letter.stream.priority();
             let at = self.hand.partition_point(|(_, other)| urgency(other) <= urgency(&travelling));
             self.hand.insert(at, (now, travelling));
         }
-        self.hand.len() - before
-    }
-
-    /// It could not be marked: it is still to be. Marking again what was marked already changes nothing.
-    pub fn keep(&mut self, mut landed: Vec<Landed>) {
-        self.marking = 0;
-        landed.append(&mut self.landed);
-        self.landed = landed;
     }
 
     /// The next letter in hand that may take off, with `open` connections: no more than two for each of them are ever sent and not marked, for so many may be
@@ -255,4 +258,108 @@ impl Flight {
 /// How many of these would be sent again after a crash.
 fn doubtful(landed: &[Landed]) -> usize {
     landed.iter().filter(|(_, fate)| !matches!(fate, Fate::Back)).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::{address::EmailAddress, breaker::Stream};
+
+    const LIMITS: Limits = Limits { most: 32, per_domain: 20 };
+
+    fn letters(count: usize, domain: &str, stream: Stream) -> Vec<Travelling> {
+        let term = Arc::new(Term::new(7, Instant::now(), 0));
+        let letter = |n| Claimed {
+            id: Uuid::now_v7(),
+            to: EmailAddress::parse(&format!("m{n}@{domain}")).ok(),
+            reverse_path: String::new(),
+            raw: Vec::new(),
+            size: 1,
+            attempts: 1,
+            expires_at: DateTime::UNIX_EPOCH,
+            stream,
+            released: false,
+        };
+        (0..count).map(|n| Travelling { letter: Arc::new(letter(n)), term: term.clone() }).collect()
+    }
+
+    /// As many as may take off with so many connections; none ends before it is told to.
+    fn take_off(flight: &mut Flight, open: usize) -> usize {
+        let before = flight.flying();
+        while let Some(travelling) = flight.next(LIMITS, open) {
+            flight.take_off(travelling, std::future::pending());
+        }
+        flight.flying() - before
+    }
+
+    #[tokio::test]
+    async fn a_partners_letter_passes_a_hand_of_topics() {
+        let mut flight = Flight::default();
+        flight.take_in_hand(letters(30, "example.org", Stream::Topics));
+        assert_eq!(take_off(&mut flight, 0), 20, "the others wait in hand");
+        flight.take_in_hand(letters(1, "example.org", Stream::Relay));
+        flight.take_in_hand(letters(1, "example.org", Stream::Answers));
+        *flight.domains.get_mut("example.org").expect("twenty fly there") -= 3;
+        let mut next = || flight.next(LIMITS, 20).map(|travelling| travelling.letter.stream);
+        assert_eq!([next(), next(), next()], [Some(Stream::Relay), Some(Stream::Answers), Some(Stream::Topics)]);
+    }
+
+    #[tokio::test]
+    async fn what_waits_in_hand_for_a_domain_at_its_limit_takes_no_other_domains_place() {
+        let mut flight = Flight::default();
+        flight.take_in_hand(letters(50, "slow.example", Stream::Relay));
+        assert_eq!((flight.able(LIMITS), take_off(&mut flight, 0), flight.able(LIMITS)), (20, 20, 0));
+        flight.take_in_hand(letters(3, "example.org", Stream::Topics));
+        assert_eq!((flight.able(LIMITS), take_off(&mut flight, 20)), (3, 3));
+    }
+
+    #[tokio::test]
+    async fn no_more_than_two_letters_of_each_connection_are_ever_unmarked() {
+        let mut flight = Flight::default();
+        flight.take_in_hand(letters(60, "example.org", Stream::Topics));
+        for travelling in letters(20, "example.org", Stream::Topics) {
+            flight.landed.push((travelling, Fate::Sent(String::new())));
+        }
+        let landed = flight.begin_mark();
+        assert_eq!((landed.len(), take_off(&mut flight, 20)), (20, 20), "twenty are being marked, twenty fly");
+        flight.domains.clear();
+        assert_eq!(take_off(&mut flight, 20), 0, "the next wait for the marks");
+        flight.keep(landed);
+        assert_eq!(take_off(&mut flight, 20), 0, "also when the marks failed");
+        let landed = flight.begin_mark();
+        flight.end_mark(&landed);
+        assert!(take_off(&mut flight, 20) > 0);
+    }
+
+    #[tokio::test]
+    async fn as_many_are_claimed_ahead_as_land_meanwhile_and_none_where_they_land_slowly() {
+        let mut flight = Flight::default();
+        assert_eq!(flight.ahead(LIMITS, 0), 0, "nothing has landed yet");
+        flight.begin_claim(true);
+        flight.landed_since = 15;
+        assert_eq!(flight.ahead(LIMITS, 0), 30);
+        flight.landed_since = 1000;
+        assert_eq!(flight.ahead(LIMITS, 0), 64, "twice as many as may fly");
+        flight.take_in_hand(letters(50, "example.org", Stream::Topics));
+        assert_eq!((flight.ahead(LIMITS, 0), flight.ahead(LIMITS, 20)), (14, 34), "some are there, of which some can take off");
+        flight.claimed_at = Instant::now().checked_sub(Duration::from_secs(10));
+        flight.landed_since = 20;
+        assert_eq!(flight.ahead(LIMITS, 0), 0);
+    }
+
+    #[test]
+    fn each_process_leaves_the_others_some_places_of_a_domain() {
+        let share = |per_domain, others| Limits { most: 32, per_domain }.beside(others).per_domain;
+        assert_eq!([share(20, 0), share(20, 1), share(20, 2), share(20, 9)], [20, 15, 14, 11]);
+        assert_eq!([share(4, 1), share(3, 1), share(2, 1), share(1, 1), share(2, 9)], [3, 2, 1, 1, 1]);
+    }
+
+    #[test]
+    fn the_last_quarter_of_the_places_is_for_domains_that_have_few() {
+        assert_eq!((LIMITS.reserve(32), LIMITS.reserve(9), LIMITS.reserve(8), LIMITS.reserve(0)), ((24, 20), (1, 20), (8, 5), (0, 5)));
+        assert_eq!(Limits { most: 4, per_domain: 2 }.reserve(1), (1, 2), "of few nothing is kept back");
+    }
 }

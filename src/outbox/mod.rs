@@ -99,7 +99,7 @@ impl Exit {
     pub async fn step(&self, now: DateTime<Utc>) -> Result<usize> {
         let mut flight = Flight::default();
         let term = self.owner.held().await;
-        if let Some(turn) = self.begin_turn(&mut flight, Some(term), now) {
+        if let Some(turn) = self.begin_claim(&mut flight, term, now) {
             self.end_turn(&mut flight, turn.await)?;
         }
         let count = flight.claimed();
@@ -111,30 +111,33 @@ impl Exit {
         Ok(count)
     }
 
-    /// Works until stopped, then lets what is on its way arrive. Letters fly and land while a turn with the database marks and claims others.
+    /// Works until stopped, then lets what is on its way arrive. Letters fly and land while the database marks some and claims others.
     pub async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
         let mut flight = Flight::default();
-        let mut turn: Option<Turn<'_>> = None;
+        let (mut claiming, mut marking): (Option<Turn<'_>>, Option<Turn<'_>>) = (None, None);
         let mut is_due = true;
         while !stop.is_cancelled() {
             let now = Utc::now();
             let term = self.owner.term();
             let is_ours = term.is_some();
             self.take_off(&mut flight, now);
-            let claims = is_due && flight.may_claim();
-            if turn.is_none() && (claims || flight.should_mark()) {
-                is_due &= !claims;
-                turn = self.begin_turn(&mut flight, term.filter(|_| claims), now);
+            if claiming.is_none() && is_due && flight.may_claim() {
+                is_due = false;
+                claiming = term.and_then(|term| self.begin_claim(&mut flight, term, now));
             }
-            let pause = match turn.is_none() && (is_due || flight.is_to_be_marked()) {
-                true => TURN_EVERY,
-                false if flight.is_under_way() => flight.until_far().max(TURN_EVERY),
+            if marking.is_none() && flight.should_mark() {
+                marking = self.begin_mark(&mut flight, now);
+            }
+            let waits = (is_due && claiming.is_none()) || (flight.is_to_be_marked() && marking.is_none());
+            let pause = match flight.is_under_way() {
+                _ if waits => TURN_EVERY,
+                true => flight.until_far().max(TURN_EVERY),
                 false => POLL,
             };
             tokio::select! {
-                turned = whole(&mut turn) => match self.end_turn(&mut flight, turned) {
+                turned = either(&mut claiming, &mut marking) => match self.end_turn(&mut flight, turned) {
                     // There may be more.
-                    Ok(claimed) => is_due |= claimed > 0,
+                    Ok(more) => is_due |= more,
                     Err(error) => {
                         is_due = true;
                         tracing::error!(error = format!("{error:#}"), "the outbox can't be worked off; trying again in a second");
@@ -154,10 +157,10 @@ impl Exit {
                 }
             }
         }
-        if let Some(turn) = turn
-            && let Err(error) = self.end_turn(&mut flight, turn.await)
-        {
-            tracing::error!(error = format!("{error:#}"), "letters could not be claimed or marked");
+        while claiming.is_some() || marking.is_some() {
+            if let Err(error) = self.end_turn(&mut flight, either(&mut claiming, &mut marking).await) {
+                tracing::error!(error = format!("{error:#}"), "letters could not be claimed or marked");
+            }
         }
         self.finish(&mut flight).await;
     }
@@ -214,24 +217,27 @@ impl Exit {
         }
     }
 
-    /// What one turn with the database is to do: mark what landed, and, with a term, in the same commit, claim as much as there is room for. `None`: nothing.
-    fn begin_turn<'a>(&'a self, flight: &mut Flight, term: Option<Arc<Term>>, now: DateTime<Utc>) -> Option<Turn<'a>> {
-        let claim = term.and_then(|term| Some((self.allowance(flight, &term, now)?, term)));
-        let landed = flight.begin_turn();
-        match claim {
-            Some((allowance, term)) => {
-                flight.begin_claim(allowance.far);
-                Some(Box::pin(async move {
-                    let claimed = self.mark_and_claim(&landed, &term, allowance, now).await.map(|claimed| Some((term, claimed)));
-                    Turned { landed, claimed }
-                }))
-            }
-            None if landed.is_empty() => None,
-            None => Some(Box::pin(async move {
-                let claimed = self.mark_all(&landed, now).await.map(|()| None);
-                Turned { landed, claimed }
-            })),
+    /// Claims as much as there is room for; with an empty hand what landed is marked in the same commit, so that its places are free. `None`: no room.
+    fn begin_claim<'a>(&'a self, flight: &mut Flight, term: Arc<Term>, now: DateTime<Utc>) -> Option<Turn<'a>> {
+        let allowance = self.allowance(flight, &term, now)?;
+        let landed = if flight.claimed() > flight.flying() { Vec::new() } else { flight.begin_mark() };
+        flight.begin_claim(allowance.far);
+        Some(Box::pin(async move {
+            let claimed = self.mark_and_claim(&landed, &term, allowance, now).await.map(|claimed| Some((term, claimed)));
+            Turned { landed, claimed }
+        }))
+    }
+
+    /// Marks what landed. `None`: nothing did.
+    fn begin_mark<'a>(&'a self, flight: &mut Flight, now: DateTime<Utc>) -> Option<Turn<'a>> {
+        let landed = flight.begin_mark();
+        if landed.is_empty() {
+            return None;
         }
+        Some(Box::pin(async move {
+            let claimed = self.mark_all(&landed, now).await.map(|()| None);
+            Turned { landed, claimed }
+        }))
     }
 
     /// How much may be claimed, if anything.
@@ -249,14 +255,20 @@ impl Exit {
         (letters + ahead > 0 && octets > 0).then_some(Allowance { letters, per_domain, share, ahead, octets, far: flight.until_far().is_zero() })
     }
 
-    /// Takes in hand what a turn brought; gives how many letters that are.
-    fn end_turn(&self, flight: &mut Flight, Turned { landed, claimed }: Turned) -> Result<usize> {
+    /// Takes in hand what a turn brought; true when there may be more.
+    fn end_turn(&self, flight: &mut Flight, Turned { landed, claimed }: Turned) -> Result<bool> {
         match claimed {
             Ok(claimed) => {
-                let claimed = claimed
-                    .into_iter()
-                    .flat_map(|(term, letters)| letters.into_iter().map(move |letter| Travelling { letter: Arc::new(letter), term: term.clone() }));
-                Ok(flight.end_turn(claimed))
+                flight.end_mark(&landed);
+                match claimed {
+                    Some((term, letters)) => {
+                        let more = !letters.is_empty();
+                        flight.take_in_hand(letters.into_iter().map(|letter| Travelling { letter: Arc::new(letter), term: term.clone() }));
+                        Ok(more)
+                    }
+                    // Their places are free.
+                    None => Ok(true),
+                }
             }
             Err(error) => {
                 flight.keep(landed);
@@ -284,7 +296,7 @@ impl Exit {
 
     /// Marks all letters whose reply is known; they stay known until that is done. Marking again what was marked already changes nothing.
     async fn mark(&self, flight: &mut Flight, now: DateTime<Utc>) -> Result<()> {
-        match self.begin_turn(flight, None, now) {
+        match self.begin_mark(flight, now) {
             Some(turn) => self.end_turn(flight, turn.await).map(drop),
             None => Ok(()),
         }
@@ -344,7 +356,11 @@ impl Exit {
     }
 }
 
-/// The end of a turn, if there is one; and then there is none any more.
+/// The end of the one turn or of the other; and then it is none any more.
+async fn either(one: &mut Option<Turn<'_>>, other: &mut Option<Turn<'_>>) -> Turned {
+    tokio::select! { turned = whole(one) => turned, turned = whole(other) => turned }
+}
+
 async fn whole(turn: &mut Option<Turn<'_>>) -> Turned {
     let Some(under_way) = turn else { return std::future::pending().await };
     let turned = under_way.await;

@@ -19,18 +19,18 @@ const LOOK: Duration = Duration::from_millis(10);
 const LONGEST_SOCKET_DIR: usize = 85;
 
 /// For every server. No JIT: our queries are short. The server's log holds no values of rows, which would be people's addresses.
-const ALWAYS: [&str; 5] = ["listen_addresses=", "unix_socket_permissions=0700", "jit=off", "log_error_verbosity=terse", "log_min_error_statement=panic"];
-/// For servers whose data nobody will miss.
-const FORGETFUL: [&str; 8] = [
-    "fsync=off",
-    "synchronous_commit=off",
-    "full_page_writes=off",
-    "wal_level=minimal",
-    "max_wal_senders=0",
-    "autovacuum=off",
-    "shared_buffers=64MB",
-    "max_connections=200",
+const ALWAYS: [&str; 6] = [
+    "listen_addresses=",
+    "unix_socket_permissions=0700",
+    "jit=off",
+    "log_error_verbosity=terse",
+    "log_min_error_statement=panic",
+    // What is asked for often is far smaller; the rest is the kernel's to keep.
+    "shared_buffers=48MB",
 ];
+/// For servers whose data nobody will miss.
+const FORGETFUL: [&str; 7] =
+    ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0", "autovacuum=off", "max_connections=200"];
 
 /// Becomes the server. It notes its process first; only then does it let go of its end of the FIFO, so the keeper cannot miss it.
 const BECOME_SERVER: &str = r#"pid=$1 log=$2; shift 2; echo $$ >"$pid" || exit; exec "$@" </dev/null >>"$log" 2>&1"#;
