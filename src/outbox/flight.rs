@@ -130,12 +130,13 @@ impl Flight {
         self.is_to_be_marked() && enough || self.hand.iter().any(|(since, _)| since.elapsed() >= IN_HAND)
     }
 
-    /// Claiming for one place costs as much as for twenty: a moment has to pass, or, with nothing in hand, a quarter of what flies has to land first.
+    /// Claiming for one place costs as much as for twenty: a moment has to pass, or, with nothing in hand, a quarter of what flies has to land first. As long
+    /// as there is one in hand for each that flies, the hand is not empty before others come.
     pub fn may_claim(&self) -> bool {
         let passed = |pause| self.claimed_at.is_none_or(|at: Instant| at.elapsed() >= pause);
         match self.hand.len() {
             0 => self.landed_since * 4 >= self.flying.len() || passed(TURN_EVERY),
-            few if few * 2 <= self.flying.len() => passed(TURN_EVERY),
+            few if few <= self.flying.len() => passed(TURN_EVERY),
             _ => passed(CLAIM_EVERY),
         }
     }
