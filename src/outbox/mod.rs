@@ -78,10 +78,10 @@ impl Exit {
         let key = keys::ensure(&store, &site.secret, &site.domain, Utc::now()).await?;
         let capture = || Way::Capture(config.data_dir.join("mail"));
         let way = match config.delivery.mode() {
-            DeliveryMode::Send => Way::Send(NextHop::new(&config.delivery, &site.domain)?),
+            DeliveryMode::Send => Way::Send(Box::new(NextHop::new(&config.delivery, &site.domain)?)),
             DeliveryMode::Capture => capture(),
             // What a person lets go leaves as it would without review.
-            DeliveryMode::Review if config.delivery.smarthost.is_some() => Way::Send(NextHop::new(&config.delivery, &site.domain)?),
+            DeliveryMode::Review if config.delivery.smarthost.is_some() => Way::Send(Box::new(NextHop::new(&config.delivery, &site.domain)?)),
             DeliveryMode::Review => capture(),
         };
         Ok(Self {

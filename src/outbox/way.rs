@@ -16,7 +16,7 @@ use crate::{
 /// Where letters go.
 pub enum Way {
     /// To the smarthost.
-    Send(NextHop),
+    Send(Box<NextHop>),
     /// Into Maildirs.
     Capture(PathBuf),
 }
