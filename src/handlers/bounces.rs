@@ -12,8 +12,7 @@ use crate::{
         message::Message,
     },
     store::{
-        exchanges,
-        outbox::{self, Sent},
+        exchanges::{self, Sent},
         people,
     },
     templates::letters::Undelivered,
@@ -33,7 +32,7 @@ pub enum Refused {
 
 /// Something came back to the signed return path of the letter `id`: an RFC 3464 report, or the like of one.
 pub async fn returned(ctx: &mut Context<'_>, id: Uuid, message: &Message) -> Result<Outcome> {
-    let Some(sent) = outbox::sent(ctx.conn, id).await? else { return Ok("about a letter that we no longer know".into()) };
+    let Some(sent) = exchanges::sent(ctx.conn, id).await? else { return Ok("about a letter that we no longer know".into()) };
     // People's and programs' answers come here too, for some answer to the return path: they are no failures, whatever words stand in them.
     // (Dovecot says in the form of a receipt that it threw a letter away.)
     if !matches!(classify::classify(true, message, &ctx.site.domain), Class::Bounce | Class::Receipt) {
@@ -55,7 +54,7 @@ pub async fn returned(ctx: &mut Context<'_>, id: Uuid, message: &Message) -> Res
 
 /// The exit gave the letter `id` up, with the next hop's last words.
 pub async fn given_up(ctx: &mut Context<'_>, id: Uuid, reply: &str, refused: Refused) -> Result<()> {
-    let Some(sent) = outbox::sent(ctx.conn, id).await? else { return Ok(()) };
+    let Some(sent) = exchanges::sent(ctx.conn, id).await? else { return Ok(()) };
     let class = match (class_of(reply), refused) {
         // "Sender unknown", said to MAIL, is about us: the mailbox lives.
         (FailureClass::Hard, Refused::Letter) => FailureClass::Blocked,

@@ -434,35 +434,3 @@ pub async fn count_waiting(conn: &mut Connection) -> Result<i64> {
 pub async fn is_all_held(conn: &mut Connection) -> Result<bool> {
     Ok(sqlx::query_scalar!("select hold_all from installation").fetch_one(conn).await?)
 }
-
-/// A letter of ours, as what comes back about it needs it.
-#[derive(Debug)]
-pub struct Sent {
-    /// Its row in the record.
-    pub exchange_id: Uuid,
-    /// The mailbox it went to.
-    pub address_id: Uuid,
-    /// What kind of letter.
-    pub kind: String,
-    /// The letter that caused it.
-    pub cause: Option<Uuid>,
-    /// Who wrote that one.
-    pub writer: Option<Uuid>,
-    /// That letter's bytes, while they are kept; of a large one its header and some more.
-    pub original: Option<Vec<u8>>,
-}
-
-/// Finds a letter of ours by its row.
-pub async fn sent(conn: &mut Connection, id: Uuid) -> Result<Option<Sent>> {
-    Ok(sqlx::query_as!(
-        Sent,
-        "select o.exchange_id, o.address_id, o.kind, e.cause_id as cause, c.address_id as \"writer?\",
-             coalesce((select string_agg(p.raw, '' order by p.place) from piece p where p.letter_id = l.id and p.place < 33), l.raw) as \"original?\"
-         from outbox o join exchange e on e.id = o.exchange_id left join exchange c on c.id = e.cause_id
-         left join inbox i on i.exchange_id = c.id left join letter l on l.id = i.letter_id
-         where o.id = $1",
-        id
-    )
-    .fetch_optional(conn)
-    .await?)
-}
