@@ -29,8 +29,9 @@ use crate::{
     web,
 };
 
-/// Connections to Postgres that a serving process keeps at most.
-const CONNECTIONS: u32 = 8;
+/// Connections to Postgres that a serving process keeps at most: two that keep letters, two that handle them, one that sends them, and one for questions at the
+/// door. Each costs Postgres six megabytes.
+const CONNECTIONS: u32 = 6;
 /// Letters handled at once.
 pub const WORKERS: usize = 2;
 /// How often the calendar is looked at.

@@ -18,8 +18,10 @@ use crate::{
         sign_up, topics, unproven,
     },
     mail::{
+        charset::{self, Readable},
         classify::{self, Class},
         message::Message,
+        mime,
     },
     route::{self, Route},
     store::{
@@ -36,7 +38,7 @@ use crate::{
 /// Letters claimed at once.
 const BATCH: i64 = 20;
 /// … and no further one behind so many octets of them: they are held in memory, and a large letter several times over while it is handled.
-const OCTETS: i64 = 4 << 20;
+const OCTETS: i64 = 2 << 20;
 /// While there is work a worker looks for more no sooner than this after it looked last: a batch of some letters costs little more than one letter.
 const GATHER: Duration = Duration::from_millis(4);
 /// Letters beyond so many octets are worked on one at a time in a process, for the same reason.
@@ -146,12 +148,13 @@ impl Inbox {
     /// Transaction 2.
     async fn handle(&self, letters: &[Claimed], now: DateTime<Utc>) -> Result<()> {
         let Some(owner) = letters.first().map(|claimed| claimed.owner) else { return Ok(()) };
-        let read: Vec<_> = letters.iter().map(|claimed| self.read(claimed)).collect();
+        let readable: Vec<_> = letters.iter().map(|claimed| charset::readable(&claimed.raw)).collect();
+        let read: Vec<_> = letters.iter().zip(&readable).map(|(claimed, raw)| self.read(claimed, raw)).collect();
         let mut tx = self.store.begin().await?;
         let mut context = Context { conn: &mut tx, now, site: &self.site, cause: None };
         let mut outcomes: Vec<Option<Outcome>> = vec![None; letters.len()];
         let mut passing = Vec::new();
-        for (outcome, Read { claimed, message, class, route }) in outcomes.iter_mut().zip(&read) {
+        for (outcome, Read { claimed, tree, message, class, route }) in outcomes.iter_mut().zip(&read) {
             context.cause = Some(claimed.exchange_id);
             if claimed.attempts > 1 && inbox::is_done(context.conn, claimed.id).await? {
                 continue;
@@ -167,7 +170,7 @@ impl Inbox {
             }
             let incoming = Incoming::new(claimed, message, writer, writer_id);
             match route {
-                Route::Relay { partnership, reader } => passing.push((outcome, Passing { incoming, partnership: *partnership, reader: *reader })),
+                Route::Relay { partnership, reader } => passing.push((outcome, Passing { incoming, tree, partnership: *partnership, reader: *reader })),
                 Route::AskWriter => {
                     // It waits, and its row says so.
                     unproven::ask(&mut context, &incoming).await?;
@@ -188,10 +191,14 @@ impl Inbox {
         tx.commit().await.context("cannot commit what a letter caused")
     }
 
-    fn read<'a>(&self, claimed: &'a Claimed) -> Read<'a> {
-        let message = aside::work(claimed.raw.len(), || Message::parse(&claimed.raw));
+    fn read<'a>(&self, claimed: &'a Claimed, raw: &'a Readable<'_>) -> Read<'a> {
+        let (tree, message) = aside::work(raw.0.len(), || {
+            let tree = mime::parse(&raw.0);
+            let message = Message::read(raw, &tree);
+            (tree, message)
+        });
         let class = classify::classify(claimed.reverse_path.is_none(), &message, &self.site.domain);
-        Read { claimed, class, route: route::route(&claimed.recipient, class, claimed.held), message }
+        Read { claimed, class, route: route::route(&claimed.recipient, class, claimed.held), tree, message }
     }
 
     /// Works until stopped: woken in this process, by a timer where another process or a retry is the reason.
@@ -220,6 +227,7 @@ impl Inbox {
 /// A letter that was read.
 struct Read<'a> {
     claimed: &'a Claimed,
+    tree: mime::Tree<'a>,
     message: Message,
     class: Class,
     route: Route,

@@ -1,18 +1,20 @@
 //! `pairpost match`: matches applicants from a file, or a graph, and prints the result; without a database.
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, ensure};
 use clap::ValueEnum;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::domain::matching::{
-    BadLine, BadLines, Certificate, Decision, Graph, Input, LIBRARIES, MatchError, Pairs, Past, Step, Verdict, WeightedPair, Weights, certificate, each_pair,
-    fairness, generate, optimum, prove_round_telling, read_applicants, read_lines,
+    Applicant, BadLine, BadLines, Certificate, Decision, Graph, Input, LIBRARIES, MatchError, Pairs, Past, Step, Verdict, WeightedPair, Weights, certificate,
+    each_pair, fairness, generate, optimum, prove_round_telling, read_applicants, read_lines,
 };
 use crate::domain::programme::{Kind, Programme};
 
@@ -101,6 +103,7 @@ fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 fn answer(args: &Args, out: &mut dyn Write) -> anyhow::Result<()> {
+    check_sources(args)?;
     if let Some(number) = args.source.generate {
         write_lines(out, &generate::applicants(number, args.seed))?;
     } else if let Some(file) = &args.source.graph {
@@ -118,18 +121,23 @@ fn match_applicants(file: &Path, args: &Args, out: &mut dyn Write) -> anyhow::Re
     let applicants = read_applicants(&read(file)?, &sectors(&programme)).map_err(|faults| in_file(file, &faults))?;
     let history: Vec<Past> = args.history.as_deref().map(read_values).transpose()?.unwrap_or_default().into_iter().map(|(_, pair)| pair).collect();
     let pins: Vec<(usize, Decision)> = args.pins.as_deref().map(read_values).transpose()?.unwrap_or_default();
+    for (line, decision) in idle_vetoes(&pins, &applicants) {
+        eprintln!("{}: line {line}: this veto changes nothing, for {decision}", args.pins.as_deref().unwrap_or(Path::new("")).display());
+    }
     let decisions: Vec<Decision> = pins.iter().map(|(_, decision)| decision.clone()).collect();
     let input = Input { past: &history, decisions: &decisions, wording: &wording, ..Input::new(&applicants, &weights, args.seed) };
     let begin = Instant::now();
     let progress = Progress::begin();
-    let proven = prove_round_telling(&input, &|step| progress.at(step)).map_err(|error| with_line(args, &pins, error))?;
-    drop(progress);
+    let proven = prove_round_telling(&input, &|step| progress.at(doing(step))).map_err(|error| with_line(args, &pins, error))?;
     let seconds = begin.elapsed().as_secs_f64();
     if let Some(file) = &args.scores {
+        progress.at("writing every acceptable pair");
         write_file(file, |out| write_scores(out, &input))?;
     }
     write_certificate(args, &proven.certificate)?;
+    progress.at("comparing everybody's partners");
     let report = if args.report.is_some() || args.format == Format::Table { Some(fairness(&input, &proven.matching)?) } else { None };
+    drop(progress);
     if let (Some(file), Some(report)) = (&args.report, &report) {
         write_file(file, |out| Ok(serde_json::to_writer_pretty(&mut *out, report).map(|()| out.write_all(b"\n"))??))?;
     }
@@ -144,9 +152,9 @@ fn match_graph(file: &Path, args: &Args, out: &mut dyn Write) -> anyhow::Result<
     let graph = Graph::read(&read(file)?).map_err(|faults| in_file(file, &faults))?;
     let begin = Instant::now();
     let progress = Progress::begin();
-    progress.at(Step::Solving { people: graph.names().len() });
+    progress.at(doing(Step::Solving { people: graph.names().len() }));
     let optimum = optimum::find(&graph, args.seed)?;
-    progress.at(Step::Examining);
+    progress.at(doing(Step::Examining));
     certificate::examine(&graph, &optimum.pairs, &optimum.certificate)?;
     drop(progress);
     let seconds = begin.elapsed().as_secs_f64();
@@ -156,19 +164,32 @@ fn match_graph(file: &Path, args: &Args, out: &mut dyn Write) -> anyhow::Result<
     match args.format {
         Format::Json => answer::of_graph(out, graph.names(), &pairs, seconds),
         Format::Csv => sheet::of_graph(out, &pairs),
-        Format::Table => table::of_graph(out, &pairs),
+        Format::Table => table::of_graph(out, graph.names(), &pairs),
     }
 }
 
+/// Vetoes that name somebody who is no applicant, with their lines and what is wrong: as a rule somebody withdrew, but it may be a slip of the pen.
+fn idle_vetoes(pins: &[(usize, Decision)], applicants: &[Applicant]) -> Vec<(usize, String)> {
+    let known: HashSet<&str> = applicants.iter().map(|person| person.id.as_str()).collect();
+    let stranger = |(line, veto): &(usize, Decision)| {
+        let id = [&veto.a, &veto.b].into_iter().find(|id| !known.contains(id.as_str()))?;
+        Some((*line, format!("no applicant has the id {}", Value::from(id.as_str()))))
+    };
+    pins.iter().filter(|(_, decision)| decision.decision == Verdict::Veto).filter_map(stranger).collect()
+}
+
+/// What is being done, and since when.
+type Doing = (String, Instant);
+
 /// Says on standard error where a match stands that takes its time.
-struct Progress(Arc<Mutex<Option<(Step, Instant)>>>);
+struct Progress(Arc<Mutex<Option<Doing>>>);
 
 /// The first word comes after this, and others at this distance.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Progress {
     fn begin() -> Self {
-        let at: Arc<Mutex<Option<(Step, Instant)>>> = Arc::default();
+        let at: Arc<Mutex<Option<Doing>>> = Arc::default();
         let seen = Arc::downgrade(&at);
         // Ends by itself once the match is done with.
         std::thread::spawn(move || {
@@ -176,28 +197,27 @@ impl Progress {
             loop {
                 std::thread::sleep(PATIENCE);
                 let Some(at) = seen.upgrade() else { return };
-                if let Some((step, since)) = at.lock().ok().and_then(|at| *at) {
-                    eprintln!("{}", progress_line(step, since.elapsed(), begin.elapsed()));
+                if let Some((doing, since)) = at.lock().ok().and_then(|at| at.clone()) {
+                    eprintln!("{doing} ({} s, {} s in all)", since.elapsed().as_secs(), begin.elapsed().as_secs());
                 }
             }
         });
         Self(at)
     }
 
-    fn at(&self, step: Step) {
+    fn at(&self, doing: impl Into<String>) {
         if let Ok(mut at) = self.0.lock() {
-            *at = Some((step, Instant::now()));
+            *at = Some((doing.into(), Instant::now()));
         }
     }
 }
 
-fn progress_line(step: Step, since: Duration, all: Duration) -> String {
-    let doing = match step {
+fn doing(step: Step) -> String {
+    match step {
         Step::Solving { people } => format!("looking for the best match of {people} people"),
         Step::Examining => "examining the proof".to_owned(),
         Step::Explaining => "putting it into words".to_owned(),
-    };
-    format!("{doing} ({} s, {} s in all)", since.as_secs(), all.as_secs())
+    }
 }
 
 /// A pin that can't be kept stands in a line of its file.
@@ -217,12 +237,28 @@ fn in_file(file: &Path, faults: &BadLines) -> anyhow::Error {
 }
 
 fn read(file: &Path) -> anyhow::Result<String> {
-    if file == Path::new("-") {
-        let mut text = String::new();
-        io::stdin().lock().read_to_string(&mut text).context("can't read standard input as UTF-8 text")?;
-        return Ok(text);
-    }
-    fs::read_to_string(file).with_context(|| format!("can't read {}", file.display()))
+    let bytes = if file == Path::new(STANDARD_INPUT) {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes).context("can't read standard input")?;
+        bytes
+    } else {
+        fs::read(file).with_context(|| format!("can't read {}", file.display()))?
+    };
+    String::from_utf8(bytes).map_err(|error| {
+        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+        let line = 1 + good.iter().filter(|byte| **byte == b'\n').count();
+        in_file(file, &BadLines(vec![BadLine { line, problem: "this is not UTF-8 text".to_owned() }]))
+    })
+}
+
+const STANDARD_INPUT: &str = "-";
+
+/// Standard input can be read once.
+fn check_sources(args: &Args) -> anyhow::Result<()> {
+    let Args { source: Source { applicants, graph, .. }, history, pins, programme, .. } = args;
+    let from_there = [applicants, graph, history, pins, programme].into_iter().flatten().filter(|file| *file == Path::new(STANDARD_INPUT));
+    ensure!(from_there.count() <= 1, "only one of the files can be standard input");
+    Ok(())
 }
 
 fn read_values<T: DeserializeOwned>(file: &Path) -> anyhow::Result<Vec<(usize, T)>> {
@@ -280,7 +316,7 @@ fn write_file(file: &Path, write: impl FnOnce(&mut dyn Write) -> anyhow::Result<
 #[cfg(test)]
 mod tests {
     use clap::Parser;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -387,6 +423,23 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_no_text_is_refused_with_its_line_and_one_from_a_spreadsheet_is_read() {
+        let desk = Desk::with(&[("windows.jsonl", &format!("\u{feff}{}", PEOPLE.replace('\n', "\r\n")))]);
+        assert_eq!(desk.json("--applicants windows.jsonl")["objective"]["matched"], 2);
+        fs::write(desk.0.path().join("latin.jsonl"), b"{\"id\": \"a\"}\n{\"id\": \"b\", \"name\": \"Jos\xe9\"}\n").expect("written");
+        let error = desk.answers("--applicants latin.jsonl").expect_err("refused");
+        assert!(error.ends_with("latin.jsonl: line 2: this is not UTF-8 text"), "{error}");
+        assert_eq!(desk.answers("--applicants - --pins -").expect_err("refused"), "only one of the files can be standard input");
+    }
+
+    #[test]
+    fn a_veto_that_names_nobody_is_told() {
+        let pins: Vec<(usize, Decision)> =
+            read_lines("{\"a\": \"a\", \"b\": \"b\", \"decision\": \"veto\"}\n{\"a\": \"a\", \"b\": \"bb\", \"decision\": \"veto\"}").expect("decisions");
+        assert_eq!(idle_vetoes(&pins, &[Applicant::new("a"), Applicant::new("b")]), [(2, "no applicant has the id \"bb\"".to_owned())]);
+    }
+
+    #[test]
     fn a_report_says_how_fair_the_match_is() {
         let desk = Desk::with(&[("people.jsonl", PEOPLE)]);
         desk.answers("--applicants people.jsonl --report report.json").expect("an answer");
@@ -397,8 +450,7 @@ mod tests {
 
     #[test]
     fn long_runs_say_where_they_stand() {
-        let line = progress_line(Step::Solving { people: 20_000 }, Duration::from_millis(3100), Duration::from_secs(4));
-        assert_eq!(line, "looking for the best match of 20000 people (3 s, 4 s in all)");
+        assert_eq!(doing(Step::Solving { people: 20_000 }), "looking for the best match of 20000 people");
     }
 
     #[test]
@@ -407,6 +459,11 @@ mod tests {
         let answer = desk.json("--graph graph.jsonl --certificate proof.json");
         assert_eq!((&answer["pairs"][0]["a"], &answer["pairs"][0]["score"], &answer["unmatched"][0]["id"]), (&json!("y"), &json!(7), &json!("x")));
         assert!(desk.read("proof.json").contains("\"x\":0"));
+        let table = desk.answers("--graph graph.jsonl --format table").expect("an answer");
+        assert_eq!(
+            table,
+            "y  z  7\n\n1 pair, worth 7 together. Left over: x.\nNo other match has more pairs, and none with as many is better: this was proven.\n"
+        );
         assert!(desk.answers("--graph graph.jsonl --pins graph.jsonl").expect_err("refused").contains("cannot be used with"));
         assert!(desk.answers("--seed 3").expect_err("refused").contains("required"));
         assert!(desk.answers("--graph missing.jsonl").expect_err("refused").starts_with("can't read "));
@@ -427,6 +484,8 @@ mod tests {
         ] {
             assert!(table.contains(part), "{part} is in {table}");
         }
+        let nobody = Desk::with(&[("people.jsonl", "")]).answers("--applicants people.jsonl --format table").expect("an answer");
+        assert!(nobody.starts_with("Nobody has a partner.\n\nWith a partner: 0 of 0 applicants"), "{nobody}");
         let csv = desk.answers("--applicants people.jsonl --format csv").expect("an answer");
         assert_eq!(csv.matches("\r\n").count(), 3);
         assert_eq!(sheet::cell("=1+1, \"x\""), "\"'=1+1, \"\"x\"\"\"");

@@ -72,10 +72,13 @@ enum Command {
         #[arg(long)]
         now: bool,
     },
-    /// Prints the proof that the last match is the best one: dual values, as JSON
+    /// Prints the proof that the match it began with, or is about to begin with, is the best one: dual values, as JSON
     Proof {
         /// Its name or identifier.
         name: String,
+        /// Of the last match of those who waited while it ran.
+        #[arg(long)]
+        late: bool,
     },
     /// Approves the proposed match; introductions go out on their day. If somebody withdraws until then, the match is mended around them. In a round that
     /// runs, introduces what `rematch` found
@@ -155,11 +158,12 @@ impl Round {
                 done(store, &round, &format!("proposed: {}. `round show` shows it, `round approve` takes it", came_to(&objective)), json).await
             }
             Command::Rematch { name, now: at_once } => rematch(store, site, &name, at_once, now, json).await,
-            Command::Proof { name } => {
+            Command::Proof { name, late } => {
                 let mut conn = store.connection().await?;
                 let round = find(&mut conn, &name).await?;
-                let proof = proposals::certificate(&mut conn, round.id).await?;
-                print::json(&proof.with_context(|| format!("round “{}” has no match yet: `round propose` makes one", round.name))?)
+                let proof = proposals::certificate(&mut conn, round.id, late).await?;
+                let (kind, command) = if late { ("late match", "rematch") } else { ("match", "propose") };
+                print::json(&proof.with_context(|| format!("round “{}” has no {kind} yet: `round {command}` makes one", round.name))?)
             }
             Command::Approve { name, now: at_once } => approve(store, site, &name, at_once, now, json).await,
             Command::End { name } => {
@@ -394,7 +398,7 @@ fn print_partnerships(partnerships: &[Partnership], applicants: &[Applicant]) {
             partnerships::State::Introduced => "introduced",
             partnerships::State::Ended => "ended",
         };
-        print::line(format_args!("  {} ({state}, score {})", plain(&names.join(" · ")), partnership.score));
+        print::line(format_args!("  {} ({state})", plain(&names.join(" · "))));
         for partner in &partnership.partners {
             let Side { satisfaction, met, unmet, reasons, .. } = &partner.side;
             print::line(format_args!("    for {}, satisfied {satisfaction} of 1000:", plain(called(partner.name.as_deref()))));

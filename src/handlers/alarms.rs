@@ -1,5 +1,7 @@
-//! What the people who run the installation must hear though nobody looks at figures by night: letters that could not be handled, streams that are held.
+//! What the people who run the installation must hear though nobody looks at figures by night: letters that could not be handled or sent, streams that are
+//! held.
 use anyhow::Result;
+use chrono::{DateTime, Utc};
 
 use super::{Context, Sending};
 use crate::{
@@ -8,7 +10,7 @@ use crate::{
     store::{breaker, failures, people},
     templates::{
         Letter,
-        operator_letters::{FailedLetter, LettersFailed, StreamHeld},
+        operator_letters::{FailedLetter, LetterSetAside, LettersFailed, LettersSetAside, StreamHeld},
     },
 };
 
@@ -18,7 +20,7 @@ const NAMED: usize = 10;
 /// Writes to the operator, if there is one, about whatever they were not told of. Gives how many letters that made.
 pub async fn tell(ctx: &mut Context<'_>) -> Result<usize> {
     let Some(operator) = ctx.site.operator.clone() else { return Ok(0) };
-    Ok(failed_letters(ctx, &operator).await? + held_streams(ctx, &operator).await?)
+    Ok(failed_letters(ctx, &operator).await? + letters_set_aside(ctx, &operator).await? + held_streams(ctx, &operator).await?)
 }
 
 /// One letter about all that failed since the last.
@@ -35,10 +37,32 @@ async fn failed_letters(ctx: &mut Context<'_>, operator: &EmailAddress) -> Resul
             .map(|letter| FailedLetter {
                 id: letter.id.to_string(),
                 kind: letter.kind.clone(),
-                came: letter.received_at.format("%-d %B %Y at %H:%M UTC").to_string(),
+                came: in_words(letter.received_at),
                 attempts: letter.attempts,
                 deaths: letter.deaths,
                 error: markdown::escape(letter.last_error.as_deref().unwrap_or_default()),
+            })
+            .collect(),
+    };
+    Ok(usize::from(write(ctx, operator, &letter, occasion).await?))
+}
+
+/// One letter about all that were set aside since the last.
+async fn letters_set_aside(ctx: &mut Context<'_>, operator: &EmailAddress) -> Result<usize> {
+    let set_aside = failures::tell_set_aside(ctx.conn, ctx.now).await?;
+    let Some(first) = set_aside.first() else { return Ok(0) };
+    let occasion = format!("{}:{}", first.id, first.ended_at.unwrap_or(ctx.now).timestamp_millis());
+    let letter = LettersSetAside {
+        count: set_aside.len(),
+        letters: set_aside
+            .iter()
+            .take(NAMED)
+            .map(|letter| LetterSetAside {
+                id: letter.id.to_string(),
+                kind: letter.kind.clone(),
+                written: in_words(letter.created_at),
+                attempts: letter.attempts,
+                deaths: letter.deaths,
             })
             .collect(),
     };
@@ -58,7 +82,7 @@ async fn held_streams(ctx: &mut Context<'_>, operator: &EmailAddress) -> Result<
         let letter = StreamHeld {
             stream: held.stream.name().to_owned(),
             what: held.stream.what().to_owned(),
-            since: since.format("%-d %B %Y at %H:%M UTC").to_string(),
+            since: in_words(since),
             passed: held.passed_then.unwrap_or_default(),
             ceiling: held.ceiling,
             held: held.held,
@@ -67,6 +91,10 @@ async fn held_streams(ctx: &mut Context<'_>, operator: &EmailAddress) -> Result<
         letters += usize::from(write(ctx, operator, &letter, occasion).await?);
     }
     Ok(letters)
+}
+
+fn in_words(moment: DateTime<Utc>) -> String {
+    moment.format("%-d %B %Y at %H:%M UTC").to_string()
 }
 
 async fn write<L: Letter>(ctx: &mut Context<'_>, operator: &EmailAddress, letter: &L, occasion: String) -> Result<bool> {

@@ -25,6 +25,7 @@ use crate::{
     store::{
         Connection,
         inbox::Claimed,
+        letters::Bytes,
         outbox::{self, NewLetter},
         people::Person,
         tokens::{self, NewToken, Purpose},
@@ -316,7 +317,7 @@ impl Context<'_> {
                 occasion: &written.occasion,
                 reverse_path: &written.reverse_path,
                 message_id: &written.message_id,
-                raw: &written.raw,
+                raw: Bytes::Here(&written.raw),
                 cause: self.cause,
                 sending: written.sending,
                 not_before: written.not_before,

@@ -16,8 +16,10 @@ use crate::{
         anonymize::{self, Parties, RelayRefusal, Threading},
         markdown,
         message::Message,
+        mime,
     },
     store::{
+        letters::{self, Bytes},
         outbox::{self, NewLetter},
         people::{self, Person},
         relays::{self, Circle, Member},
@@ -37,6 +39,8 @@ const WHAT_NOW: &str = "Reply with “help” to see what you can do now.";
 pub struct Passing<'a> {
     /// The letter.
     pub incoming: Incoming<'a>,
+    /// Its parts.
+    pub tree: &'a mime::Tree<'a>,
     /// Theirs.
     pub partnership: Uuid,
     /// To whom.
@@ -49,7 +53,10 @@ pub async fn forward(ctx: &mut Context<'_>, letters: &[Passing<'_>]) -> Result<V
         return Ok(Vec::new());
     }
     let known = Known::load(ctx, letters).await?;
-    let fates: Vec<_> = letters.iter().enumerate().map(|(at, letter)| decide(ctx, letter, &known, at)).collect::<Result<_>>()?;
+    let mut fates = Vec::with_capacity(letters.len());
+    for (at, letter) in letters.iter().enumerate() {
+        fates.push(decide(ctx, letter, &known, at).await?);
+    }
     let queued = queue(ctx, letters, &fates).await?;
     let mut outcomes = Vec::with_capacity(letters.len());
     for (letter, fate) in letters.iter().zip(fates) {
@@ -115,7 +122,13 @@ struct Ready<'a> {
     occasion: String,
     reverse_path: String,
     message_id: String,
-    raw: Vec<u8>,
+    bytes: Made,
+}
+
+/// Its bytes: written out while they were made where they are many.
+enum Made {
+    Here(Vec<u8>),
+    Kept(usize),
 }
 
 /// Why a letter is not passed on, and what its writer can do.
@@ -133,7 +146,7 @@ impl<'a> No<'a> {
 }
 
 /// Decides about the letter `at` that place of its batch.
-fn decide<'a>(ctx: &Context<'_>, letter: &Passing<'_>, known: &'a Known, at: usize) -> Result<Fate<'a>> {
+async fn decide<'a>(ctx: &mut Context<'_>, letter: &Passing<'_>, known: &'a Known, at: usize) -> Result<Fate<'a>> {
     let incoming = &letter.incoming;
     let circle = known.circles.get(&letter.partnership).context("a letter to a partnership that is gone")?;
     let Some(writer) = circle.members.iter().find(|member| member.addresses.contains(incoming.writer)) else {
@@ -157,9 +170,13 @@ fn decide<'a>(ctx: &Context<'_>, letter: &Passing<'_>, known: &'a Known, at: usi
     parties.writer_addresses.extend(quoted_secrets(incoming.message, &ctx.site.domain));
     let threading = threading(ctx.site, letter, &known.names);
     let raw = &incoming.claimed.raw;
-    Ok(match aside::work(raw.len(), || anonymize::relay(raw, &parties, &threading, &ctx.site.domain)) {
-        Ok(raw) => {
+    Ok(match aside::work(raw.len(), || anonymize::rebuild(letter.tree, &parties, &threading, &ctx.site.domain)) {
+        Ok(relayed) => {
             let id = Uuid::now_v7();
+            let bytes = match aside::is_long(raw.len()) {
+                true => Made::Kept(letters::keep(ctx.conn, id, |out| relayed.write_to(out)).await?),
+                false => Made::Here(relayed.into_bytes()),
+            };
             Fate::Pass(Ready {
                 id,
                 reader: &reader.person,
@@ -168,7 +185,7 @@ fn decide<'a>(ctx: &Context<'_>, letter: &Passing<'_>, known: &'a Known, at: usi
                 occasion: format!("relay:{}:{}", incoming.claimed.id, reader.person.id),
                 reverse_path: ctx.reverse_path(id),
                 message_id: threading.message_id,
-                raw,
+                bytes,
             })
         }
         Err(refusal) => {
@@ -198,7 +215,10 @@ async fn queue(ctx: &mut Context<'_>, letters: &[Passing<'_>], fates: &[Fate<'_>
             occasion: &ready.occasion,
             reverse_path: &ready.reverse_path,
             message_id: &ready.message_id,
-            raw: &ready.raw,
+            raw: match &ready.bytes {
+                Made::Here(raw) => Bytes::Here(raw),
+                Made::Kept(octets) => Bytes::Kept(*octets),
+            },
             cause: Some(letter.incoming.claimed.exchange_id),
             sending: None,
             not_before: ctx.now,

@@ -237,7 +237,7 @@ pub async fn record(ctx: &mut Context<'_>, snapshot: &Snapshot, matched: &Matche
     let reasons = matching.unmatched.iter().map(|left| reason(left, &widowed)).collect::<Result<Vec<_>>>()?;
     proposals::set_unmatched(ctx.conn, id, &reasons).await?;
     match snapshot.round.state {
-        State::Running => proposals::set_rematched(ctx.conn, id, ctx.now.date_naive()).await?,
+        State::Running => proposals::set_rematched(ctx.conn, id, ctx.now.date_naive(), &matched.certificate).await?,
         State::Planned | State::Open | State::Closed | State::Proposed | State::Approved | State::Ended => {
             proposals::set_proposal(ctx.conn, snapshot, &matching.objective, matched.fairness.as_ref(), &matched.certificate).await?;
             if snapshot.round.state != State::Approved {

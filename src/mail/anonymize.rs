@@ -23,7 +23,7 @@
 //!
 //! Text and HTML pass with the addresses in them replaced, in any spelling; pictures pass without metadata. Whatever else could tell who wrote the
 //! letter and can't be made safe is a [`RelayRefusal`].
-use std::borrow::Cow;
+use std::{borrow::Cow, io};
 
 use mail_builder::MessageBuilder;
 use mail_builder::headers::{address::Address, date::Date, message_id::MessageId};
@@ -143,13 +143,36 @@ pub enum RelayRefusal {
     AddressStays,
 }
 
-/// The letter as the reader gets it, ready to send: only CR LF, no line over 998 bytes. Equal arguments give equal bytes.
+/// A letter as the reader gets it: only CR LF, no line over 998 bytes.
+pub struct Relayed<'m>(MessageBuilder<'m>);
+
+impl Relayed<'_> {
+    /// Whole.
+    pub fn into_bytes(self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.0.serialize(&mut out);
+        out
+    }
+
+    /// Written bit by bit, so that it is nowhere whole.
+    pub fn write_to(self, out: &mut dyn io::Write) -> io::Result<()> {
+        self.0.write_to(out)
+    }
+}
+
+/// The letter as the reader gets it. Equal arguments give equal bytes.
 ///
 /// `our_domain` ends the identifiers of pictures. Errors say why the letter can't be passed on.
 pub fn relay(raw: &[u8], parties: &Parties, threading: &Threading, our_domain: &str) -> Result<Vec<u8>, RelayRefusal> {
-    let raw = charset::header_as_utf8(charset::without_mbox_line(raw));
-    let message = match mime::parse(&raw) {
-        Ok(message) => message.ok_or(RelayRefusal::Unparsable)?,
+    let raw = charset::readable(raw);
+    let tree = mime::parse(&raw.0);
+    rebuild(&tree, parties, threading, our_domain).map(Relayed::into_bytes)
+}
+
+/// The same for a letter that is parsed, and can be written.
+pub fn rebuild<'m>(tree: &'m mime::Tree<'_>, parties: &Parties, threading: &Threading, our_domain: &str) -> Result<Relayed<'m>, RelayRefusal> {
+    let message = match tree {
+        Ok(message) => message.as_ref().ok_or(RelayRefusal::Unparsable)?,
         Err(mime::Unread::TooManyParts) => return Err(RelayRefusal::TooNested),
         Err(mime::Unread::Broken) => return Err(RelayRefusal::Unparsable),
     };
@@ -157,15 +180,15 @@ pub fn relay(raw: &[u8], parties: &Parties, threading: &Threading, our_domain: &
     let others = parties.others.iter().map(|(real, alias)| (real, alias));
     let replacer = Replacer::new(hidden.chain([(&parties.reader_address, &parties.reader_alias)]).chain(others));
     let seed = seed(&threading.message_id);
-    let body = parts::Rebuilding::new(&message, &replacer, &seed, our_domain).body()?;
+    let body = parts::Rebuilding::new(message, &replacer, &seed, our_domain).body()?;
 
     let name = one_line(&replacer.plain(&parties.writer_name)?);
     let mut letter = MessageBuilder::new()
         .from(mailbox(Some(name), &parties.writer_alias))
         .to(mailbox(None, &parties.reader_address))
-        .date(Date::new(sent(&message).unwrap_or(threading.received)))
+        .date(Date::new(sent(message).unwrap_or(threading.received)))
         .message_id(threading.message_id.clone());
-    if let Some(subject) = subject(&message, &replacer)? {
+    if let Some(subject) = subject(message, &replacer)? {
         letter = letter.subject(subject);
     }
     if let Some((name, alias)) = &parties.third {
@@ -179,9 +202,7 @@ pub fn relay(raw: &[u8], parties: &Parties, threading: &Threading, our_domain: &
         let last = &rest[rest.len().saturating_sub(REFERENCES_AT_MOST - 1)..];
         letter = letter.references(MessageId::new_list(first.iter().chain(last).cloned()));
     }
-    let mut out = Vec::new();
-    letter.header("MIME-Version", mail_builder::headers::raw::Raw::new("1.0")).body(body).serialize(&mut out);
-    Ok(out)
+    Ok(Relayed(letter.header("MIME-Version", mail_builder::headers::raw::Raw::new("1.0")).body(body)))
 }
 
 /// The identifiers that a letter names, for the caller to map; empty where there are none or the letter can't be read.

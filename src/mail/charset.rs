@@ -6,6 +6,15 @@ use mail_parser::{Encoding, Message, MessagePart, MimeHeaders, PartType};
 
 use super::lines::lines;
 
+/// The bytes of a letter as they can be read: without the line that a mailbox file puts before it, its header in UTF-8. Owned where that was not.
+#[derive(Debug)]
+pub struct Readable<'a>(pub Cow<'a, [u8]>);
+
+/// Makes a letter readable.
+pub fn readable(raw: &[u8]) -> Readable<'_> {
+    Readable(header_as_utf8(without_mbox_line(raw)))
+}
+
 /// LF only, no NUL, no byte-order mark, no blank at a line's end (but a signature's `-- `), no empty lines at the end.
 pub fn lines_of(text: &str) -> String {
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
@@ -168,7 +177,7 @@ fn windows_1252(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// Mail from an archive may begin with an mbox line; it is no header field.
-pub fn without_mbox_line(raw: &[u8]) -> &[u8] {
+pub(super) fn without_mbox_line(raw: &[u8]) -> &[u8] {
     if !raw.starts_with(b"From ") && !raw.starts_with(b">From ") {
         return raw;
     }
@@ -176,7 +185,7 @@ pub fn without_mbox_line(raw: &[u8]) -> &[u8] {
 }
 
 /// Header lines with raw 8-bit characters that are not UTF-8 (RFC 6532 allows only that) are read as Windows-1252, line by line. Borrowed where none was.
-pub fn header_as_utf8(raw: &[u8]) -> Cow<'_, [u8]> {
+pub(super) fn header_as_utf8(raw: &[u8]) -> Cow<'_, [u8]> {
     let end = header_end(raw);
     let head = &raw[..end];
     if std::str::from_utf8(head).is_ok() {

@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use mail_parser::{Address, HeaderName, HeaderValue, MimeHeaders, PartType};
 use serde::Serialize;
 
-use super::charset::{self, header_as_utf8, header_end, lines_of, without_mbox_line};
+use super::charset::{self, Readable, header_end, lines_of, readable};
 use super::{flowed, html, mime};
 use crate::domain::address::EmailAddress;
 
@@ -100,21 +100,27 @@ pub enum Defect {
 impl Message {
     /// Reads the bytes of a letter, whatever they are.
     pub fn parse(raw: &[u8]) -> Message {
+        let readable = readable(raw);
+        Message { size: raw.len(), ..Message::read(&readable, &mime::parse(&readable.0)) }
+    }
+
+    /// Reads a letter whose tree is known, from its bytes as that was made of them.
+    pub fn read(Readable(raw): &Readable<'_>, tree: &mime::Tree<'_>) -> Message {
         let size = raw.len();
-        let raw = without_mbox_line(raw);
         let mut defects = Vec::new();
-        let raw = header_as_utf8(raw);
         if matches!(raw, Cow::Owned(_)) {
             defects.push(Defect::RawHeaderCharset);
         }
-        let (parsed, has_body) = match mime::parse(&raw) {
-            Ok(parsed) => (parsed, true),
+        let header;
+        let (parsed, has_body) = match tree {
+            Ok(parsed) => (parsed.as_ref(), true),
             Err(unread) => {
                 defects.push(match unread {
                     mime::Unread::TooManyParts => Defect::TooManyParts,
                     mime::Unread::Broken => Defect::BrokenStructure,
                 });
-                (mime::parse_header(&raw), false)
+                header = mime::parse_header(raw);
+                (header.as_ref(), false)
             }
         };
         let Some(parsed) = parsed else {
@@ -122,30 +128,30 @@ impl Message {
             return Message::empty(size, defects);
         };
 
-        let fields: Vec<_> = fields(&parsed);
-        let (from, from_name) = read_from(&parsed, &fields, from_lines(&raw), &mut defects);
-        let date = mime::date(&parsed);
-        let message_id = mime::ids(&parsed, HeaderName::MessageId).into_iter().next();
+        let fields: Vec<_> = fields(parsed);
+        let (from, from_name) = read_from(parsed, &fields, from_lines(raw), &mut defects);
+        let date = mime::date(parsed);
+        let message_id = mime::ids(parsed, HeaderName::MessageId).into_iter().next();
         if date.is_none() {
             defects.push(Defect::NoDate);
         }
         if message_id.is_none() {
             defects.push(Defect::NoMessageId);
         }
-        let (parts, text) = if has_body { (parts(&parsed), words(&parsed, &mut defects)) } else { (Vec::new(), String::new()) };
+        let (parts, text) = if has_body { (parts(parsed), words(parsed, &mut defects)) } else { (Vec::new(), String::new()) };
         defects.dedup();
         Message {
             from,
             from_name,
-            reply_to: mailboxes(&parsed, HeaderName::ReplyTo),
-            to: mailboxes(&parsed, HeaderName::To),
-            cc: mailboxes(&parsed, HeaderName::Cc),
-            bcc: mailboxes(&parsed, HeaderName::Bcc),
+            reply_to: mailboxes(parsed, HeaderName::ReplyTo),
+            to: mailboxes(parsed, HeaderName::To),
+            cc: mailboxes(parsed, HeaderName::Cc),
+            bcc: mailboxes(parsed, HeaderName::Bcc),
             delivered_to: delivered_to(&fields),
             subject: one_line(parsed.subject().unwrap_or_default()),
             message_id,
-            in_reply_to: mime::ids(&parsed, HeaderName::InReplyTo),
-            references: mime::ids(&parsed, HeaderName::References),
+            in_reply_to: mime::ids(parsed, HeaderName::InReplyTo),
+            references: mime::ids(parsed, HeaderName::References),
             date,
             fields,
             parts,

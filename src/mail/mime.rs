@@ -8,6 +8,9 @@ use memchr::memchr2_iter;
 /// More lines `Content-Type…` than this, and the body is not read: messages nested in messages cost stack when they are dropped.
 pub const MAX_PARTS: usize = 250;
 
+/// A letter's MIME tree; `Ok(None)` where there is no header.
+pub type Tree<'x> = Result<Option<Message<'x>>, Unread>;
+
 /// Why the parts of a letter are not known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unread {
@@ -17,8 +20,8 @@ pub enum Unread {
     Broken,
 }
 
-/// The whole letter; `Ok(None)` where there is no header. Date and Received are not parsed, only kept (see [`parser`]).
-pub fn parse(raw: &[u8]) -> Result<Option<Message<'_>>, Unread> {
+/// The whole letter, made [`readable`](super::charset::readable). Date and Received are not parsed, only kept (see [`parser`]).
+pub fn parse(raw: &[u8]) -> Tree<'_> {
     if claims_too_many_parts(raw) {
         return Err(Unread::TooManyParts);
     }

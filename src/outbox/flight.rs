@@ -38,12 +38,6 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// What this process takes beside `others`: it leaves each of them some places, however many it could fill. The limit over all is the claim's to keep.
-    pub fn beside(self, others: usize) -> Self {
-        let left = if others == 0 { 0 } else { others * (self.per_domain / (2 * (others + 1))).max(1) };
-        Self { per_domain: self.per_domain.saturating_sub(left).max(1), ..self }
-    }
-
     /// Of `free` places: how many are for letters to any domain, and how many one domain may have then. The last are for domains that have few.
     pub fn reserve(self, free: usize) -> (usize, usize) {
         let reserve = if self.most >= PLENTY { self.most / RESERVE } else { 0 };
@@ -353,13 +347,6 @@ mod tests {
         flight.claimed_at = Instant::now().checked_sub(Duration::from_secs(10));
         flight.landed_since = 20;
         assert_eq!(flight.ahead(LIMITS, 0), 0);
-    }
-
-    #[test]
-    fn each_process_leaves_the_others_some_places_of_a_domain() {
-        let share = |per_domain, others| Limits { most: 32, per_domain }.beside(others).per_domain;
-        assert_eq!([share(20, 0), share(20, 1), share(20, 2), share(20, 9)], [20, 15, 14, 11]);
-        assert_eq!([share(4, 1), share(3, 1), share(2, 1), share(1, 1), share(2, 9)], [3, 2, 1, 1, 1]);
     }
 
     #[test]

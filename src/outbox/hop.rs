@@ -29,7 +29,7 @@ const IDLE: Duration = Duration::from_secs(30);
 /// The letter's bytes and the hop's last word on them may take so many times a step's time: RFC 5321 4.5.3.2.6 grants ten minutes.
 const BODY_PATIENCE: u32 = 5;
 /// A larger letter is written in pieces of so many octets, so that no second copy of it has to be held.
-const PIECE: usize = 256 << 10;
+const PIECE: usize = 64 << 10;
 
 /// Why a letter was not taken.
 #[derive(Debug)]

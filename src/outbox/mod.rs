@@ -187,7 +187,7 @@ impl Exit {
 
     /// Sets on their way as many letters in hand as there are places for; or gives them back when the next hop can't be spoken to.
     fn take_off(&self, flight: &mut Flight, now: DateTime<Utc>) {
-        let limits = self.limits_now();
+        let limits = self.limits;
         let (room, open) = match &*self.way {
             Way::Send(hop) => (hop.circuit.room(limits.most, flight.flying(), now), hop.open()),
             // Written again, a letter takes the place of the first.
@@ -204,10 +204,6 @@ impl Exit {
         if self.is_hop_away() {
             flight.lay_down();
         }
-    }
-
-    fn limits_now(&self) -> Limits {
-        self.limits.beside(self.owner.term().map_or(0, |term| term.others()))
     }
 
     fn is_hop_away(&self) -> bool {
@@ -242,17 +238,23 @@ impl Exit {
 
     /// How much may be claimed, if anything.
     fn allowance(&self, flight: &Flight, term: &Term, now: DateTime<Utc>) -> Option<Allowance> {
-        let limits = self.limits.beside(term.others());
+        let limits = self.limits;
         let able = flight.able(limits);
         let free = match &*self.way {
             Way::Send(hop) => hop.circuit.room(limits.most, flight.flying() + able, now),
             Way::Capture(_) => limits.most.saturating_sub(flight.flying() + able),
         };
         let ahead = if term.others() > 0 || self.is_hop_away() { 0 } else { flight.ahead(limits, able) };
-        let (letters, share) = limits.reserve(free);
+        let (letters, per_domain) = limits.reserve(free);
         let octets = OCTETS.saturating_sub(flight.octets());
-        let per_domain = self.limits.reserve(free).1;
-        (letters + ahead > 0 && octets > 0).then_some(Allowance { letters, per_domain, share, ahead, octets, far: flight.until_far().is_zero() })
+        (letters + ahead > 0 && octets > 0).then_some(Allowance {
+            letters,
+            per_domain,
+            others: term.others(),
+            ahead,
+            octets,
+            far: flight.until_far().is_zero(),
+        })
     }
 
     /// Takes in hand what a turn brought; true when there may be more.

@@ -23,6 +23,8 @@ use crate::{config::BareNewlines, mail::lines};
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     bytes: Vec<u8>,
+    /// Octets that came, also of one that is lost: too large is said of what is that as well (RFC 1870 6.3).
+    came: usize,
     lost: Option<Loss>,
     held: Vec<OwnedSemaphorePermit>,
 }
@@ -45,11 +47,11 @@ pub(super) struct Whole {
 impl Gathered {
     /// Swallowed from here on. What was gathered is let go at once, so that others can go on.
     fn lose(&mut self, why: Loss) {
-        *self = Self { lost: Some(why), ..Self::default() };
+        *self = Self { lost: Some(why), came: self.came, ..Self::default() };
     }
 
     fn take(&mut self, limit: usize) -> Result<Whole, String> {
-        let Self { bytes, lost, held } = std::mem::take(self);
+        let Self { bytes, lost, held, .. } = std::mem::take(self);
         match lost {
             None => Ok(Whole { bytes, _held: held }),
             Some(Loss::TooLarge) => Err(replies::too_large(limit)),
@@ -66,17 +68,18 @@ impl Visit {
 
     /// Draws memory for `more` octets: in growing steps, so that a small letter costs little and a large one few steps.
     async fn make_room(&self, more: usize) {
+        let limit = self.door.limits.max_message_bytes;
         let (length, capacity) = {
-            let gathered = self.gathered();
+            let mut gathered = self.gathered();
+            gathered.came += more;
+            if gathered.came > limit {
+                gathered.lose(Loss::TooLarge);
+            }
             if gathered.lost.is_some() {
                 return;
             }
             (gathered.bytes.len(), gathered.bytes.capacity())
         };
-        let limit = self.door.limits.max_message_bytes;
-        if length + more > limit {
-            return self.gathered().lose(Loss::TooLarge);
-        }
         if length + more <= capacity {
             return;
         }

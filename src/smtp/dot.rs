@@ -15,6 +15,7 @@ use crate::{
     },
     mail::{
         authentication_results,
+        charset::header_end,
         envelope::{AuthResult, Envelope, Policy, Verdict},
         message::Message,
         structure::{self, Excess, Limits},
@@ -37,7 +38,7 @@ impl Visit {
         if let Some(words) = aside::work(letter.bytes.len(), || self.too_laborious(&letter.bytes)) {
             return words;
         }
-        let head = head(&letter.bytes);
+        let head = &letter.bytes[..header_end(&letter.bytes)];
         // Where the header is copied for verification, the copy counts as well.
         let copied = if verify::has_surplus(head) { head.len() } else { 0 };
         let Some(_share) = self.door.budget.draw(copied, copied, budget::PATIENCE).await else { return replies::OUT_OF_MEMORY.to_owned() };
@@ -130,7 +131,7 @@ impl Visit {
     /// What the mail server that receives for us found out, where its word counts.
     fn fronts_verdict(&self, raw: &[u8], writer: &EmailAddress) -> Option<Verdict> {
         let id = self.door.limits.trusted_authserv_id.as_ref().filter(|_| self.front)?;
-        authentication_results::verdict(head(raw), id, writer.domain())
+        authentication_results::verdict(&raw[..header_end(raw)], id, writer.domain())
     }
 
     /// The reply to a letter that is built to be laborious.
@@ -184,12 +185,6 @@ fn refusal_of_all(admissions: &[Admission]) -> Option<Refusal> {
     });
     let first = refusals.next()??;
     refusals.all(|one| one.is_some()).then_some(first)
-}
-
-/// The header, with its empty line.
-fn head(raw: &[u8]) -> &[u8] {
-    let end = memchr::memmem::find(raw, b"\r\n\r\n").map_or(raw.len(), |at| at + 4);
-    &raw[..end]
 }
 
 #[cfg(test)]

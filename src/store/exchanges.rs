@@ -84,7 +84,7 @@ pub struct Sent {
     pub original: Option<Vec<u8>>,
 }
 
-/// Finds a letter of ours by its row.
+/// Finds a letter of ours by its row in the outbox.
 pub async fn sent(conn: &mut Connection, id: Uuid) -> Result<Option<Sent>> {
     Ok(sqlx::query_as!(
         Sent,

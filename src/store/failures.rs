@@ -1,9 +1,10 @@
-//! Letters that came in, could not be handled, and are not tried again by themselves: counted, told of, begun anew.
+//! Letters that could not be handled, or over whose sending the process ended too often, and that are not tried again by themselves: counted, told of, begun
+//! anew.
 use anyhow::Result;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::Connection;
+use super::{Connection, ownership::DEATHS};
 
 /// A letter that failed, as the operator is told of it.
 #[derive(Debug)]
@@ -45,7 +46,43 @@ pub async fn count(conn: &mut Connection) -> Result<i64> {
 
 /// Letters out over which the process ended too often, and that wait for a person; [`super::outbox::order`] begins one anew.
 pub async fn count_set_aside(conn: &mut Connection) -> Result<i64> {
-    Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where state = 'failed' and deaths > 0").fetch_one(conn).await?)
+    // The index knows of deaths at all; one that was refused after a death is not set aside.
+    let query = sqlx::query_scalar!("select count(*) as \"n!\" from outbox where state = 'failed' and deaths > 0 and deaths >= $1::integer", DEATHS);
+    Ok(query.fetch_one(conn).await?)
+}
+
+/// A letter of ours that was set aside, as the operator is told of it.
+#[derive(Debug)]
+pub struct SetAside {
+    /// Its row.
+    pub id: Uuid,
+    /// What kind of letter.
+    pub kind: String,
+    /// When it was written.
+    pub created_at: DateTime<Utc>,
+    /// When it was set aside.
+    pub ended_at: Option<DateTime<Utc>>,
+    /// How often it was tried.
+    pub attempts: i16,
+    /// How many processes ended over it.
+    pub deaths: i16,
+}
+
+/// The letters out that were set aside and that nobody was told of yet, the oldest first; from now on they are told. Not those about such letters: their
+/// own might be the next to end a process.
+pub async fn tell_set_aside(conn: &mut Connection, now: DateTime<Utc>) -> Result<Vec<SetAside>> {
+    let mut set_aside = sqlx::query_as!(
+        SetAside,
+        "update outbox o set told_at = $1 from exchange e
+         where e.id = o.exchange_id and o.state = 'failed' and o.deaths > 0 and o.deaths >= $2::integer and o.told_at is null and o.stream <> 'alarms'
+         returning o.id, o.kind, o.created_at, e.ended_at, o.attempts, o.deaths",
+        now,
+        DEATHS
+    )
+    .fetch_all(conn)
+    .await?;
+    set_aside.sort_by_key(|letter| letter.id);
+    Ok(set_aside)
 }
 
 /// Begins a failed letter anew: with a clean count, and told of again should it fail again. False when it is not failed.

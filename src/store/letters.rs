@@ -1,12 +1,14 @@
 //! The bytes of letters, in and out: of large ones kept in pieces, so that none is held whole by Postgres, nor twice by us; and all forgotten in time.
-use std::pin::Pin;
+use std::{io, pin::Pin};
 
 use anyhow::{Result, ensure};
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
+use sqlx::postgres::PgCopyIn;
+use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use super::Connection;
+use super::{Connection, health::PATIENCE, recent};
 
 type Step<'a, T> = Pin<Box<dyn Future<Output = sqlx::Result<T>> + Send + 'a>>;
 
@@ -22,33 +24,151 @@ pub(super) fn in_row(raw: &[u8]) -> &[u8] {
     if raw.len() < LARGE { raw } else { &[] }
 }
 
-/// Writes the pieces of those that are large, in the transaction of the caller. (COPY in its binary format: a head, rows of fields with their lengths, an end.)
+/// The bytes of a letter that is queued.
+#[derive(Debug, Clone, Copy)]
+pub enum Bytes<'a> {
+    /// They are here.
+    Here(&'a [u8]),
+    /// So many octets are kept in pieces already, under the letter's id and in the same transaction: [`keep`].
+    Kept(usize),
+}
+
+impl<'a> Bytes<'a> {
+    /// How many there are.
+    pub fn len(self) -> usize {
+        match self {
+            Self::Here(raw) => raw.len(),
+            Self::Kept(octets) => octets,
+        }
+    }
+
+    /// None at all.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Those that are not kept yet.
+    pub(super) fn here(self) -> &'a [u8] {
+        match self {
+            Self::Here(raw) => raw,
+            Self::Kept(_) => &[],
+        }
+    }
+}
+
+/// Writes the pieces of those that are large, in the transaction of the caller.
 pub(super) fn write<'a>(conn: &'a mut Connection, letters: &'a [(Uuid, &'a [u8])]) -> Step<'a, ()> {
     Box::pin(async move {
         if letters.iter().all(|(_, raw)| raw.len() < LARGE) {
             return Ok(());
         }
-        let mut copy = conn.copy_in_raw("copy piece (letter_id, place, raw) from stdin (format binary)").await?;
-        let mut block = Vec::with_capacity(BLOCK + PIECE + 64);
-        block.extend_from_slice(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
+        let mut copy = Copying::begin(conn).await?;
         for (id, raw) in letters.iter().filter(|(_, raw)| raw.len() >= LARGE) {
-            for (place, piece) in (0_i32..).zip(raw.chunks(PIECE)) {
-                block.extend_from_slice(&3_i16.to_be_bytes());
-                for field in [id.as_bytes().as_slice(), &place.to_be_bytes(), piece] {
-                    block.extend_from_slice(&(field.len() as i32).to_be_bytes());
-                    block.extend_from_slice(field);
-                }
-                if block.len() >= BLOCK {
-                    copy.send(block.as_slice()).await?;
-                    block.clear();
-                }
+            for (place, piece) in (0..).zip(raw.chunks(PIECE)) {
+                copy.add(*id, place, piece);
+                copy.send(BLOCK).await?;
             }
         }
-        block.extend_from_slice(&(-1_i16).to_be_bytes());
-        copy.send(block.as_slice()).await?;
         copy.finish().await?;
+        letters.iter().filter(|(_, raw)| raw.len() >= LARGE).for_each(|(id, raw)| recent::keep(*id, raw));
         Ok(())
     })
+}
+
+/// Keeps a letter in pieces while `letter` writes it, so that it is nowhere whole; in the transaction of the caller, who sees to it that nothing stays of one
+/// that fails midway. Gives how many octets were written. The thread is blocked meanwhile: only for runtimes that have others.
+pub fn keep<'a>(conn: &'a mut Connection, id: Uuid, letter: impl FnOnce(&mut dyn io::Write) -> io::Result<()> + Send + 'a) -> Step<'a, usize> {
+    Box::pin(async move {
+        let copy = Copying::begin(conn).await?;
+        let mut pieces = Pieces { copy, id, place: 0, piece: Vec::with_capacity(PIECE), broken: None, runtime: Handle::current() };
+        let written = tokio::task::block_in_place(|| letter(&mut pieces));
+        let Pieces { mut copy, place, piece, broken, .. } = pieces;
+        if let Some(error) = broken {
+            return Err(error);
+        }
+        written?;
+        if !piece.is_empty() {
+            copy.add(id, place, &piece);
+        }
+        copy.finish().await?;
+        Ok(place as usize * PIECE + piece.len())
+    })
+}
+
+/// Forgets the pieces of letters that are not to be after all.
+pub(super) async fn drop_pieces(conn: &mut Connection, letters: &[Uuid]) -> sqlx::Result<()> {
+    sqlx::query!("delete from piece where letter_id = any($1)", letters).execute(conn).await.map(drop)
+}
+
+/// Rows on their way into the table of pieces, in COPY's binary format: a head, rows of fields with their lengths, an end.
+struct Copying<'c> {
+    copy: PgCopyIn<&'c mut Connection>,
+    block: Vec<u8>,
+}
+
+impl<'c> Copying<'c> {
+    async fn begin(conn: &'c mut Connection) -> sqlx::Result<Self> {
+        let copy = conn.copy_in_raw("copy piece (letter_id, place, raw) from stdin (format binary)").await?;
+        let mut block = Vec::with_capacity(BLOCK + PIECE + 64);
+        block.extend_from_slice(b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0");
+        Ok(Self { copy, block })
+    }
+
+    fn add(&mut self, id: Uuid, place: i32, piece: &[u8]) {
+        self.block.extend_from_slice(&3_i16.to_be_bytes());
+        for field in [id.as_bytes().as_slice(), &place.to_be_bytes(), piece] {
+            self.block.extend_from_slice(&(field.len() as i32).to_be_bytes());
+            self.block.extend_from_slice(field);
+        }
+    }
+
+    /// Sends what there is, if it is so much.
+    async fn send(&mut self, least: usize) -> sqlx::Result<()> {
+        if self.block.len() >= least {
+            self.copy.send(self.block.as_slice()).await?;
+            self.block.clear();
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> sqlx::Result<()> {
+        self.block.extend_from_slice(&(-1_i16).to_be_bytes());
+        self.send(0).await?;
+        self.copy.finish().await.map(drop)
+    }
+}
+
+/// Where a letter is written that nobody holds whole.
+struct Pieces<'c> {
+    copy: Copying<'c>,
+    id: Uuid,
+    place: i32,
+    piece: Vec<u8>,
+    /// Why nothing more is taken.
+    broken: Option<sqlx::Error>,
+    runtime: Handle,
+}
+
+impl io::Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let taken = &bytes[..bytes.len().min(PIECE - self.piece.len())];
+        self.piece.extend_from_slice(taken);
+        if self.piece.len() == PIECE {
+            self.copy.add(self.id, self.place, &self.piece);
+            self.place += 1;
+            self.piece.clear();
+            let sent = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, self.copy.send(BLOCK)).await });
+            if let Err(error) = sent.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into())) {
+                self.broken = Some(error);
+                return Err(io::ErrorKind::BrokenPipe.into());
+            }
+        }
+        Ok(taken.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// The whole of a letter, of which its row says so much.
@@ -63,6 +183,9 @@ pub async fn whole(conn: &mut Connection, id: Uuid, in_row: Option<Vec<u8>>, siz
 /// A letter that is kept in pieces, put together in one place; what comes is never held besides it.
 pub(super) async fn read(conn: &mut Connection, id: Uuid, size: i32) -> Result<Vec<u8>> {
     let size = usize::try_from(size)?;
+    if let Some(raw) = recent::take(id).filter(|raw| raw.len() == size) {
+        return Ok(raw);
+    }
     let mut raw = Vec::with_capacity(size);
     gather(conn, id, &mut raw).await?;
     ensure!(raw.len() == size, "pieces of the letter {id} are missing");
@@ -96,8 +219,9 @@ pub async fn drop_words(conn: &mut Connection, before: DateTime<Utc>) -> Result<
     .fetch_all(&mut *conn)
     .await?;
     for forgotten in [&out, &letters] {
-        sqlx::query!("delete from piece where letter_id = any($1)", forgotten).execute(&mut *conn).await?;
+        drop_pieces(conn, forgotten).await?;
     }
+    recent::forget();
     sqlx::query!(
         "update inbox set reverse_path = null, peer = '', helo = '', fingerprint = null where state = 'done' and received_at < $1 and peer <> ''",
         before

@@ -25,6 +25,7 @@ pub mod partnerships;
 pub mod people;
 pub mod private_postgres;
 pub mod proposals;
+mod recent;
 pub mod recipients;
 pub mod record;
 pub mod relays;

@@ -30,7 +30,7 @@ pub struct NewLetter<'a> {
     /// Its Message-ID, without brackets.
     pub message_id: &'a str,
     /// The bytes, unsigned.
-    pub raw: &'a [u8],
+    pub raw: bytes::Bytes<'a>,
     /// The exchange row of the letter that caused this one.
     pub cause: Option<Uuid>,
     /// The sending it belongs to.
@@ -80,7 +80,7 @@ pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: 
         &letters.iter().map(|letter| letter.occasion).collect::<Vec<_>>() as &[&str],
         &letters.iter().map(|letter| letter.reverse_path).collect::<Vec<_>>() as &[&str],
         &letters.iter().map(|letter| letter.message_id).collect::<Vec<_>>() as &[&str],
-        &letters.iter().map(|letter| bytes::in_row(letter.raw)).collect::<Vec<_>>() as &[&[u8]],
+        &letters.iter().map(|letter| bytes::in_row(letter.raw.here())).collect::<Vec<_>>() as &[&[u8]],
         &sizes,
         &letters.iter().map(|letter| letter.cause).collect::<Vec<_>>() as &[Option<Uuid>],
         &letters.iter().map(|letter| letter.sending).collect::<Vec<_>>() as &[Option<Uuid>],
@@ -91,8 +91,12 @@ pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: 
     .fetch_all(&mut *conn)
     .await?;
     let written: HashSet<_> = written.into_iter().collect();
-    let pieces: Vec<_> = letters.iter().filter(|letter| written.contains(&letter.id)).map(|letter| (letter.id, letter.raw)).collect();
-    bytes::write(conn, &pieces).await?;
+    let (queued, not): (Vec<_>, Vec<_>) = letters.iter().partition(|letter| written.contains(&letter.id));
+    bytes::write(conn, &queued.iter().map(|letter| (letter.id, letter.raw.here())).collect::<Vec<_>>()).await?;
+    let kept: Vec<_> = not.iter().filter(|letter| matches!(letter.raw, bytes::Bytes::Kept(_))).map(|letter| letter.id).collect();
+    if !kept.is_empty() {
+        bytes::drop_pieces(conn, &kept).await?;
+    }
     Ok(written)
 }
 
@@ -161,8 +165,8 @@ pub struct Allowance {
     pub letters: usize,
     /// Letters on their way at once to one recipient domain, over all processes.
     pub per_domain: usize,
-    /// … and of this one.
-    pub share: usize,
+    /// How many other processes there are: each has its share of a domain's places.
+    pub others: usize,
     /// So many more, also of one domain, to wait for their turn; none while another process has letters on their way.
     pub ahead: usize,
     /// No further letter behind so many octets of them.
@@ -185,7 +189,9 @@ pub async fn begin_claim(store: &Store) -> Result<Tx> {
 }
 
 /// Claims due letters for `owner`, the most urgent first; none but alarms while everything is held. Inside [`begin_claim`], committed at once. Letters that
-/// are doubtful are on their way one at a time, so that the next death is that one's doing, and none of those beside it.
+/// are doubtful are on their way one at a time, so that the next death is that one's doing, and none of those beside it. Whoever has all of a domain's places
+/// would take each again as it falls free, and the others would never have one: so every other process finds a place, and up to its share as many again as it
+/// has; one that does not want any costs no more than that.
 pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     // The rows are chosen first, as an array, and the state is compared in a way that the queue's index knows nothing of: so that each is then found by its
@@ -194,7 +200,7 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
         "with busy as materialized (
              select domain, count(*) as n, count(*) filter (where owner = $1) as ours from outbox where owner is not null group by domain),
          extra as materialized (select case when coalesce(bool_and(n = ours), true) then $8::bigint else 0 end as ahead from busy),
-         taken as materialized (select domain, greatest(n, ours + $3::bigint - $7::bigint) as places from busy),
+         taken as materialized (select domain, greatest(n, ours + least($3::bigint / ($7::bigint + 1) * $7, 2 * (n - ours) + $7)) as places from busy),
          near as (
              select c.* from unnest(array[-1, 0, 1, 2, 3]::smallint[]) as p (priority) cross join lateral (
                  select o.id, o.domain, o.priority, o.next_at, o.size, o.deaths from outbox o
@@ -205,7 +211,7 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
              where p.priority < 0 or not (select hold_all from installation)),
          ranked as (
              select near.*, row_number() over (partition by domain order by priority, next_at, id)
-                 + coalesce((select places from taken where taken.domain = near.domain), 0) as place,
+                 + coalesce((select places from taken where taken.domain = near.domain), least($3::bigint / ($7::bigint + 1) * $7, $7)) as place,
                  row_number() over (partition by deaths >= $9 order by priority, next_at, id) as doubt from near),
          -- Those that can leave at once go before those that wait for their turn: these take nobody's place.
          ordered as (
@@ -222,7 +228,7 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
         now,
         allowance.far,
         count(allowance.octets),
-        count(allowance.share),
+        count(allowance.others),
         count(allowance.ahead),
         DOUBTFUL
     )
@@ -389,6 +395,7 @@ pub async fn order(conn: &mut Connection, id: Uuid, order: Order, now: DateTime<
                  next_at = case when $3 = 'queued' then $4 else next_at end,
                  attempts = case when state = 'failed' then 0 else attempts end,
                  deaths = case when state = 'failed' then 0 else deaths end,
+                 told_at = null,
                  by_breaker = false,
                  released_at = case when $3 = 'queued' then $4 else released_at end,
                  expires_at = case when $3 = 'queued' and state <> 'queued' then greatest(expires_at, $4::timestamptz + interval '5 days') else expires_at end

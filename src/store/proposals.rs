@@ -128,9 +128,10 @@ pub async fn proposal(conn: &mut Connection, round: Uuid) -> Result<Option<Propo
     value.map(|value| serde_json::from_value(value).context("a proposal of another version")).transpose()
 }
 
-/// The proof of the last match, as [`crate::domain::matching::certificate`] describes it.
-pub async fn certificate(conn: &mut Connection, round: Uuid) -> Result<Option<Value>> {
-    Ok(sqlx::query_scalar!("select certificate from round where id = $1", round).fetch_one(conn).await?)
+/// The proof of the last match, as [`crate::domain::matching::certificate`] describes it: of the one that a round began with, or of the last `late` one.
+pub async fn certificate(conn: &mut Connection, round: Uuid, late: bool) -> Result<Option<Value>> {
+    let proof = sqlx::query_scalar!("select case when $2 then late_certificate else certificate end from round where id = $1", round, late);
+    Ok(proof.fetch_one(conn).await?)
 }
 
 /// Whether people came, went or changed their answers after the last match, which was made before introductions.
@@ -143,9 +144,9 @@ pub async fn is_stale(conn: &mut Connection, round: &Round) -> Result<bool> {
     Ok(proposal.digest != snapshot(conn, round.clone()).await?.digest()?)
 }
 
-/// Notes that those without a partner were matched while the round ran.
-pub async fn set_rematched(conn: &mut Connection, round: Uuid, on: NaiveDate) -> Result<()> {
-    sqlx::query!("update round set rematched_on = $2 where id = $1", round, on).execute(conn).await?;
+/// Notes that those without a partner were matched while the round ran, with the proof.
+pub async fn set_rematched(conn: &mut Connection, round: Uuid, on: NaiveDate, proof: &Certificate) -> Result<()> {
+    sqlx::query!("update round set rematched_on = $2, late_certificate = $3 where id = $1", round, on, serde_json::to_value(proof)?).execute(conn).await?;
     Ok(())
 }
 

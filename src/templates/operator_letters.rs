@@ -8,6 +8,7 @@ pub const SOURCES: &[(&str, &str)] = &[
     ("mail/en/brake_asked.md.j2", include_str!("../../templates/mail/en/brake_asked.md.j2")),
     ("mail/en/held.md.j2", include_str!("../../templates/mail/en/held.md.j2")),
     ("mail/en/letters_failed.md.j2", include_str!("../../templates/mail/en/letters_failed.md.j2")),
+    ("mail/en/letters_set_aside.md.j2", include_str!("../../templates/mail/en/letters_set_aside.md.j2")),
     ("mail/en/released.md.j2", include_str!("../../templates/mail/en/released.md.j2")),
     ("mail/en/stream_held.md.j2", include_str!("../../templates/mail/en/stream_held.md.j2")),
 ];
@@ -100,6 +101,37 @@ impl Letter for LettersFailed {
             letter("0191", "relay", 3, 3, "the process ended while it worked on it"),
         ];
         Self { count: 12, letters }
+    }
+}
+
+/// A letter of ours over whose sending the process ended too often.
+#[derive(Debug, Serialize)]
+pub struct LetterSetAside {
+    /// Its row in the outbox.
+    pub id: String,
+    /// What kind of letter.
+    pub kind: String,
+    /// When it was written, in words.
+    pub written: String,
+    /// How often it was tried.
+    pub attempts: i16,
+    /// How many processes ended over it.
+    pub deaths: i16,
+}
+
+/// Letters of ours are set aside.
+#[derive(Debug, Serialize)]
+pub struct LettersSetAside {
+    /// How many.
+    pub count: usize,
+    /// The first of them.
+    pub letters: Vec<LetterSetAside>,
+}
+impl Letter for LettersSetAside {
+    const NAME: &'static str = "letters_set_aside";
+    fn sample() -> Self {
+        let letter = LetterSetAside { id: "0192".into(), kind: "relay".into(), written: "3 March 2027 at 09:00 UTC".into(), attempts: 5, deaths: 3 };
+        Self { count: 1, letters: vec![letter] }
     }
 }
 

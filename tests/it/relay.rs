@@ -14,7 +14,8 @@ use pairpost::{
     store::{
         Store,
         arrivals::{self, Arrival},
-        inbox, letters,
+        inbox,
+        letters::{self, Bytes},
         outbox::{self, Allowance, NewLetter},
         ownership::Owner,
         people,
@@ -210,7 +211,7 @@ async fn large_letters_do_not_leave_many_at_once() {
             occasion: &format!("relay:{n}"),
             reverse_path: "",
             message_id: &format!("{n}@pairs.test"),
-            raw: &[b'x'; 3000],
+            raw: Bytes::Here(&[b'x'; 3000]),
             cause: None,
             sending: None,
             not_before: trio.now,
@@ -218,7 +219,7 @@ async fn large_letters_do_not_leave_many_at_once() {
         assert!(outbox::enqueue(&mut conn, &letter, trio.now).await.expect("queued"));
     }
     for wanted in [2, 1, 0] {
-        let allowance = Allowance { letters: 20, per_domain: 20, share: 20, ahead: 0, octets: 4000, far: false };
+        let allowance = Allowance { letters: 20, per_domain: 20, others: 0, ahead: 0, octets: 4000, far: false };
         let mut tx = trio.store.begin().await.expect("a transaction");
         let claimed = outbox::claim(&mut tx, trio.inbox.owner.held().await.id(), allowance, trio.now).await.expect("claimed");
         tx.commit().await.expect("claimed");
@@ -226,7 +227,8 @@ async fn large_letters_do_not_leave_many_at_once() {
     }
 }
 
-#[tokio::test]
+// Threads, for the largest is written while it is made.
+#[tokio::test(flavor = "multi_thread")]
 async fn a_large_letter_is_kept_in_pieces_on_both_sides_comes_out_whole_and_is_forgotten() {
     let trio = Trio::new().await;
     let line = format!("{}\r\n", "So much to tell. ".repeat(4).trim_end());
@@ -249,7 +251,7 @@ async fn a_large_letter_is_kept_in_pieces_on_both_sides_comes_out_whole_and_is_f
         let (_, raw) = record::received(&mut conn, id).await.expect("a row").expect("a letter");
         assert_eq!(raw.expect("kept").len(), size);
     }
-    let allowance = Allowance { letters: 20, per_domain: 20, share: 20, ahead: 0, octets: usize::MAX >> 1, far: false };
+    let allowance = Allowance { letters: 20, per_domain: 20, others: 0, ahead: 0, octets: usize::MAX >> 1, far: false };
     let mut tx = trio.store.begin().await.expect("a transaction");
     let claimed = outbox::claim(&mut tx, trio.inbox.owner.held().await.id(), allowance, trio.now).await.expect("claimed");
     tx.commit().await.expect("claimed");
@@ -266,4 +268,74 @@ async fn a_large_letter_is_kept_in_pieces_on_both_sides_comes_out_whole_and_is_f
     assert_eq!(letters::drop_words(&mut conn, trio.now + chrono::TimeDelta::days(14)).await.expect("forgotten"), 2 * sizes.len() as u64);
     let kept: (i64, i32) = sqlx::query_as(pieces).fetch_one(&mut *conn).await.expect("pieces");
     assert_eq!(kept, (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_stays_of_a_letter_whose_writing_ends_midway_and_the_connection_serves_the_next() {
+    let trio = Trio::new().await;
+    let line = "So much to tell.\r\n";
+    for (letter, dies) in [("poison", true), ("broken", false), ("whole", false)] {
+        let store = trio.store.clone();
+        let written = tokio::spawn(async move {
+            let mut tx = store.begin().await.expect("a transaction");
+            let octets = letters::keep(&mut tx, Uuid::now_v7(), |out| {
+                for n in 0..40_000 {
+                    out.write_all(line.as_bytes())?;
+                    assert!(n < 30_000 || !dies, "a letter over which we die");
+                    if n > 30_000 && letter == "broken" {
+                        return Err(std::io::ErrorKind::InvalidData.into());
+                    }
+                }
+                Ok(())
+            });
+            let octets = octets.await?;
+            tx.commit().await.map(|()| octets)
+        });
+        match (letter, written.await) {
+            ("poison", Err(died)) => assert!(died.is_panic()),
+            ("broken", Ok(written)) => assert!(written.is_err()),
+            ("whole", Ok(written)) => assert_eq!(written.expect("written"), 40_000 * line.len()),
+            (letter, other) => panic!("{letter}: {other:?}"),
+        }
+        let mut all = Vec::new();
+        for _ in 0..3 {
+            all.push(trio.store.begin().await.expect("a sound connection"));
+        }
+        let kept: i64 = sqlx::query_scalar("select coalesce(sum(length(raw)), 0) from piece").fetch_one(&mut *all[0]).await.expect("pieces");
+        assert_eq!(kept as usize, if letter == "whole" { 40_000 * line.len() } else { 0 }, "{letter}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_pieces_stay_of_a_letter_that_was_written_before() {
+    let trio = Trio::new().await;
+    let to = EmailAddress::parse("ben@example.net").expect("an address");
+    for queued in [true, false] {
+        let mut tx = trio.store.begin().await.expect("a transaction");
+        let address_id = people::address_id(&mut tx, &to, trio.now).await.expect("a row");
+        let id = Uuid::now_v7();
+        let octets = letters::keep(&mut tx, id, |out| out.write_all(&[b'x'; 300_000])).await.expect("written");
+        let letter = NewLetter {
+            id,
+            address_id,
+            to: &to,
+            mailbox: "to-ana",
+            kind: "relay",
+            stream: Stream::Relay,
+            occasion: "relay:once",
+            reverse_path: "",
+            message_id: "once@pairs.test",
+            raw: Bytes::Kept(octets),
+            cause: None,
+            sending: None,
+            not_before: trio.now,
+        };
+        assert_eq!(outbox::enqueue(&mut tx, &letter, trio.now).await.expect("queued"), queued);
+        tx.commit().await.expect("committed");
+        let kept: i64 = sqlx::query_scalar("select sum(length(raw)) from piece")
+            .fetch_one(&mut *trio.store.connection().await.expect("a connection"))
+            .await
+            .expect("pieces");
+        assert_eq!(kept, 300_000);
+    }
 }

@@ -34,6 +34,7 @@ fn all(templates: &Templates) -> Vec<(&'static str, String)> {
         one::<o::BrakeAsked>(templates),
         one::<o::Held>(templates),
         one::<o::LettersFailed>(templates),
+        one::<o::LettersSetAside>(templates),
         one::<o::Released>(templates),
         one::<o::StreamHeld>(templates),
         one::<r::Introduction>(templates),

@@ -164,7 +164,7 @@ fn kinds(part: Part) -> Vec<&'static str> {
         Part::Pauses => vec!["resumed"],
         Part::Rounds => ACTIONS.into_iter().flat_map(kinds_of).collect(),
         Part::TopicLetters => vec!["topic"],
-        Part::Alarms => vec!["letters_failed", "stream_held"],
+        Part::Alarms => vec!["letters_failed", "letters_set_aside", "stream_held"],
         Part::LettersOnHold | Part::TopicsDue | Part::Words => vec![],
     }
 }
@@ -228,11 +228,12 @@ async fn year() -> House {
         assert!(topics::schedule(&mut tx, &title.to_lowercase(), day("2027-03-10")).await.unwrap(), "{topic}");
     }
     tx.commit().await.unwrap();
-    // A letter on hold for which nobody vouches, one that failed, and a stream that is held.
+    // A letter on hold for which nobody vouches and one to ask about it that is set aside, one that failed, and a stream that is held.
     house.comes(&Recipient::Service(OwnAddress::Help), "eve@example.org", &letter("eve@example.org", "help"), true).await;
     house.work().await;
     house.writes("ivo@example.org", &OwnAddress::Help, "help").await;
     house.change("update inbox set state = 'failed' where state = 'pending'").await;
+    house.change("update outbox set state = 'failed', deaths = 3").await;
     house.change("update breaker set tripped_at = '2027-02-01', passed = 100 where stream = 'notices'").await;
     house
 }

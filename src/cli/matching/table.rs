@@ -1,5 +1,5 @@
 //! The answer for reading on a terminal: who writes with whom, who is left over and why, how satisfied people will be, and what that means.
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Write;
 
 use crate::domain::matching::{Applicant, Fairness, Matching, Objective, Side, Unmatched, WeightedPair};
@@ -13,14 +13,27 @@ pub(super) fn of_round(out: &mut dyn Write, applicants: &[Applicant], matching: 
     if !matching.unmatched.is_empty() {
         left_over(out, &people, &matching.unmatched)?;
     }
-    plot(out, matching)?;
+    if matching.objective.matched > 0 {
+        plot(out, matching)?;
+    }
     wishes(out, fairness)?;
     summary(out, applicants.len(), matching, fairness)
 }
 
-pub(super) fn of_graph(out: &mut dyn Write, pairs: &[WeightedPair]) -> anyhow::Result<()> {
+pub(super) fn of_graph(out: &mut dyn Write, names: &[String], pairs: &[WeightedPair]) -> anyhow::Result<()> {
     pairs.iter().try_for_each(|pair| writeln!(out, "{}  {}  {}", plain(&pair.a), plain(&pair.b), pair.w))?;
+    let matched: HashSet<&String> = pairs.iter().flat_map(|pair| [&pair.a, &pair.b]).collect();
+    let left: Vec<String> = names.iter().filter(|name| !matched.contains(name)).map(|name| plain(name)).collect();
+    let left = if left.is_empty() { "nobody".to_owned() } else { left.join(", ") };
+    let worth: i128 = pairs.iter().map(|pair| i128::from(pair.w)).sum();
+    writeln!(out, "\n{}, worth {worth} together. Left over: {left}.\n{PROVEN}", counted(pairs.len(), "pair"))?;
     Ok(())
+}
+
+const PROVEN: &str = "No other match has more pairs, and none with as many is better: this was proven.";
+
+fn counted(number: usize, what: &str) -> String {
+    format!("{number} {what}{}", if number == 1 { "" } else { "s" })
 }
 
 struct People<'a>(HashMap<&'a str, &'a Applicant>);
@@ -48,6 +61,10 @@ fn partners(out: &mut dyn Write, people: &People, matching: &Matching) -> anyhow
     };
     let mut rows: Vec<Vec<(String, String)>> = matching.pairs.iter().map(|pair| cells(&[&pair.a, &pair.b], &pair.sides)).collect();
     rows.extend(matching.trios.iter().map(|trio| cells(&trio.members.each_ref(), &trio.sides)));
+    if rows.is_empty() {
+        writeln!(out, "Nobody has a partner.")?;
+        return Ok(());
+    }
     let width = rows.iter().flatten().map(|(who, _)| who.chars().count()).max().unwrap_or(0);
     writeln!(out, "Partners, each with the satisfaction to be expected (of 1000) and how many of the wishes are met")?;
     for row in &rows {
@@ -97,12 +114,13 @@ fn wishes(out: &mut dyn Write, fairness: &Fairness) -> anyhow::Result<()> {
 
 fn summary(out: &mut dyn Write, people: usize, matching: &Matching, fairness: &Fairness) -> anyhow::Result<()> {
     let Objective { matched, requests, requests_met, .. } = &matching.objective;
-    let counted = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     let (pairs, trios) = (counted(matching.pairs.len(), "pair"), counted(matching.trios.len(), "trio"));
     writeln!(out, "\nWith a partner: {matched} of {}, in {pairs} and {trios}. Wishes met: {requests_met} of {requests}.", counted(people, "applicant"))?;
     let Fairness { min, p1, p5, median, with_wishes, all_met, blocking_pairs, deep_blocking_pairs, in_blocking_pairs, .. } = fairness;
     if *matched > 0 {
-        writeln!(out, "All wishes are met for {all_met} of {with_wishes} who have any, and a partner.")?;
+        if *with_wishes > 0 {
+            writeln!(out, "All wishes are met for {all_met} of {with_wishes} who have any, and a partner.")?;
+        }
         writeln!(
             out,
             "Half of the people are at {median} or more; the least satisfied is at {min} (one in a hundred at {p1} or less, one in twenty at {p5})."
@@ -116,7 +134,7 @@ fn summary(out: &mut dyn Write, people: usize, matching: &Matching, fairness: &F
             )?,
         }
     }
-    writeln!(out, "No other match has more pairs, and none with as many is better: this was proven.")?;
+    writeln!(out, "{PROVEN}")?;
     Ok(())
 }
 

@@ -93,7 +93,7 @@ pub fn examine(graph: &impl Pairs, pairs: &[(u32, u32, i64)], certificate: &Cert
 
     // Most pairs first: k + 1 pairs outweigh k, whatever their weights.
     let (largest, smallest) = extremes.map_or((0, 0), |(largest, smallest)| (i128::from(largest.max(0)), i128::from(smallest.min(0))));
-    ensure(*constant > (y.len() / 2) as i128 * (largest - smallest), "its constant does not put most pairs first")?;
+    ensure(*constant > y.len().div_ceil(2) as i128 * (largest - smallest), "its constant does not put most pairs first")?;
     let reached: i128 = pairs.iter().map(|&(_, _, w)| value(w)).sum();
     let shares = sets.iter().map(|set| set.z.saturating_mul(set.members.len() as i128 / 2));
     let bound = y.iter().copied().chain(shares).fold(0, i128::saturating_add);
@@ -240,8 +240,8 @@ mod tests {
         let (_, _, certificate) = proven();
         let written = serde_json::to_value(&certificate).expect("writes");
         assert_eq!(written["scale"], 4);
-        assert_eq!(written["people"], serde_json::json!({"a": 0, "b": 0, "c": 0, "d": 128, "e": 36, "f": 128, "g": 4}));
-        assert_eq!(written["blossoms"], serde_json::json!([{"members": ["a", "b", "c"], "z": 164}]));
+        assert_eq!(written["people"], serde_json::json!({"a": 0, "b": 0, "c": 0, "d": 168, "e": 36, "f": 168, "g": 4}));
+        assert_eq!(written["blossoms"], serde_json::json!([{"members": ["a", "b", "c"], "z": 204}]));
         let text = serde_json::to_string(&certificate).expect("writes");
         assert_eq!(serde_json::from_str::<Certificate>(&text).expect("reads"), certificate);
         let stranger = text.replace("\"members\":[\"", "\"members\":[\"z");

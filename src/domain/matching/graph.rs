@@ -3,7 +3,7 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::applicant::{BadLine, BadLines, split_lines};
+use super::lines::{BadLine, BadLines, split_lines};
 
 /// A graph with whole weights that can be walked pair by pair, by several threads at once. It need not be built: weights may be worked
 /// out when asked for.

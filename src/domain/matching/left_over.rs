@@ -58,7 +58,12 @@ impl Explainer<'_> {
             return format!("{aside}nobody in this round shares a language with you");
         }
         if !free(&[NoCommonLanguage, SameOrganisation, EarlierPartners]) {
-            return format!("{aside}everybody in this round who shares a language with you works at your own organisation or was your partner before");
+            let known: Vec<String> = [(SameOrganisation, "works at your own organisation"), (EarlierPartners, "was your partner before")]
+                .into_iter()
+                .filter(|(hindrance, _)| hindrances.contains(&Some(*hindrance)))
+                .map(|(_, words)| words.to_owned())
+                .collect();
+            return format!("{aside}everybody in this round who shares a language with you {}", or(&known));
         }
         if !free(&[NoCommonLanguage, SameOrganisation, EarlierPartners, LeftOut]) {
             let place = left_out();

@@ -1,6 +1,6 @@
 //! Who is matched with whom in a round: as many people as possible, as well as possible, provably; and why.
 //!
-//! The way of a match: [`applicant`] reads people, [`roster`] prepares them, [`rules`] say who can't be partners, [`score`] how well
+//! The way of a match: `lines` reads people ([`applicant`]), [`roster`] prepares them, [`rules`] say who can't be partners, [`score`] how well
 //! two suit each other by the [`weights`] of the programme, [`optimum`] has [`blossom`] find the best matching, [`certificate`]
 //! examines the proof, [`explain`] puts it into words.
 mod alternating;
@@ -13,6 +13,7 @@ mod found;
 pub mod generate;
 pub mod graph;
 pub mod left_over;
+mod lines;
 pub mod optimum;
 mod parallel;
 mod phrases;
@@ -33,12 +34,13 @@ use std::collections::{BTreeMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
-pub use applicant::{Applicant, BadLine, BadLines, BadValue, Decision, LIBRARIES, Past, Verdict, read_applicants, read_lines};
+pub use applicant::{Applicant, BadValue, Decision, LIBRARIES, Past, Verdict};
 pub use certificate::Certificate;
 pub use explain::{Side, Wording};
 pub use fairness::{Fairness, fairness};
 pub use graph::{Graph, Pairs, WeightedPair};
 pub use left_over::Witness;
+pub use lines::{BadLine, BadLines, read_applicants, read_lines};
 pub use weights::Weights;
 
 use found::Found;
@@ -102,7 +104,7 @@ pub struct Objective {
     pub requests: usize,
     /// Wishes met.
     pub requests_met: usize,
-    /// What all pairs are worth together. A pair is worth 0 to 2000. One that takes somebody's second place is worth less by more than
+    /// What all pairs are worth together. A pair is worth 0 to 2000, and [`score::KEPT`] more where it is one to keep. One that takes somebody's second place is worth less by more than
     /// all that could be won elsewhere (so its score is far below 0): among matches of as many pairs, those that give more people a
     /// partner come first.
     pub score: i64,

@@ -43,10 +43,10 @@ pub fn find_on(graph: &impl Pairs, seed: u64, cores: usize) -> Result<Optimum, T
 }
 
 /// What is added to each weight so that one pair more outweighs all that weights can differ: with k pairs at most k times the largest
-/// weight is won, with k + 1 at least k + 1 times the smallest, and there are never more than half as many pairs as people.
+/// weight is won, with k + 1 at least k + 1 times the smallest, and there are never more than half as many pairs as people (rounded up, to be on the safe side).
 fn constant(people: usize, extremes: Option<(i64, i64)>) -> Amount {
     let (largest, smallest) = extremes.unwrap_or((0, 0));
-    (people / 2) as Amount * (Amount::from(largest.max(0)) - Amount::from(smallest.min(0))) + 1
+    people.div_ceil(2) as Amount * (Amount::from(largest.max(0)) - Amount::from(smallest.min(0))) + 1
 }
 
 fn certificate(names: &[String], constant: Amount, proof: Solution, pairs: &[(u32, u32, i64)]) -> Certificate {

@@ -17,33 +17,33 @@ const DEEPEST: usize = 20;
 const LONGEST_NAME: usize = 120;
 
 /// Builds the body of the relayed letter.
-pub(super) struct Rebuilding<'m> {
+pub(super) struct Rebuilding<'m, 'r> {
     message: &'m Message<'m>,
-    replacer: &'m Replacer,
+    replacer: &'r Replacer,
     /// What boundaries and Content-IDs begin with.
-    seed: &'m str,
-    album: Album<'m>,
+    seed: &'r str,
+    album: Album<'m, 'r>,
     boundaries: usize,
 }
 
 /// The letter's pictures under their new Content-IDs.
-struct Album<'m> {
+struct Album<'m, 'r> {
     known: HashMap<String, String>,
     /// Those that the page at hand held itself.
     taken_out: Vec<MimePart<'m>>,
-    seed: &'m str,
-    our_domain: &'m str,
+    seed: &'r str,
+    our_domain: &'r str,
     count: usize,
 }
 
-impl Album<'_> {
+impl Album<'_, '_> {
     fn new_id(&mut self) -> String {
         self.count += 1;
         format!("picture{}.{}@{}", self.count, self.seed, self.our_domain)
     }
 }
 
-impl html::Pictures for Album<'_> {
+impl html::Pictures for Album<'_, '_> {
     fn known(&self, id: &str) -> Option<&str> {
         self.known.get(id).map(String::as_str)
     }
@@ -59,9 +59,9 @@ impl html::Pictures for Album<'_> {
     }
 }
 
-impl<'m> Rebuilding<'m> {
+impl<'m, 'r> Rebuilding<'m, 'r> {
     /// `seed` makes boundaries and identifiers; it has only letters and digits. `our_domain` ends the Content-IDs.
-    pub fn new(message: &'m Message<'m>, replacer: &'m Replacer, seed: &'m str, our_domain: &'m str) -> Self {
+    pub fn new(message: &'m Message<'m>, replacer: &'r Replacer, seed: &'r str, our_domain: &'r str) -> Self {
         let mut album = Album { known: HashMap::new(), taken_out: Vec::new(), seed, our_domain, count: 0 };
         for id in message.parts.iter().filter(|part| binary(part).is_some()).filter_map(|part| part.content_id()) {
             let new = album.new_id();

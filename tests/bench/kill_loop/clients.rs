@@ -27,6 +27,8 @@ const CLIENTS: u32 = 8;
 pub const PAIRS: u32 = 48;
 /// Letters on one connection.
 const LETTERS: u32 = 10;
+/// While so many letters have not come, no more are written: what matters is who dies, not how long the queue grows meanwhile.
+const UNDER_WAY: usize = 300;
 /// Octets of a large letter: such a one is kept in another way than the others.
 const LARGE: usize = 300 << 10;
 /// How long a reply is waited for before the letter is handed over elsewhere or again.
@@ -53,6 +55,7 @@ impl Doors {
 }
 
 /// Clients at work.
+#[derive(Default)]
 pub struct Clients {
     stop: Arc<AtomicBool>,
     at_work: JoinSet<Result<()>>,
@@ -82,6 +85,14 @@ impl Clients {
         Self { stop, at_work }
     }
 
+    /// An error when one of them can't go on.
+    pub fn check(&mut self) -> Result<()> {
+        match self.at_work.try_join_next() {
+            Some(ended) => ended?,
+            None => Ok(()),
+        }
+    }
+
     /// They end when what they have begun is answered 250.
     pub async fn stop(mut self) -> Result<()> {
         self.stop.store(true, Ordering::SeqCst);
@@ -109,6 +120,10 @@ impl Client {
     async fn run(mut self) -> Result<()> {
         let mut session = None;
         while !self.stop.load(Ordering::SeqCst) {
+            if self.post.ledger.waiting() >= UNDER_WAY {
+                sleep_until(Instant::now() + Duration::from_millis(20)).await;
+                continue;
+            }
             let mark = self.post.marks.fetch_add(1, Ordering::SeqCst);
             let pair = self.chance.one_of(&self.pairs);
             let size = if self.chance.once_in(50) { LARGE } else { self.chance.below(4000) as usize };

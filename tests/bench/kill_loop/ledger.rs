@@ -18,6 +18,8 @@ struct State {
     /// What the next hop kept, by the Message-ID that it came under.
     kept: HashMap<String, u32>,
     counts: Counts,
+    /// Letters that got 250, and neither they nor words about them have come.
+    waiting: usize,
     sleeper: Option<Sleeper>,
 }
 
@@ -90,7 +92,10 @@ impl Ledger {
     pub fn accepted(&self, mark: Mark) {
         let mut state = self.state();
         state.counts.accepted += 1;
-        state.letters.entry(mark).or_default().accepted = Some(Instant::now());
+        let letter = state.letters.entry(mark).or_default();
+        letter.accepted = Some(Instant::now());
+        let waits = letter.ended.is_none();
+        state.waiting += usize::from(waits);
     }
 
     /// A client hands a letter over again.
@@ -106,8 +111,10 @@ impl Ledger {
         *times += 1;
         let again = *times > 1;
         let letter = state.letters.entry(mark).or_default();
+        let was_waited_for = letter.accepted.is_some() && letter.ended.is_none();
         let ended = *letter.ended.get_or_insert(now);
         let twice_taken = !again && !is_notice && std::mem::replace(&mut letter.relayed, true);
+        state.waiting -= usize::from(was_waited_for);
         state.counts.returned += usize::from(is_notice && !again);
         state.counts.doubled += usize::from(again);
         state.counts.twice_taken += usize::from(twice_taken);
@@ -131,6 +138,11 @@ impl Ledger {
     /// So far.
     pub fn counts(&self) -> Counts {
         self.state().counts
+    }
+
+    /// How many letters got 250 and have not come.
+    pub fn waiting(&self) -> usize {
+        self.state().waiting
     }
 
     /// How many letters got 250 at or after `moment`.
@@ -162,6 +174,7 @@ impl Ledger {
     pub fn close(&self) {
         let mut state = self.state();
         state.letters.clear();
+        state.waiting = 0;
         state.sleeper = None;
     }
 }

@@ -10,8 +10,8 @@ use crate::{
     clients::{Clients, PAIRS},
     installation::Installation,
     kind::Kind,
-    ledger::Mark,
     moods::Mood,
+    postgres::Postgres,
     table::Tally,
 };
 
@@ -41,6 +41,8 @@ impl Death {
 /// Rounds on one installation, one after the other.
 pub struct Rounds {
     installation: Installation,
+    /// At work while a round lasts.
+    clients: Clients,
     chance: Chance,
     pause: Duration,
     /// The next partnership whose mailbox does not exist.
@@ -50,7 +52,7 @@ pub struct Rounds {
 impl Rounds {
     /// On this installation; who is paused is so for `pause`.
     pub fn new(installation: Installation, pause: Duration, chance: Chance) -> Self {
-        Self { installation, chance, pause, dead: PAIRS }
+        Self { installation, clients: Clients::default(), chance, pause, dead: PAIRS }
     }
 
     /// Ends the installation.
@@ -61,6 +63,9 @@ impl Rounds {
     /// Plays one.
     pub async fn play(&mut self, kind: Kind) -> Result<Tally> {
         let played = self.round(kind).await;
+        if played.is_err() {
+            self.explain().await;
+        }
         played.with_context(|| format!("a round of “{}”; the last words of\n{}", kind.name(), self.installation.said()))
     }
 
@@ -70,8 +75,8 @@ impl Rounds {
         self.installation.places.iter().for_each(|place| place.sink.thinks(thinks));
         let before = self.installation.ledger().counts();
         let also = matches!(kind, Kind::Mood(Mood::Rejects)).then_some(self.dead);
-        let clients = Clients::start(&self.installation.post, pause, also, &mut self.chance);
-        self.letters_since(Instant::now(), 40).await?;
+        self.clients = Clients::start(&self.installation.post, pause, also, &mut self.chance);
+        self.letters_since(Instant::now(), 40, false).await?;
         let death = match kind {
             Kind::Program => self.program().await?,
             Kind::Postmaster => {
@@ -88,25 +93,22 @@ impl Rounds {
             Kind::OneOfTwo => self.one_of_two().await?,
             Kind::Paused => self.paused().await?,
         };
-        self.letters_since(death.back, 20).await?;
         let (ledger, postgres) = (self.installation.post.ledger.clone(), self.installation.postgres.clone());
         let is_moody = matches!(kind, Kind::Mood(_));
-        let again_soon = async |look| is_moody && look % ASK == 0 && postgres.retry_all().await.is_err();
+        self.letters_since(death.back, 20, is_moody).await?;
         until("letters come again", async |look| {
-            again_soon(look).await;
+            again_soon(&postgres, is_moody, look).await;
             ledger.again(death.back).is_some()
         })
         .await?;
-        tokio::time::timeout(PATIENCE, clients.stop()).await.context("letters are not taken any more")??;
+        tokio::time::timeout(PATIENCE, std::mem::take(&mut self.clients).stop()).await.context("letters are not taken any more")??;
         let settled = until("nothing waits any more", async |look| {
-            again_soon(look).await;
+            again_soon(&postgres, is_moody, look).await;
             look % ASK == 0 && ledger.missing().is_empty() && postgres.waiting().await.is_ok_and(|waiting| waiting == 0)
         })
         .await;
+        self.explain().await;
         let missing = ledger.missing();
-        for mark in missing.iter().take(5) {
-            self.explain(*mark).await;
-        }
         if missing.is_empty() {
             settled?;
         }
@@ -118,11 +120,20 @@ impl Rounds {
         Ok(Tally { rounds: 1, counts: ledger.counts().since(before), lost: missing.len() + unrecorded, open: death.open, again, all })
     }
 
-    /// Until a random number of letters, up to `most`, was taken since `moment`, and a little longer.
-    async fn letters_since(&mut self, moment: Instant, most: u64) -> Result<()> {
+    /// Until a random number of letters, up to `most`, was taken since `moment`, and a little longer. With `retry`, those that the next hop refused are tried
+    /// again meanwhile: while too many of them wait, no client writes.
+    async fn letters_since(&mut self, moment: Instant, most: u64, retry: bool) -> Result<()> {
         let wanted = 1 + self.chance.below(most);
-        let ledger = self.installation.post.ledger.clone();
-        until("letters are taken", async |_| ledger.accepted_since(moment) as u64 >= wanted).await?;
+        let (ledger, postgres) = (self.installation.post.ledger.clone(), self.installation.postgres.clone());
+        let clients = &mut self.clients;
+        let mut ended = Ok(());
+        until("letters are taken", async |look| {
+            again_soon(&postgres, retry, look).await;
+            ended = clients.check();
+            ended.is_err() || ledger.accepted_since(moment) as u64 >= wanted
+        })
+        .await?;
+        ended?;
         sleep_until((Instant::now() + Duration::from_micros(self.chance.below(30_000))).into()).await;
         Ok(())
     }
@@ -142,11 +153,13 @@ impl Rounds {
         let dead = format!("partner{}@partner.example", self.dead);
         self.dead += u32::from(mood == Mood::Rejects);
         self.installation.places[0].sink.mood(mood, dead);
-        self.letters_since(Instant::now(), 40).await?;
+        self.letters_since(Instant::now(), 40, false).await?;
         let open = self.installation.kill(0).await?;
         let mut death = Death::now(open);
         self.installation.start(0).await?;
-        self.letters_since(Instant::now(), 40).await?;
+        self.letters_since(Instant::now(), 40, false).await?;
+        // Long enough, now and then, for the program to lose its patience with the hop.
+        sleep_until((Instant::now() + Duration::from_millis(self.chance.below(4000))).into()).await;
         self.installation.places[0].sink.mood(Mood::Good, String::new());
         death.back = Instant::now();
         Ok(death)
@@ -176,12 +189,23 @@ impl Rounds {
         Ok(death)
     }
 
-    async fn explain(&self, mark: Mark) {
-        match self.installation.postgres.tells(&format!("{mark}.loop@sender.example")).await {
-            Ok(told) if told.is_empty() => eprintln!("letter {mark} is lost: the database has never heard of it"),
-            Ok(told) => eprintln!("letter {mark} is lost: {}", told.join("; ")),
-            Err(error) => eprintln!("letter {mark} is lost: {error:#}"),
+    /// Says of some letters that are missing how they stand.
+    async fn explain(&self) {
+        for mark in self.installation.ledger().missing().into_iter().take(5) {
+            match self.installation.postgres.tells(&format!("{mark}.loop@sender.example")).await {
+                Ok(told) if told.is_empty() => eprintln!("letter {mark} is missing: the database has never heard of it"),
+                Ok(told) => eprintln!("letter {mark} is missing: {}", told.join("; ")),
+                Err(error) => eprintln!("letter {mark} is missing: {error:#}"),
+            }
         }
+    }
+}
+
+/// Now and then, what a mood had refused is tried again at once.
+async fn again_soon(postgres: &Postgres, is_moody: bool, look: u32) {
+    if is_moody && look.is_multiple_of(ASK) {
+        // The next look asks again.
+        drop(postgres.retry_all().await);
     }
 }
 

@@ -6,6 +6,7 @@ use pairpost::{
     domain::{address::EmailAddress, breaker::Stream},
     outbox::Exit,
     store::{
+        letters::Bytes,
         outbox::{self, NewLetter},
         ownership::Owner,
         people,
@@ -43,7 +44,7 @@ impl Post {
                 occasion: &format!("crowd:{n}"),
                 reverse_path: "",
                 message_id: "x@pairs.test",
-                raw: b"From: help@pairs.test\r\n\r\nhi\r\n",
+                raw: Bytes::Here(b"From: help@pairs.test\r\n\r\nhi\r\n"),
                 cause: None,
                 sending: None,
                 not_before: self.now,

@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 use clap::Parser as _;
 use pairpost::{
     cli::Cli,
+    mail::message::Message,
+    schedule,
     store::{
         outbox::{self, Allowance, Claimed, Mine},
         ownership::{self, DEATHS},
@@ -21,10 +23,14 @@ use crate::{
 /// Claims as a process does; one without a lock is a dead one.
 async fn claim(post: &Post, owner: i64) -> Vec<Claimed> {
     let mut tx = outbox::begin_claim(&post.store).await.unwrap();
-    let allowance = Allowance { letters: 32, per_domain: 20, share: 20, ahead: 0, octets: 32 << 20, far: true };
+    let allowance = Allowance { letters: 32, per_domain: 20, others: 0, ahead: 0, octets: 32 << 20, far: true };
     let claimed = outbox::claim(&mut tx, owner, allowance, post.now).await.unwrap();
     tx.commit().await.unwrap();
     claimed
+}
+
+async fn tell(post: &Post, statement: &'static str) {
+    sqlx::query(statement).execute(&mut *post.conn().await).await.unwrap();
 }
 
 async fn row(post: &Post, id: Uuid) -> String {
@@ -34,7 +40,7 @@ async fn row(post: &Post, id: Uuid) -> String {
 #[tokio::test]
 async fn a_letter_whose_sending_kills_the_process_is_set_aside_after_three_deaths_and_takes_no_other_with_it() {
     let hop = NextHop::start().await;
-    let post = Post::to(&hop).await;
+    let post = Post::new(&[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url()), ("PAIRPOST_OPERATOR", "olga@example.com")]).await;
     let mut letters = Vec::new();
     for n in 0..10 {
         letters.push(post.write(&format!("p{n}@example{n}.org"), "one").await);
@@ -63,12 +69,27 @@ async fn a_letter_whose_sending_kills_the_process_is_set_aside_after_three_death
         post.ask("select reply from exchange e join outbox o on o.exchange_id = e.id where o.state = 'failed'").await,
         "the process ended while it sent this letter"
     );
+    // Told once, however often the calendar is looked at; and nobody is told of a letter that tells of it.
+    let told = async || {
+        while schedule::step(&post.store, &post.site, post.now).await.unwrap() > 0 {}
+        post.ask("select count(*) from outbox where kind = 'letters_set_aside'").await
+    };
+    assert_eq!((told().await.as_str(), told().await.as_str()), ("1", "1"));
+    let (stream, raw): (String, Vec<u8>) =
+        sqlx::query_as("select stream, raw from outbox where kind = 'letters_set_aside'").fetch_one(&mut *post.conn().await).await.unwrap();
+    let words = Message::parse(&raw).text().to_owned();
+    assert!(stream == "alarms" && words.contains(&poison.to_string()) && words.contains("over 3 of which"), "{stream}: {words}");
+    tell(&post, "update outbox set state = 'failed', deaths = 3 where kind = 'letters_set_aside'").await;
+    assert_eq!(told().await, "1");
+    tell(&post, "update outbox set state = 'queued', deaths = 0 where kind = 'letters_set_aside'").await;
     post.work().await;
-    assert_eq!(post.ask("select count(*) from outbox where state = 'sent'").await, "9", "the others are sent");
+    assert_eq!(post.ask("select count(*) from outbox where state = 'sent'").await, "10", "the others are sent");
     assert_eq!(row(&post, poison).await, format!("failed {DEATHS} failed"), "never again by itself");
 
+    // Begun anew, it would be told of again.
     let retry = Cli::try_parse_from(["pairpost", "queue", "retry", &poison.to_string()]).unwrap();
     retry.on(&post.store, &post.site, post.now).await.unwrap();
+    assert_eq!(post.ask("select count(*) from outbox where told_at is not null").await, "0");
     post.work().await;
     assert_eq!(row(&post, poison).await, "sent 0 sent");
     println!("a letter whose sending kills the process: set aside after {deaths} deaths; all {} that were claimed with it are sent", letters.len());

@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 use pairpost::{
     domain::{address::EmailAddress, breaker::Stream},
     store::{
-        outbox::{self, NewLetter, Order},
+        letters::Bytes,
+        outbox::{self, Allowance, Mine, NewLetter, Order},
+        ownership::{Owner, Term},
         people,
     },
 };
@@ -14,7 +16,7 @@ use super::Post;
 use crate::{
     database::TestDatabase,
     next_hop::NextHop,
-    program::{Letter, Program},
+    program::{Letter, Program, until},
 };
 
 #[tokio::test]
@@ -62,18 +64,14 @@ async fn partners_letters_go_first_and_no_domain_takes_all_places() {
     assert!(hop.connections() <= 4);
 }
 
-#[tokio::test]
-async fn a_long_row_of_letters_to_one_domain_at_its_limit_hides_nobody() {
-    let hop = NextHop::start().await;
-    let post = Post::new(&[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url()), ("PAIRPOST_DELIVERY__PER_DOMAIN", "1")]).await;
+/// Queues so many notices to one domain.
+async fn crowd(post: &Post, letters: usize) {
     let mut conn = post.conn().await;
-    for n in 0..250 {
+    for n in 0..letters {
         let to = EmailAddress::parse(&format!("m{n}@big.example")).unwrap();
-        let address_id = people::address_id(&mut conn, &to, post.now).await.unwrap();
-        let id = Uuid::now_v7();
         let letter = NewLetter {
-            id,
-            address_id,
+            id: Uuid::now_v7(),
+            address_id: people::address_id(&mut conn, &to, post.now).await.unwrap(),
             to: &to,
             mailbox: "topics",
             kind: "topic",
@@ -81,18 +79,64 @@ async fn a_long_row_of_letters_to_one_domain_at_its_limit_hides_nobody() {
             occasion: &format!("topic:{n}"),
             reverse_path: "",
             message_id: "x@pairs.test",
-            raw: b"From: help@pairs.test\r\n\r\nhi\r\n",
+            raw: Bytes::Here(b"From: help@pairs.test\r\n\r\nhi\r\n"),
             cause: None,
             sending: None,
             not_before: post.now,
         };
         assert!(outbox::enqueue(&mut conn, &letter, post.now).await.unwrap());
     }
+}
+
+#[tokio::test]
+async fn a_long_row_of_letters_to_one_domain_at_its_limit_hides_nobody() {
+    let hop = NextHop::start().await;
+    let post = Post::new(&[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url()), ("PAIRPOST_DELIVERY__PER_DOMAIN", "1")]).await;
+    let mut conn = post.conn().await;
+    crowd(&post, 250).await;
     // One of them is on its way, in another process.
     sqlx::query("update outbox set owner = 99 where id = (select min(id::text)::uuid from outbox)").execute(&mut *conn).await.unwrap();
     post.write("cy@small.example", "one").await;
     assert_eq!(post.step().await, 1);
     assert_eq!(hop.taken()[0].to, "cy@small.example");
+}
+
+#[tokio::test]
+async fn two_processes_share_the_places_of_a_domain_however_long_one_of_them_had_them_all() {
+    let hop = NextHop::start().await;
+    let post = Post::to(&hop).await;
+    crowd(&post, 200).await;
+    let term = post.owner.held().await;
+    assert_eq!(term.others(), 0);
+    // What it has, after so many of its letters were taken and it has claimed again in the same transaction, as the exit does.
+    let goes_on = async |term: &Term, taken: i64| {
+        let mut tx = outbox::begin_claim(&post.store).await.unwrap();
+        let mine = "select id from outbox where owner = $1 order by id limit $2";
+        let mine: Vec<Uuid> = sqlx::query_scalar(mine).bind(term.id()).bind(taken).fetch_all(&mut *tx).await.unwrap();
+        let (letters, replies): (Vec<_>, Vec<_>) = mine.into_iter().map(|id| (Mine { id, owner: term.id() }, "250 ok".to_owned())).unzip();
+        outbox::mark_sent(&mut tx, &letters, &replies, post.now).await.unwrap();
+        let allowance = Allowance { letters: 32, per_domain: 20, others: term.others(), ahead: 0, octets: 32 << 20, far: false };
+        outbox::claim(&mut tx, term.id(), allowance, post.now).await.unwrap();
+        let has = sqlx::query_scalar::<_, i64>("select count(*) from outbox where owner = $1").bind(term.id()).fetch_one(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        has
+    };
+    assert_eq!((goes_on(&term, 0).await, goes_on(&term, 5).await), (20, 20), "alone it has them all");
+
+    let (other, watch) = Owner::take(&post.store).await.unwrap();
+    tokio::spawn(watch);
+    let other = other.held().await;
+    until("each knows of the other", async || (term.others(), other.others()) == (1, 1)).await;
+    assert_eq!(goes_on(&other, 0).await, 0, "none is free yet");
+    assert_eq!((goes_on(&term, 5).await, goes_on(&term, 5).await), (19, 19), "one is kept for the other");
+    let mut have = Vec::new();
+    for _ in 0..5 {
+        have.push((goes_on(&other, 1).await, goes_on(&term, 5).await));
+    }
+    assert_eq!(have, [(1, 17), (3, 13), (7, 10), (10, 10), (10, 10)]);
+    // The other has nothing more to do with that domain.
+    sqlx::query("update outbox set owner = null, state = 'dropped' where owner = $1").bind(other.id()).execute(&mut *post.conn().await).await.unwrap();
+    assert_eq!(goes_on(&term, 1).await, 19);
 }
 
 #[tokio::test(flavor = "multi_thread")]

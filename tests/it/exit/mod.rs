@@ -12,6 +12,7 @@ use pairpost::{
     store::{
         Store, exchanges,
         keys::{self, DkimKey},
+        letters::Bytes,
         outbox::{self, NewLetter},
         ownership::Owner,
         people,
@@ -116,7 +117,7 @@ impl Post {
             occasion: &format!("relay:{id}"),
             reverse_path: &reverse_path,
             message_id: "ours@pairs.test",
-            raw: b"From: to-ana@pairs.test\r\nTo: ben@example.net\r\nSubject: Greetings from Lima\r\n\r\nhi\r\n.\r\n",
+            raw: Bytes::Here(b"From: to-ana@pairs.test\r\nTo: ben@example.net\r\nSubject: Greetings from Lima\r\n\r\nhi\r\n.\r\n"),
             cause: Some(cause),
             sending: None,
             not_before: self.now,

@@ -1,5 +1,6 @@
 //! The database at its worst, and several programs on one: what was answered 250 is done once, and work goes on by itself. Each test prints its figure.
 mod commits;
+mod disk;
 mod outages;
 mod owners;
 mod proxy;
