@@ -9,7 +9,7 @@ use crate::{
         round::{self, Action, Round, State},
     },
     handlers::{Context, Sending, Site, alarms, introductions, rounds, topics},
-    store::{Connection, Store, breaker, greylist, held, letters, people, proposals, rounds as round_rows},
+    store::{Connection, Store, breaker, greylist, held, letters, people, proposals, rounds as round_rows, wakes},
     templates::letters::Resumed,
 };
 
@@ -255,10 +255,13 @@ async fn start_topics(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<
     Ok(started)
 }
 
-/// Queues the next letters of a topic that is going out; `None` when none is.
+/// Queues the next letters of a topic that is going out, and wakes the exits: they leave while the next are queued. `None` when none is.
 pub async fn send_on(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<Option<usize>> {
     let mut tx = store.begin().await?;
     let queued = topics::send_on(&mut context(&mut tx, site, now)).await?;
     tx.commit().await.context("cannot commit letters of a topic")?;
+    if queued.is_some() {
+        wakes::tell(&mut *store.connection().await?).await?;
+    }
     Ok(queued)
 }

@@ -32,6 +32,11 @@ impl Circuit {
         usize::from(!waits)
     }
 
+    /// The hop can't be spoken to, as far as we know.
+    pub fn is_open(&self) -> bool {
+        self.state().failures >= FAILURES
+    }
+
     /// Letters were set on their way; while it is open that is the one that asks.
     pub fn launched(&self, now: DateTime<Utc>) {
         let mut state = self.state();

@@ -36,6 +36,8 @@ pub struct Connection {
     /// The largest letter it takes, in octets (RFC 1870).
     pub largest: Option<usize>,
     capabilities: u32,
+    /// As long as it is there, it is counted.
+    _open: Arc<()>,
 }
 
 impl Connection {
@@ -55,6 +57,8 @@ pub struct Dialer {
     timeout: Duration,
     tls: TlsConnector,
     tls_broken_at: Mutex<Option<Instant>>,
+    /// Each of its connections holds one more.
+    open: Arc<()>,
 }
 
 impl Dialer {
@@ -83,7 +87,17 @@ impl Dialer {
         }
         let strict = implicit_tls || credentials.is_some();
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Ok(Self { host, port, implicit_tls, credentials, helo: helo.to_owned(), timeout, tls: connector(strict)?, tls_broken_at: Mutex::default() })
+        Ok(Self {
+            host,
+            port,
+            implicit_tls,
+            credentials,
+            helo: helo.to_owned(),
+            timeout,
+            tls: connector(strict)?,
+            tls_broken_at: Mutex::default(),
+            open: Arc::default(),
+        })
     }
 
     /// Dials and says hello; encrypted where the hop offers it.
@@ -112,6 +126,11 @@ impl Dialer {
             return Err(Error::MissingStartTls);
         }
         self.introduce(boxed(plain), &hello).await
+    }
+
+    /// Connections that are open.
+    pub fn open(&self) -> usize {
+        Arc::strong_count(&self.open) - 1
     }
 
     fn tls_is_broken(&self) -> bool {
@@ -166,7 +185,7 @@ impl Dialer {
         }
         // 0: no limit that it knows of (RFC 1870 4).
         let largest = Some(hello.size).filter(|&size| size > 0);
-        Ok(Connection { client, letters: 0, serves: false, largest, capabilities: hello.capabilities })
+        Ok(Connection { client, letters: 0, serves: false, largest, capabilities: hello.capabilities, _open: self.open.clone() })
     }
 }
 

@@ -92,6 +92,11 @@ impl NextHop {
         }
     }
 
+    /// Connections that are open, in use or kept.
+    pub fn open(&self) -> usize {
+        self.dialer.open()
+    }
+
     /// Closes kept connections: those that are idle for long, or all.
     pub async fn close_idle(&self, all: bool) {
         let old = {

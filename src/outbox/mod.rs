@@ -1,23 +1,13 @@
 //! The exit: claims letters of ours, signs them, hands them to the next hop on kept connections, and marks each as its reply comes.
-use std::{
-    collections::HashMap,
-    path::PathBuf,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, TimeDelta, Utc};
-use tokio::{
-    sync::Notify,
-    task::{self, JoinSet},
-};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    aside,
     config::{Config, DeliveryMode},
-    domain::address::EmailAddress,
     handlers::{
         Context, Site,
         bounces::{self, Refused},
@@ -34,35 +24,23 @@ use crate::{
 mod capture;
 mod circuit;
 mod connection;
+mod flight;
 mod hop;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod replies;
 mod sign;
+mod way;
 
-use hop::{Failure, NextHop, Parcel};
+use flight::{Flight, Landed, Limits, TURN_EVERY, Travelling};
+use hop::NextHop;
 use sign::Signer;
+use way::{Fate, Way};
 
 /// Letters on their way are held in memory: no further one is claimed behind so many octets of them.
 const OCTETS: usize = 32 << 20;
-/// Letters are claimed no more often than this while many are on their way: the next may go along with those that come meanwhile.
-const CLAIM_EVERY: Duration = Duration::from_millis(5);
 /// How long the exit sleeps when nothing wakes it.
 const POLL: Duration = Duration::from_secs(5);
-/// Once in this time a claim looks past the letters to domains at their limit, so that a long row of them delays nobody else by more.
-const FAR_EVERY: Duration = Duration::from_millis(500);
-/// One in so many places is for domains that have only as small a share of their own: some that are slow must not fill all.
-const RESERVE: usize = 4;
-/// With fewer places than this there is nothing to reserve.
-const PLENTY: usize = 8;
-
-/// Where letters go.
-enum Way {
-    /// To the smarthost.
-    Send(NextHop),
-    /// Into Maildirs.
-    Capture(PathBuf),
-}
 
 /// Whether the configuration of the way out can be used, without going it: errors name the key that is wrong.
 pub fn examine(config: &Config) -> Result<()> {
@@ -70,20 +48,6 @@ pub fn examine(config: &Config) -> Result<()> {
         Some(_) => NextHop::new(&config.delivery, &config.domain).map(drop),
         None => Ok(()),
     }
-}
-
-/// What became of one letter.
-enum Fate {
-    /// The next hop took it, with these words.
-    Sent(String),
-    /// It did not, and may later.
-    Later(String),
-    /// It never will, for this or that.
-    Never(String, Refused),
-    /// There is nobody any more to send it to.
-    Nobody,
-    /// It was not sent, because it may be another process's by now.
-    Back,
 }
 
 /// The exit of one process.
@@ -94,37 +58,18 @@ pub struct Exit {
     signer: Arc<Signer>,
     way: Arc<Way>,
     review: bool,
-    concurrency: usize,
-    per_domain: usize,
+    limits: Limits,
 }
 
-/// Letters between claim and mark.
-#[derive(Default)]
-struct Flight {
-    flying: JoinSet<Fate>,
-    letters: HashMap<task::Id, Travelling>,
-    /// Their reply is known and not yet committed: kept until it is, for only we know it.
-    landed: Vec<(Travelling, Fate)>,
-    /// When letters were claimed last, and how many landed since.
-    claimed_at: Option<Instant>,
-    landed_since: usize,
-    /// When a claim looked far last.
-    looked_far_at: Option<Instant>,
-    /// A claim was put off for a moment.
-    waits_to_claim: bool,
-}
+/// A turn with the database.
+type Turn<'a> = Pin<Box<dyn Future<Output = Turned> + Send + 'a>>;
 
-/// A letter that is ours as long as the term lasts under which it was claimed. Holding the term keeps the letter's row from being freed.
-#[derive(Clone)]
-struct Travelling {
-    letter: Arc<Claimed>,
-    term: Arc<Term>,
-}
-
-impl Travelling {
-    fn mine(&self) -> Mine {
-        Mine { id: self.letter.id, owner: self.term.id() }
-    }
+/// What it brought.
+struct Turned {
+    /// What was to be marked.
+    landed: Vec<Landed>,
+    /// What was claimed, and under which term; an error when neither was done.
+    claimed: Result<Option<(Arc<Term>, Vec<Claimed>)>>,
 }
 
 impl Exit {
@@ -133,10 +78,10 @@ impl Exit {
         let key = keys::ensure(&store, &site.secret, &site.domain, Utc::now()).await?;
         let capture = || Way::Capture(config.data_dir.join("mail"));
         let way = match config.delivery.mode() {
-            DeliveryMode::Send => Way::Send(NextHop::new(&config.delivery, &site.domain)?),
+            DeliveryMode::Send => Way::Send(Box::new(NextHop::new(&config.delivery, &site.domain)?)),
             DeliveryMode::Capture => capture(),
             // What a person lets go leaves as it would without review.
-            DeliveryMode::Review if config.delivery.smarthost.is_some() => Way::Send(NextHop::new(&config.delivery, &site.domain)?),
+            DeliveryMode::Review if config.delivery.smarthost.is_some() => Way::Send(Box::new(NextHop::new(&config.delivery, &site.domain)?)),
             DeliveryMode::Review => capture(),
         };
         Ok(Self {
@@ -146,67 +91,87 @@ impl Exit {
             site,
             way: Arc::new(way),
             review: config.delivery.mode() == DeliveryMode::Review,
-            concurrency: config.delivery.concurrency.max(1),
-            per_domain: config.delivery.per_domain.max(1),
+            limits: Limits { most: config.delivery.concurrency.max(1), per_domain: config.delivery.per_domain.max(1) },
         })
     }
 
     /// Claims one batch and works it off; gives how many letters that were. For tests and the demo, which step until nothing is due.
     pub async fn step(&self, now: DateTime<Utc>) -> Result<usize> {
         let mut flight = Flight::default();
-        let count = self.launch(&mut flight, self.owner.held().await, now).await?;
+        let term = self.owner.held().await;
+        if let Some(turn) = self.begin_claim(&mut flight, term, now) {
+            self.end_turn(&mut flight, turn.await)?;
+        }
+        let count = flight.claimed();
         while flight.is_under_way() {
+            self.take_off(&mut flight, now);
             flight.land().await;
             self.mark(&mut flight, now).await?;
         }
         Ok(count)
     }
 
-    /// Works until stopped, then lets what is on its way arrive.
+    /// Works until stopped, then lets what is on its way arrive. Letters fly and land while the database marks some and claims others.
     pub async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
         let mut flight = Flight::default();
+        let (mut claiming, mut marking): (Option<Turn<'_>>, Option<Turn<'_>>) = (None, None);
+        let mut is_due = true;
         while !stop.is_cancelled() {
-            if let Err(error) = self.turn(&mut flight, &wake, &stop).await {
-                tracing::error!(error = format!("{error:#}"), "the outbox can't be worked off; trying again in a second");
-                tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
+            let now = Utc::now();
+            let term = self.owner.term();
+            let is_ours = term.is_some();
+            self.take_off(&mut flight, now);
+            if claiming.is_none() && is_due && flight.may_claim() {
+                is_due = false;
+                claiming = term.and_then(|term| self.begin_claim(&mut flight, term, now));
+            }
+            if marking.is_none() && flight.should_mark() {
+                marking = self.begin_mark(&mut flight, now);
+            }
+            let waits = (is_due && claiming.is_none()) || (flight.is_to_be_marked() && marking.is_none());
+            let pause = match flight.is_under_way() {
+                _ if waits => TURN_EVERY,
+                true => flight.until_far().max(TURN_EVERY),
+                false => POLL,
+            };
+            tokio::select! {
+                turned = either(&mut claiming, &mut marking) => match self.end_turn(&mut flight, turned) {
+                    // There may be more.
+                    Ok(more) => is_due |= more,
+                    Err(error) => {
+                        is_due = true;
+                        tracing::error!(error = format!("{error:#}"), "the outbox can't be worked off; trying again in a second");
+                        tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
+                    }
+                },
+                () = flight.land(), if flight.flying() > 0 => is_due = true,
+                () = wake.notified() => is_due = true,
+                _ = self.owner.held(), if !is_ours => is_due = true,
+                () = stop.cancelled() => {}
+                () = tokio::time::sleep(pause) => {
+                    is_due = true;
+                    match &*self.way {
+                        Way::Send(hop) => hop.close_idle(false).await,
+                        Way::Capture(_) => {}
+                    }
+                }
+            }
+        }
+        while claiming.is_some() || marking.is_some() {
+            if let Err(error) = self.end_turn(&mut flight, either(&mut claiming, &mut marking).await) {
+                tracing::error!(error = format!("{error:#}"), "letters could not be claimed or marked");
             }
         }
         self.finish(&mut flight).await;
     }
 
-    async fn turn(&self, flight: &mut Flight, wake: &Notify, stop: &CancellationToken) -> Result<()> {
-        let term = self.owner.term();
-        let may_claim = term.is_some();
-        let launched = match term {
-            Some(term) => self.launch(flight, term, Utc::now()).await?,
-            None => {
-                self.mark(flight, Utc::now()).await?;
-                0
-            }
-        };
-        let pause = match flight.is_under_way() || launched > 0 {
-            true if flight.waits_to_claim => CLAIM_EVERY,
-            true => flight.until_far().max(CLAIM_EVERY),
-            false => POLL,
-        };
-        tokio::select! {
-            () = flight.land(), if flight.is_under_way() => {}
-            () = wake.notified() => {}
-            _ = self.owner.held(), if !may_claim => {}
-            () = stop.cancelled() => {}
-            () = tokio::time::sleep(pause) => match &*self.way {
-                Way::Send(hop) => hop.close_idle(false).await,
-                Way::Capture(_) => {}
-            },
-        }
-        Ok(())
-    }
-
-    /// Waits for the letters on their way; half a minute for a database that is away, so that they are marked and not sent again.
+    /// Gives back what is in hand, and waits for the letters on their way; half a minute for a database that is away, so that they are marked and not sent
+    /// again.
     async fn finish(&self, flight: &mut Flight) {
+        flight.lay_down();
         let mut patience = 30;
         while flight.is_under_way() && patience > 0 {
-            if flight.landed.is_empty() {
+            if !flight.is_to_be_marked() {
                 flight.land().await;
             }
             if let Err(error) = self.mark(flight, Utc::now()).await {
@@ -220,56 +185,107 @@ impl Exit {
         }
     }
 
-    /// Claims as many letters as there is room for, and sets them on their way; gives how many. What is known is marked before anything new is begun, in
-    /// the same commit: no more than one letter of each connection is ever unmarked.
-    async fn launch(&self, flight: &mut Flight, term: Arc<Term>, now: DateTime<Utc>) -> Result<usize> {
-        let flying = flight.flying.len();
-        flight.waits_to_claim = !flight.may_claim(flying);
-        if flight.waits_to_claim {
-            return Ok(0);
-        }
-        let room = match &*self.way {
-            Way::Send(hop) => hop.circuit.room(self.concurrency, flying, now),
-            Way::Capture(_) => self.concurrency.saturating_sub(flying),
+    /// Sets on their way as many letters in hand as there are places for; or gives them back when the next hop can't be spoken to.
+    fn take_off(&self, flight: &mut Flight, now: DateTime<Utc>) {
+        let limits = self.limits;
+        let (room, open) = match &*self.way {
+            Way::Send(hop) => (hop.circuit.room(limits.most, flight.flying(), now), hop.open()),
+            // Written again, a letter takes the place of the first.
+            Way::Capture(_) => (limits.most.saturating_sub(flight.flying()), limits.most),
         };
-        let octets = OCTETS.saturating_sub(flight.letters.values().map(|travelling| travelling.letter.size as usize).sum());
-        if room == 0 || octets == 0 {
-            self.mark(flight, now).await?;
-            return Ok(0);
+        for _ in 0..room {
+            let Some(travelling) = flight.next(limits, open) else { break };
+            let (store, way, signer, Travelling { letter, term }) = (self.store.clone(), self.way.clone(), self.signer.clone(), travelling.clone());
+            flight.take_off(travelling, async move { way::deliver(&store, &way, &signer, &letter, &term).await });
+            if let Way::Send(hop) = &*self.way {
+                hop.circuit.launched(now);
+            }
         }
-        let far = flight.until_far().is_zero();
+        if self.is_hop_away() {
+            flight.lay_down();
+        }
+    }
+
+    fn is_hop_away(&self) -> bool {
+        match &*self.way {
+            Way::Send(hop) => hop.circuit.is_open(),
+            Way::Capture(_) => false,
+        }
+    }
+
+    /// Claims as much as there is room for; with an empty hand what landed is marked in the same commit, so that its places are free. `None`: no room.
+    fn begin_claim<'a>(&'a self, flight: &mut Flight, term: Arc<Term>, now: DateTime<Utc>) -> Option<Turn<'a>> {
+        let allowance = self.allowance(flight, &term, now)?;
+        let landed = if flight.claimed() > flight.flying() { Vec::new() } else { flight.begin_mark() };
+        flight.begin_claim(allowance.far);
+        Some(Box::pin(async move {
+            let claimed = self.mark_and_claim(&landed, &term, allowance, now).await.map(|claimed| Some((term, claimed)));
+            Turned { landed, claimed }
+        }))
+    }
+
+    /// Marks what landed. `None`: nothing did.
+    fn begin_mark<'a>(&'a self, flight: &mut Flight, now: DateTime<Utc>) -> Option<Turn<'a>> {
+        let landed = flight.begin_mark();
+        if landed.is_empty() {
+            return None;
+        }
+        Some(Box::pin(async move {
+            let claimed = self.mark_all(&landed, now).await.map(|()| None);
+            Turned { landed, claimed }
+        }))
+    }
+
+    /// How much may be claimed, if anything.
+    fn allowance(&self, flight: &Flight, term: &Term, now: DateTime<Utc>) -> Option<Allowance> {
+        let limits = self.limits;
+        let able = flight.able(limits);
+        let free = match &*self.way {
+            Way::Send(hop) => hop.circuit.room(limits.most, flight.flying() + able, now),
+            Way::Capture(_) => limits.most.saturating_sub(flight.flying() + able),
+        };
+        let ahead = if term.others() > 0 || self.is_hop_away() { 0 } else { flight.ahead(limits, able) };
+        let (letters, per_domain) = limits.reserve(free);
+        let octets = OCTETS.saturating_sub(flight.octets());
+        (letters + ahead > 0 && octets > 0).then_some(Allowance {
+            letters,
+            per_domain,
+            others: term.others(),
+            ahead,
+            octets,
+            far: flight.until_far().is_zero(),
+        })
+    }
+
+    /// Takes in hand what a turn brought; true when there may be more.
+    fn end_turn(&self, flight: &mut Flight, Turned { landed, claimed }: Turned) -> Result<bool> {
+        match claimed {
+            Ok(claimed) => {
+                flight.end_mark(&landed);
+                match claimed {
+                    Some((term, letters)) => {
+                        let more = !letters.is_empty();
+                        flight.take_in_hand(letters.into_iter().map(|letter| Travelling { letter: Arc::new(letter), term: term.clone() }));
+                        Ok(more)
+                    }
+                    // Their places are free.
+                    None => Ok(true),
+                }
+            }
+            Err(error) => {
+                flight.keep(landed);
+                Err(error)
+            }
+        }
+    }
+
+    async fn mark_and_claim(&self, landed: &[Landed], term: &Term, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
         let tx = outbox::begin_claim(&self.store).await?;
-        let allowance = self.allowance(room, octets, far, term.others());
         // What is claimed and not known here would wait for ever.
-        let claimed = in_time(self.mark_and_claim(tx, &flight.landed, term.id(), allowance, now)).await.inspect_err(|_| term.end())?;
-        flight.landed.clear();
-        (flight.claimed_at, flight.landed_since) = (Some(Instant::now()), 0);
-        if far {
-            flight.looked_far_at = flight.claimed_at;
-        }
-        let count = claimed.len();
-        if let (Way::Send(hop), 1..) = (&*self.way, count) {
-            hop.circuit.launched(now);
-        }
-        for letter in claimed {
-            let letter = Travelling { letter: Arc::new(letter), term: term.clone() };
-            let (store, way, signer, travelling) = (self.store.clone(), self.way.clone(), self.signer.clone(), letter.clone());
-            let task = flight.flying.spawn(async move { deliver(&store, &way, &signer, &travelling).await });
-            flight.letters.insert(task.id(), letter);
-        }
-        Ok(count)
+        in_time(self.mark_and_claim_in(tx, landed, term.id(), allowance, now)).await.inspect_err(|_| term.end())
     }
 
-    fn allowance(&self, room: usize, octets: usize, far: bool, others: usize) -> Allowance {
-        let reserve = if self.concurrency >= PLENTY { self.concurrency / RESERVE } else { 0 };
-        let (letters, per_domain) = match room > reserve {
-            true => (room - reserve, self.per_domain),
-            false => (room, (self.per_domain / RESERVE).max(1)),
-        };
-        Allowance { letters, per_domain, others, octets, far }
-    }
-
-    async fn mark_and_claim(&self, mut tx: Tx, landed: &[(Travelling, Fate)], owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
+    async fn mark_and_claim_in(&self, mut tx: Tx, landed: &[Landed], owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
         self.mark_landed(&mut tx, landed, now).await?;
         if self.review {
             outbox::hold_unreviewed(&mut tx, now).await?;
@@ -280,22 +296,26 @@ impl Exit {
         Ok(claimed)
     }
 
-    /// Marks all letters whose reply is known, in one commit; they stay known until that is done. Marking again what was marked already changes nothing.
+    /// Marks all letters whose reply is known; they stay known until that is done. Marking again what was marked already changes nothing.
     async fn mark(&self, flight: &mut Flight, now: DateTime<Utc>) -> Result<()> {
-        if flight.landed.is_empty() {
-            return Ok(());
+        match self.begin_mark(flight, now) {
+            Some(turn) => self.end_turn(flight, turn.await).map(drop),
+            None => Ok(()),
         }
-        let marking = async {
-            let mut tx = self.store.begin().await?;
-            self.mark_landed(&mut tx, &flight.landed, now).await?;
-            tx.commit().await.context("cannot mark letters as sent")
-        };
-        in_time(marking).await?;
-        flight.landed.clear();
-        Ok(())
     }
 
-    async fn mark_landed(&self, tx: &mut Connection, landed: &[(Travelling, Fate)], now: DateTime<Utc>) -> Result<()> {
+    /// Marks these letters in one commit.
+    async fn mark_all(&self, landed: &[Landed], now: DateTime<Utc>) -> Result<()> {
+        let marking = async {
+            let mut tx = self.store.begin().await?;
+            self.mark_landed(&mut tx, landed, now).await?;
+            tx.commit().await.context("cannot mark letters as sent")
+        };
+        in_time(marking).await
+    }
+
+    async fn mark_landed(&self, tx: &mut Connection, landed: &[Landed], now: DateTime<Utc>) -> Result<()> {
+        let mut back = Vec::new();
         let (mut sent, mut replies) = (Vec::new(), Vec::new());
         for (travelling, fate) in landed {
             let (letter, mine) = (&travelling.letter, travelling.mine());
@@ -314,8 +334,12 @@ impl Exit {
                 }
                 Fate::Never(reply, refused) => self.give_up(tx, mine, reply, *refused, now).await?,
                 Fate::Nobody => outbox::drop_claimed(tx, mine, now).await?,
-                Fate::Back => outbox::give_back(tx, mine).await?,
+                Fate::Back => back.push(travelling),
             }
+        }
+        if !back.is_empty() {
+            outbox::give_back(tx, &back.iter().map(|travelling| travelling.mine()).collect::<Vec<_>>()).await?;
+            breaker::come_back(tx, &back.iter().map(|travelling| &*travelling.letter).collect::<Vec<_>>(), now).await?;
         }
         if !sent.is_empty() {
             let marked = outbox::mark_sent(tx, &sent, &replies, now).await?;
@@ -334,74 +358,16 @@ impl Exit {
     }
 }
 
-impl Flight {
-    /// Claiming for one place costs as much as for twenty: unless nothing flies, a quarter of what flies has to land first, or a moment to pass.
-    fn may_claim(&self, flying: usize) -> bool {
-        flying == 0 || self.landed_since * 4 >= flying || self.claimed_at.is_none_or(|at| at.elapsed() >= CLAIM_EVERY)
-    }
-
-    /// How long until a claim looks far.
-    fn until_far(&self) -> Duration {
-        self.looked_far_at.map_or(Duration::ZERO, |at| FAR_EVERY.saturating_sub(at.elapsed()))
-    }
-
-    fn is_under_way(&self) -> bool {
-        !self.flying.is_empty() || !self.landed.is_empty()
-    }
-
-    /// Waits for a reply, and takes all others that are there meanwhile. Safe to be given up at any moment.
-    async fn land(&mut self) {
-        let mut next = self.flying.join_next_with_id().await;
-        while let Some(joined) = next {
-            let (id, fate) = match joined {
-                Ok((id, fate)) => (id, fate),
-                Err(died) => (died.id(), Fate::Later(format!("the delivery died: {died}"))),
-            };
-            if let Some(letter) = self.letters.remove(&id) {
-                self.landed.push((letter, fate));
-                self.landed_since += 1;
-            }
-            next = self.flying.try_join_next_with_id();
-        }
-    }
+/// The end of the one turn or of the other; and then it is none any more.
+async fn either(one: &mut Option<Turn<'_>>, other: &mut Option<Turn<'_>>) -> Turned {
+    tokio::select! { turned = whole(one) => turned, turned = whole(other) => turned }
 }
 
-async fn deliver(store: &Store, way: &Way, signer: &Signer, Travelling { letter, term }: &Travelling) -> Fate {
-    let Some(to) = &letter.to else { return Fate::Nobody };
-    if letter.size == 0 {
-        return Fate::Never("its words are no longer kept".into(), Refused::Letter);
-    }
-    let large = match in_time(outbox::bytes_of(store, letter)).await {
-        Ok(large) => large,
-        Err(error) if store.diagnose(&error).is_some() => return Fate::Back,
-        Err(error) => return Fate::Later(format!("it could not be read: {error:#}")),
-    };
-    let raw = large.as_ref().unwrap_or(&letter.raw);
-    let signed = match aside::work(raw.len(), || signer.sign(raw)) {
-        Ok(signed) => signed,
-        Err(error) => return Fate::Later(format!("it could not be signed: {error:#}")),
-    };
-    // A return path that is no address could carry a command: it does not leave.
-    let from = match letter.reverse_path.as_str() {
-        "" => None,
-        path => match EmailAddress::parse(path) {
-            Ok(path) => Some(path),
-            Err(error) => return Fate::Never(format!("its return path is no address: {error}"), Refused::Letter),
-        },
-    };
-    match way {
-        Way::Send(hop) => match hop.deliver(Parcel { from: from.as_ref(), to, letter: &signed, term }).await {
-            Ok(reply) => Fate::Sent(reply),
-            Err(Failure::Later(reply)) => Fate::Later(reply),
-            Err(Failure::Never(reply, refused)) => Fate::Never(reply, refused),
-            Err(Failure::NotOurs) => Fate::Back,
-        },
-        Way::Capture(_) if !term.is_held() => Fate::Back,
-        Way::Capture(dir) => match capture::keep(dir.clone(), from, to.clone(), letter.id, &signed).await {
-            Ok(()) => Fate::Sent("captured".into()),
-            Err(error) => Fate::Later(format!("it could not be captured: {error:#}")),
-        },
-    }
+async fn whole(turn: &mut Option<Turn<'_>>) -> Turned {
+    let Some(under_way) = turn else { return std::future::pending().await };
+    let turned = under_way.await;
+    *turn = None;
+    turned
 }
 
 /// A minute, five, a quarter of an hour, an hour, then every four hours: RFC 5321 4.5.4.1 asks for patience of four to five days.

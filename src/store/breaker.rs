@@ -35,6 +35,23 @@ pub async fn pass(conn: &mut Connection, claimed: Vec<Claimed>, now: DateTime<Ut
     Ok(claimed.into_iter().filter(|letter| !stopped.contains(&letter.id)).collect())
 }
 
+/// These come back untried: whoever claims them next counts them again.
+pub async fn come_back(conn: &mut Connection, letters: &[&Claimed], now: DateTime<Utc>) -> Result<()> {
+    let counted = letters.iter().filter(|letter| letter.stream.is_watched() && !letter.released && letter.attempts <= 1);
+    let streams: Vec<_> = counted.map(|letter| letter.stream.name()).collect();
+    if !streams.is_empty() {
+        sqlx::query!(
+            "insert into passage (stream, hour, letters) select stream, date_trunc('hour', $2::timestamptz), -count(*) from unnest($1::text[]) as t (stream) group by stream
+             on conflict (stream, hour) do update set letters = passage.letters + excluded.letters",
+            &streams as &[&str],
+            now
+        )
+        .execute(conn)
+        .await?;
+    }
+    Ok(())
+}
+
 /// Counts `new` letters of a stream, unless it is held or they are too many: then it is held from now on, with all that waits.
 async fn is_stopped(conn: &mut Connection, stream: Stream, new: i32, now: DateTime<Utc>) -> Result<bool> {
     let row = sqlx::query!(

@@ -109,7 +109,9 @@ pub async fn is_known(conn: &mut Connection, occasion: &str) -> Result<bool> {
 /// commit: only so does a cap hold in all processes.
 pub async fn count_since(conn: &mut Connection, kind: &str, since: DateTime<Utc>) -> Result<i64> {
     sqlx::query!("select pg_advisory_xact_lock(7725, -2)").execute(&mut *conn).await?;
-    Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where kind = $1 and created_at >= $2 and stream not in ('relay', 'topics')", kind, since).fetch_one(conn).await?)
+    Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where kind = $1 and created_at >= $2 and stream not in ('relay', 'topics')", kind, since)
+        .fetch_one(conn)
+        .await?)
 }
 
 /// Letters of a kind queued for one mailbox since `since`.
@@ -159,12 +161,14 @@ pub struct Claimed {
 /// How much a claim may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
-    /// Letters at most.
+    /// Letters that may leave at once.
     pub letters: usize,
     /// Letters on their way at once to one recipient domain, over all processes.
     pub per_domain: usize,
     /// How many other processes there are: each has its share of a domain's places.
     pub others: usize,
+    /// So many more, also of one domain, to wait for their turn; none while another process has letters on their way.
+    pub ahead: usize,
     /// No further letter behind so many octets of them.
     pub octets: usize,
     /// Looks past the letters to domains that are at their limit. Else only the first of each priority are looked at: a long row of letters
@@ -195,24 +199,28 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
     let mut rows = sqlx::query!(
         "with busy as materialized (
              select domain, count(*) as n, count(*) filter (where owner = $1) as ours from outbox where owner is not null group by domain),
-         taken as materialized (
-             select domain, greatest(n, ours + least($3::bigint / ($8::bigint + 1) * $8, 2 * (n - ours) + $8)) as places from busy),
+         extra as materialized (select case when coalesce(bool_and(n = ours), true) then $8::bigint else 0 end as ahead from busy),
+         taken as materialized (select domain, greatest(n, ours + least($3::bigint / ($7::bigint + 1) * $7, 2 * (n - ours) + $7)) as places from busy),
          near as (
              select c.* from unnest(array[-1, 0, 1, 2, 3]::smallint[]) as p (priority) cross join lateral (
                  select o.id, o.domain, o.priority, o.next_at, o.size, o.deaths from outbox o
                  where o.state = 'queued' and o.owner is null and o.priority = p.priority and o.next_at <= $4
-                     and (not $5 or o.domain <> all (array(select domain from taken where places >= $3)))
-                     and (o.deaths < $7 or not exists (select 1 from outbox s where s.owner = $1 and s.deaths >= $7))
-                 order by o.next_at, o.id limit $2::bigint * case when $5 then 50 else 4 end) c
+                     and (not $5 or o.domain <> all (array(select domain from taken where places >= $3 + (select ahead from extra))))
+                     and (o.deaths < $9 or not exists (select 1 from outbox s where s.owner = $1 and s.deaths >= $9))
+                 order by o.next_at, o.id limit $2::bigint * case when $5 then 50 else 4 end + (select ahead from extra)) c
              where p.priority < 0 or not (select hold_all from installation)),
          ranked as (
              select near.*, row_number() over (partition by domain order by priority, next_at, id)
-                 + coalesce((select places from taken where taken.domain = near.domain), least($3::bigint / ($8::bigint + 1) * $8, $8)) as place,
-                 row_number() over (partition by deaths >= $7 order by priority, next_at, id) as turn from near),
-         first as (select * from ranked where place <= $3 and (deaths < $7 or turn = 1) order by priority, next_at, id limit $2::bigint),
-         counted as (select id, sum(size) over (order by priority, next_at, id) - size as ahead from first)
+                 + coalesce((select places from taken where taken.domain = near.domain), least($3::bigint / ($7::bigint + 1) * $7, $7)) as place,
+                 row_number() over (partition by deaths >= $9 order by priority, next_at, id) as doubt from near),
+         -- Those that can leave at once go before those that wait for their turn: these take nobody's place.
+         ordered as (
+             select ranked.*, row_number() over (order by place > $3, priority, next_at, id) as turn, count(*) filter (where place <= $3) over () as able
+             from ranked where place <= $3 + (select ahead from extra) and (deaths < $9 or doubt = 1)),
+         counted as (
+             select id, sum(size) over (order by turn) - size as before from ordered where turn <= least(able, $2::bigint) + (select ahead from extra))
          update outbox o set owner = $1, attempts = attempts + 1 from address a
-         where o.id = any (array(select id from counted where ahead < $6)) and a.id = o.address_id and coalesce(o.state, '') = 'queued' and o.owner is null
+         where o.id = any (array(select id from counted where before < $6)) and a.id = o.address_id and coalesce(o.state, '') = 'queued' and o.owner is null
          returning o.id, a.email, o.reverse_path, o.raw, o.size, o.attempts, o.expires_at, o.stream, o.released_at is not null as \"released!\"",
         owner,
         count(allowance.letters),
@@ -220,8 +228,9 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
         now,
         allowance.far,
         count(allowance.octets),
-        DOUBTFUL,
-        count(allowance.others)
+        count(allowance.others),
+        count(allowance.ahead),
+        DOUBTFUL
     )
     .fetch_all(tx)
     .await?;
@@ -301,11 +310,17 @@ pub async fn reschedule(conn: &mut Connection, letter: Mine, reply: &str, next_a
     Ok(())
 }
 
-/// Was not on its way yet when the right to send it was lost: whoever claims it next sends it.
-pub async fn give_back(conn: &mut Connection, letter: Mine) -> Result<()> {
-    sqlx::query!("update outbox set owner = null, attempts = greatest(attempts - 1, 0) where id = $1 and owner = $2", letter.id, letter.owner)
-        .execute(conn)
-        .await?;
+/// Were not on their way yet when their turn or the right to send them was lost: whoever claims them next sends them.
+pub async fn give_back(conn: &mut Connection, letters: &[Mine]) -> Result<()> {
+    let (ids, owners): (Vec<Uuid>, Vec<i64>) = letters.iter().map(|letter| (letter.id, letter.owner)).unzip();
+    sqlx::query!(
+        "update outbox o set owner = null, attempts = greatest(attempts - 1, 0) from unnest($1::uuid[], $2::bigint[]) as t (id, owner)
+         where o.id = t.id and o.owner = t.owner",
+        &ids,
+        &owners
+    )
+    .execute(conn)
+    .await?;
     Ok(())
 }
 

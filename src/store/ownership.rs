@@ -84,7 +84,8 @@ impl Owner {
 }
 
 impl Term {
-    fn new(id: i32, began: Instant, others: usize) -> Self {
+    /// A hold of the lock of this number since `began`, beside so many other processes.
+    pub(crate) fn new(id: i32, began: Instant, others: usize) -> Self {
         Self { id: i64::from(id), began, confirmed: AtomicU64::new(0), others: AtomicUsize::new(others), over: CancellationToken::new() }
     }
 

@@ -219,7 +219,7 @@ async fn large_letters_do_not_leave_many_at_once() {
         assert!(outbox::enqueue(&mut conn, &letter, trio.now).await.expect("queued"));
     }
     for wanted in [2, 1, 0] {
-        let allowance = Allowance { letters: 20, per_domain: 20, others: 0, octets: 4000, far: false };
+        let allowance = Allowance { letters: 20, per_domain: 20, others: 0, ahead: 0, octets: 4000, far: false };
         let mut tx = trio.store.begin().await.expect("a transaction");
         let claimed = outbox::claim(&mut tx, trio.inbox.owner.held().await.id(), allowance, trio.now).await.expect("claimed");
         tx.commit().await.expect("claimed");
@@ -251,7 +251,7 @@ async fn a_large_letter_is_kept_in_pieces_on_both_sides_comes_out_whole_and_is_f
         let (_, raw) = record::received(&mut conn, id).await.expect("a row").expect("a letter");
         assert_eq!(raw.expect("kept").len(), size);
     }
-    let allowance = Allowance { letters: 20, per_domain: 20, others: 0, octets: usize::MAX >> 1, far: false };
+    let allowance = Allowance { letters: 20, per_domain: 20, others: 0, ahead: 0, octets: usize::MAX >> 1, far: false };
     let mut tx = trio.store.begin().await.expect("a transaction");
     let claimed = outbox::claim(&mut tx, trio.inbox.owner.held().await.id(), allowance, trio.now).await.expect("claimed");
     tx.commit().await.expect("claimed");

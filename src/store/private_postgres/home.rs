@@ -29,15 +29,8 @@ const ALWAYS: [&str; 6] = [
     "shared_buffers=32MB",
 ];
 /// For servers whose data nobody will miss.
-const FORGETFUL: [&str; 7] = [
-    "fsync=off",
-    "synchronous_commit=off",
-    "full_page_writes=off",
-    "wal_level=minimal",
-    "max_wal_senders=0",
-    "autovacuum=off",
-    "max_connections=200",
-];
+const FORGETFUL: [&str; 7] =
+    ["fsync=off", "synchronous_commit=off", "full_page_writes=off", "wal_level=minimal", "max_wal_senders=0", "autovacuum=off", "max_connections=200"];
 
 /// Becomes the server. It notes its process first; only then does it let go of its end of the FIFO, so the keeper cannot miss it.
 const BECOME_SERVER: &str = r#"pid=$1 log=$2; shift 2; echo $$ >"$pid" || exit; exec "$@" </dev/null >>"$log" 2>&1"#;

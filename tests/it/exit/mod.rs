@@ -26,6 +26,7 @@ use uuid::Uuid;
 
 use crate::{database::TestDatabase, next_hop::NextHop};
 
+mod ahead;
 mod circuit;
 mod deaths;
 mod encryption;
