@@ -140,12 +140,10 @@ impl Store {
     pub(super) async fn acquire(&self) -> Result<Held> {
         if self.health.is_troubled() {
             self.warm.clear();
-        } else if let Some(warm) = self.warm.take() {
-            return Ok(warm);
         }
         tokio::select! {
             biased;
-            acquired = self.pool.acquire() => Ok(self.warm.lend(acquired?)),
+            acquired = self.warm.take(&self.pool) => Ok(acquired?),
             () = self.health.is_away() => Err(sqlx::Error::PoolTimedOut.into()),
         }
     }

@@ -88,7 +88,7 @@ impl Store {
             .connect_with(options.options(BY_KEY))
             .await
             .context("cannot connect to Postgres")?;
-        Ok(Self { pool, warm: warm::Warm::default(), health })
+        Ok(Self { pool, warm: warm::Warm::new(connections as usize), health })
     }
 
     /// Begins a transaction.

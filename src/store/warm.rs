@@ -7,25 +7,28 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sqlx::{Postgres, pool::PoolConnection, postgres::PgTransactionManager as Manager};
+use sqlx::{PgPool, Postgres, pool::PoolConnection, postgres::PgTransactionManager as Manager};
 use sqlx_core::transaction::TransactionManager;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Connection;
 
-/// So many stay out of the pool.
-const KEPT: usize = 4;
-/// … for so long; then the pool looks after them.
+/// So long they stay out of the pool; then it looks after them.
 const MOMENT: Duration = Duration::from_millis(500);
 
-/// The connections that are warm.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Warm(Arc<Mutex<Vec<(Instant, PoolConnection<Postgres>)>>>);
+/// The connections that are warm, and whose turn it is: in order, whether the next connection comes from here or from the pool.
+#[derive(Debug, Clone)]
+pub(super) struct Warm {
+    kept: Arc<Mutex<Vec<(Instant, PoolConnection<Postgres>)>>>,
+    turns: Arc<Semaphore>,
+}
 
 /// A connection on loan: it goes back to the pool, or by [`Held::put_back`] to the next who needs one.
 #[derive(Debug)]
 pub struct Held {
     conn: PoolConnection<Postgres>,
     warm: Warm,
+    turn: OwnedSemaphorePermit,
 }
 
 /// A transaction: rolled back unless committed, as its connection goes back to the pool.
@@ -33,25 +36,34 @@ pub struct Held {
 pub struct Tx(Held);
 
 impl Warm {
-    /// The connection that was put back last, if that is not long ago. What is older goes to the pool.
-    pub(super) fn take(&self) -> Option<Held> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match kept.pop() {
-            Some((at, conn)) if at.elapsed() < MOMENT => Some(self.lend(conn)),
-            Some(_) | None => {
+    /// For a pool of so many connections.
+    pub(super) fn new(connections: usize) -> Self {
+        Self { kept: Arc::default(), turns: Arc::new(Semaphore::new(connections)) }
+    }
+
+    /// A connection: the one that was put back last, if that is not long ago; else one of the pool. What is older goes to the pool.
+    pub(super) async fn take(&self, pool: &PgPool) -> sqlx::Result<Held> {
+        let turn = self.turns.clone().acquire_owned();
+        let turn = tokio::time::timeout(pool.options().get_acquire_timeout(), turn).await.map_err(|_| sqlx::Error::PoolTimedOut)?;
+        let turn = turn.map_err(|_| sqlx::Error::PoolClosed)?;
+        let warm = {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let last = kept.pop().filter(|(at, _)| at.elapsed() < MOMENT);
+            if last.is_none() {
                 kept.clear();
-                None
             }
-        }
+            last
+        };
+        let conn = match warm {
+            Some((_, conn)) => conn,
+            None => pool.acquire().await?,
+        };
+        Ok(Held { conn, warm: self.clone(), turn })
     }
 
     /// Gives all to the pool.
     pub(super) fn clear(&self) {
-        drop(mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner)));
-    }
-
-    pub(super) fn lend(&self, conn: PoolConnection<Postgres>) -> Held {
-        Held { conn, warm: self.clone() }
+        drop(mem::take(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner)));
     }
 }
 
@@ -59,10 +71,9 @@ impl Held {
     /// Gives it to the next who needs one. Only when all that was asked was answered, without an error.
     pub fn put_back(mut self) {
         sqlx::Connection::shrink_buffers(&mut *self.conn);
-        let mut kept = self.warm.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if kept.len() < KEPT {
-            kept.push((Instant::now(), self.conn));
-        }
+        self.warm.kept.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), self.conn));
+        // Only now may the next one look for it.
+        drop(self.turn);
     }
 }
 
