@@ -9,7 +9,7 @@ use tokio::task::{self, JoinSet};
 
 use super::way::Fate;
 use crate::store::{
-    outbox::{Claimed, Mine},
+    outbox::{Allowance, Claimed, Mine},
     ownership::Term,
 };
 
@@ -43,8 +43,13 @@ impl Limits {
         let reserve = if self.most >= PLENTY { self.most / RESERVE } else { 0 };
         match free > reserve {
             true => (free - reserve, self.per_domain),
-            false => (free, (self.per_domain / RESERVE).max(1)),
+            false => (free, self.smallest_share()),
         }
+    }
+
+    /// How many letters to one domain there is a place for in any case.
+    fn smallest_share(self) -> usize {
+        (self.per_domain / RESERVE).max(1)
     }
 }
 
@@ -90,6 +95,8 @@ pub struct Flight {
     claimed_at: Option<Instant>,
     landed_since: usize,
     looked_far_at: Option<Instant>,
+    /// The claim of last left nothing that was due.
+    has_all: bool,
 }
 
 impl Flight {
@@ -106,6 +113,11 @@ impl Flight {
     /// The octets of those.
     pub fn octets(&self) -> usize {
         self.letters.values().chain(self.hand.iter().map(|(_, travelling)| travelling)).map(|travelling| travelling.letter.size.unsigned_abs() as usize).sum()
+    }
+
+    /// Nothing was due at the last claim but what was claimed then: no place that falls free since is for a letter that waits. Whoever queues one wakes us.
+    pub fn has_all(&self) -> bool {
+        self.has_all
     }
 
     /// Anything that has to be waited for, or marked.
@@ -190,6 +202,17 @@ impl Flight {
         if far {
             self.looked_far_at = self.claimed_at;
         }
+    }
+
+    /// Whether what a claim brought, of as much as it was allowed, was all that is due. Where so few letters are ours, and none another's, no limit keeps one
+    /// back; but of those that were tried before some go one at a time.
+    pub fn learn(&mut self, claimed: &[Claimed], limits: Limits, allowance: Allowance) {
+        let octets: usize = claimed.iter().map(|letter| letter.size.unsigned_abs() as usize).sum();
+        self.has_all = allowance.others == 0
+            && claimed.len() < allowance.letters
+            && self.claimed() + self.landed.len() + self.marking + claimed.len() < limits.smallest_share()
+            && octets < allowance.octets
+            && claimed.iter().all(|letter| letter.attempts <= 1);
     }
 
     /// These were claimed.
@@ -300,6 +323,25 @@ mod tests {
         *flight.domains.get_mut("example.org").expect("twenty fly there") -= 3;
         let mut next = || flight.next(LIMITS, 20).map(|travelling| travelling.letter.stream);
         assert_eq!([next(), next(), next()], [Some(Stream::Relay), Some(Stream::Answers), Some(Stream::Topics)]);
+    }
+
+    #[test]
+    fn only_a_claim_that_no_limit_cut_short_has_brought_all_that_is_due() {
+        let allowance = Allowance { letters: 24, per_domain: 20, others: 0, ahead: 0, octets: 1000, far: false };
+        let claimed = |count| letters(count, "example.org", Stream::Relay).into_iter().filter_map(|letter| Arc::into_inner(letter.letter)).collect::<Vec<_>>();
+        let has_all = |claimed: &[Claimed], allowance| {
+            let mut flight = Flight::default();
+            flight.learn(claimed, LIMITS, allowance);
+            flight.has_all()
+        };
+        assert!(has_all(&claimed(0), allowance) && has_all(&claimed(4), allowance));
+        assert!(!has_all(&claimed(5), allowance), "a domain may have no more than five places left");
+        assert!(!has_all(&claimed(1), Allowance { letters: 1, ..allowance }), "one was all that was asked for");
+        assert!(!has_all(&claimed(1), Allowance { others: 1, ..allowance }), "places may be another's");
+        assert!(!has_all(&claimed(3), Allowance { octets: 3, ..allowance }), "a fourth would have been too much");
+        let mut doubtful = claimed(1);
+        doubtful[0].attempts = 4;
+        assert!(!has_all(&doubtful, allowance), "such ones go one at a time");
     }
 
     #[tokio::test]

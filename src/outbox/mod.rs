@@ -68,8 +68,8 @@ type Turn<'a> = Pin<Box<dyn Future<Output = Turned> + Send + 'a>>;
 struct Turned {
     /// What was to be marked.
     landed: Vec<Landed>,
-    /// What was claimed, and under which term; an error when neither was done.
-    claimed: Result<Option<(Arc<Term>, Vec<Claimed>)>>,
+    /// What was claimed, under which term, and how much could have been; an error when neither was done.
+    claimed: Result<Option<(Arc<Term>, Vec<Claimed>, Allowance)>>,
 }
 
 impl Exit {
@@ -144,7 +144,7 @@ impl Exit {
                         tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
                     }
                 },
-                () = flight.land(), if flight.flying() > 0 => is_due = true,
+                () = flight.land(), if flight.flying() > 0 => is_due |= !flight.has_all(),
                 () = wake.notified() => is_due = true,
                 _ = self.owner.held(), if !is_ours => is_due = true,
                 () = stop.cancelled() => {}
@@ -219,7 +219,7 @@ impl Exit {
         let landed = if flight.claimed() > flight.flying() { Vec::new() } else { flight.begin_mark() };
         flight.begin_claim(allowance.far);
         Some(Box::pin(async move {
-            let claimed = self.mark_and_claim(&landed, &term, allowance, now).await.map(|claimed| Some((term, claimed)));
+            let claimed = self.mark_and_claim(&landed, &term, allowance, now).await.map(|claimed| Some((term, claimed, allowance)));
             Turned { landed, claimed }
         }))
     }
@@ -263,13 +263,14 @@ impl Exit {
             Ok(claimed) => {
                 flight.end_mark(&landed);
                 match claimed {
-                    Some((term, letters)) => {
-                        let more = !letters.is_empty();
+                    Some((term, letters, allowance)) => {
+                        let some = !letters.is_empty();
+                        flight.learn(&letters, self.limits, allowance);
                         flight.take_in_hand(letters.into_iter().map(|letter| Travelling { letter: Arc::new(letter), term: term.clone() }));
-                        Ok(more)
+                        Ok(some && !flight.has_all())
                     }
                     // Their places are free.
-                    None => Ok(true),
+                    None => Ok(!flight.has_all()),
                 }
             }
             Err(error) => {
