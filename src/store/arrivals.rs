@@ -235,7 +235,18 @@ impl<'a> Rows<'a> {
                 self.known.delivered.extend(fingerprint.clone().map(|fingerprint| (fingerprint, letter)));
             }
             let inbox = reply.is_none().then(Uuid::now_v7);
-            self.of.push(Delivery { arrival, size, letter, writer, exchange: Uuid::now_v7(), inbox, decision, reply, recipient, fingerprint: fingerprint.clone() });
+            self.of.push(Delivery {
+                arrival,
+                size,
+                letter,
+                writer,
+                exchange: Uuid::now_v7(),
+                inbox,
+                decision,
+                reply,
+                recipient,
+                fingerprint: fingerprint.clone(),
+            });
         }
         if kept {
             self.letters.push(letter);

@@ -96,8 +96,13 @@ impl<Letter> Waiting<Letter> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
-    use crate::store::ownership::tests::a_term;
+
+    fn a_term() -> Arc<Term> {
+        Arc::new(Term::new(7, Instant::now(), 0))
+    }
 
     #[tokio::test]
     async fn a_worker_that_was_called_gets_its_letters_though_it_has_turned_to_other_work() {

@@ -324,13 +324,8 @@ pub async fn release_orphans(conn: &mut Connection, now: DateTime<Utc>) -> Resul
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
-
-    /// A term that begins now.
-    pub fn a_term() -> Arc<Term> {
-        Arc::new(Term::new(7, Instant::now(), 0))
-    }
 
     #[test]
     fn a_term_is_trusted_for_fifteen_seconds_and_never_again_once_it_is_over() {

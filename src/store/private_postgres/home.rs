@@ -19,7 +19,7 @@ const LOOK: Duration = Duration::from_millis(10);
 const LONGEST_SOCKET_DIR: usize = 85;
 
 /// For every server. No JIT: our queries are short. The server's log holds no values of rows, which would be people's addresses.
-const ALWAYS: [&str; 6] = [
+const ALWAYS: [&str; 7] = [
     "listen_addresses=",
     "unix_socket_permissions=0700",
     "jit=off",
@@ -27,6 +27,8 @@ const ALWAYS: [&str; 6] = [
     "log_min_error_statement=panic",
     // What is asked for often is far smaller; the rest is the kernel's to keep.
     "shared_buffers=32MB",
+    // A vacuum takes what it may, not what it needs.
+    "autovacuum_work_mem=8MB",
 ];
 /// For servers whose data nobody will miss.
 const FORGETFUL: [&str; 7] =

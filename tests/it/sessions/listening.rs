@@ -95,7 +95,8 @@ impl Listening {
             ("PAIRPOST_DNS__SERVER".to_owned(), name_server.address.to_string()),
         ];
         let config = Config::load(Some(Path::new("/dev/null")), fixed.into_iter().chain(settings.iter().cloned())).expect("a good configuration");
-        let door = smtp::Door::new(&config, store.clone(), Secret::from_bytes([7; 32]), Arc::new(chrono::Utc::now), Arc::new(Notify::new()), Idle::default()).expect("a door");
+        let door = smtp::Door::new(&config, store.clone(), Secret::from_bytes([7; 32]), Arc::new(chrono::Utc::now), Arc::new(Notify::new()), Idle::default())
+            .expect("a door");
         let listeners = smtp::bind(&config).await.expect("a free port");
         let address = listeners[0].local_addr().expect("it is bound");
         let stop = CancellationToken::new();
