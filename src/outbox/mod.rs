@@ -64,12 +64,15 @@ pub struct Exit {
 /// A turn with the database.
 type Turn<'a> = Pin<Box<dyn Future<Output = Turned> + Send + 'a>>;
 
-/// What it brought.
+/// Letters claimed, under which term, and how much could have been.
+type Claim = (Arc<Term>, Vec<Claimed>, Allowance);
+
+/// What a turn brought.
 struct Turned {
     /// What was to be marked.
     landed: Vec<Landed>,
-    /// What was claimed, under which term, and how much could have been; an error when neither was done.
-    claimed: Result<Option<(Arc<Term>, Vec<Claimed>, Allowance)>>,
+    /// What was claimed; an error when neither was done.
+    claimed: Result<Option<Claim>>,
 }
 
 impl Exit {

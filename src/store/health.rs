@@ -110,8 +110,11 @@ impl Store {
     /// What an error says about the database; a full disk is remembered for [`Store::ready`].
     pub fn diagnose(&self, error: &anyhow::Error) -> Option<Trouble> {
         let trouble = Trouble::of(error);
-        if trouble == Some(Trouble::Full) {
-            *self.health.full_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        match trouble {
+            Some(Trouble::Full) => *self.health.full_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now()),
+            // The others may have been cut as well: the pool asks each.
+            Some(Trouble::Away | Trouble::Cut) => self.warm.clear(),
+            None => {}
         }
         trouble
     }

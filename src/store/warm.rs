@@ -16,10 +16,13 @@ use super::Connection;
 /// So long they stay out of the pool; then it looks after them.
 const MOMENT: Duration = Duration::from_millis(500);
 
+/// A connection, and since when it is warm.
+type Kept = (Instant, PoolConnection<Postgres>);
+
 /// The connections that are warm, and whose turn it is: in order, whether the next connection comes from here or from the pool.
 #[derive(Debug, Clone)]
 pub(super) struct Warm {
-    kept: Arc<Mutex<Vec<(Instant, PoolConnection<Postgres>)>>>,
+    kept: Arc<Mutex<Vec<Kept>>>,
     turns: Arc<Semaphore>,
 }
 
