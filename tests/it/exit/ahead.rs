@@ -99,7 +99,8 @@ async fn when_the_next_hop_is_gone_what_is_in_hand_is_given_back_untried() {
     }
     until("nothing is claimed any more", async || post.claimed().await == 0).await;
     let tried = post.number("select count(*) from outbox where attempts > 0").await - hop.count();
-    assert!((1..=2 * PLACES).contains(&tried), "{tried} found out that it is gone");
+    // Those on their way, and those that left while letters on kept connections still arrived, each of which is a sign that the hop is there.
+    assert!((1..=3 * PLACES).contains(&tried), "{tried} of 95 found out that it is gone");
     assert_eq!(post.number("select sum(letters) from passage").await, hop.count() + tried);
     stop.cancel();
     running.await.unwrap();
