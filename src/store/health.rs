@@ -12,8 +12,6 @@ use super::{Connection, Held, Store};
 
 /// How long one statement, a commit or a new connection may be waited for before the database counts as away.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-/// A connection that was used so lately is taken for sound; whoever is wrong gets an error and tries again.
-const TRUSTED: Duration = Duration::from_secs(1);
 /// A sound connection answers within this time.
 const ANSWER: Duration = Duration::from_secs(2);
 /// After a letter could not be kept for want of room, we are not ready for so long.
@@ -130,7 +128,10 @@ impl Store {
         match tokio::time::timeout(2 * ANSWER, asked).await {
             Ok(Ok(false)) => {}
             Ok(Ok(true)) => return Err("the database is read-only"),
-            Ok(Err(_)) | Err(_) => return Err("the database does not answer"),
+            Ok(Err(_)) | Err(_) => {
+                self.warm.clear();
+                return Err("the database does not answer");
+            }
         }
         let full_at = *self.health.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         match full_at {
@@ -187,11 +188,7 @@ async fn set(conn: &mut Connection, settings: &[(&str, &str)]) -> sqlx::Result<(
 }
 
 /// Whether an idle connection can be used.
-pub(super) async fn is_sound(conn: &mut Connection, idle_for: Duration) -> bool {
-    idle_for < TRUSTED || answers(conn).await
-}
-
-async fn answers(conn: &mut Connection) -> bool {
+pub(super) async fn answers(conn: &mut Connection) -> bool {
     matches!(tokio::time::timeout(ANSWER, conn.ping()).await, Ok(Ok(())))
 }
 

@@ -71,24 +71,18 @@ impl Store {
             .max_connections(connections)
             .acquire_timeout(Duration::from_secs(10))
             .after_connect(|conn, _| Box::pin(health::prepare(conn)))
-            // sqlx's own test costs a round trip each time, and waits without end for a server that hangs.
+            // sqlx's own test waits without end for a server that hangs.
             .test_before_acquire(false)
-            .before_acquire(|conn, meta| Box::pin(async move { Ok(health::is_sound(conn, meta.idle_for).await) }))
+            .before_acquire(|conn, _| Box::pin(async move { Ok(health::answers(conn).await) }))
             // A connection that carried a large letter once would hold as much memory ever after: sqlx never lets its buffers shrink by itself.
             .after_release(move |conn, _| {
                 let is_well = !returned.is_troubled();
-                Box::pin(async move {
-                    if is_well {
-                        warm::undo(conn).await?;
-                        sqlx::Connection::shrink_buffers(conn);
-                    }
-                    Ok(is_well)
-                })
+                Box::pin(async move { Ok(is_well && warm::is_well(conn).await?) })
             })
             .connect_with(options.options(BY_KEY))
             .await
             .context("cannot connect to Postgres")?;
-        Ok(Self { pool, warm: warm::Warm::new(connections as usize), health })
+        Ok(Self { pool, warm: warm::Warm::new(connections as usize, health.clone()), health })
     }
 
     /// Begins a transaction.

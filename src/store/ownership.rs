@@ -154,6 +154,7 @@ impl Keeper {
             if let Err(error) = why {
                 self.lose_session();
                 self.store.health.set_troubled(true);
+                self.store.warm.clear();
                 tracing::warn!(error = format!("{error:#}"), "the connection that marks our rows is lost; nothing is claimed or sent until it is back");
             }
             while let Err(error) = self.begin().await {

@@ -11,7 +11,7 @@ use sqlx::{PgPool, Postgres, pool::PoolConnection, postgres::PgTransactionManage
 use sqlx_core::transaction::TransactionManager;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::Connection;
+use super::{Connection, health::Health};
 
 /// So long they stay out of the pool; then it looks after them.
 const MOMENT: Duration = Duration::from_millis(500);
@@ -24,14 +24,30 @@ type Kept = (Instant, PoolConnection<Postgres>);
 pub(super) struct Warm {
     kept: Arc<Mutex<Vec<Kept>>>,
     turns: Arc<Semaphore>,
+    health: Health,
 }
 
 /// A connection on loan: it goes back to the pool, or by [`Held::put_back`] to the next who needs one.
 #[derive(Debug)]
 pub struct Held {
     conn: PoolConnection<Postgres>,
+    turn: Turn,
+}
+
+/// Lets the next one look for a connection. Where this one was not put back something may be wrong, with the others as well: the pool asks each.
+#[derive(Debug)]
+struct Turn {
     warm: Warm,
-    turn: OwnedSemaphorePermit,
+    went_well: bool,
+    _next: OwnedSemaphorePermit,
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.went_well {
+            self.warm.clear();
+        }
+    }
 }
 
 /// A transaction: rolled back unless committed, as its connection goes back to the pool.
@@ -40,8 +56,8 @@ pub struct Tx(Held);
 
 impl Warm {
     /// For a pool of so many connections.
-    pub(super) fn new(connections: usize) -> Self {
-        Self { kept: Arc::default(), turns: Arc::new(Semaphore::new(connections)) }
+    pub(super) fn new(connections: usize, health: Health) -> Self {
+        Self { kept: Arc::default(), turns: Arc::new(Semaphore::new(connections)), health }
     }
 
     /// A connection: the one that was put back last, if that is not long ago; else one of the pool. What is older goes to the pool.
@@ -61,7 +77,7 @@ impl Warm {
             Some((_, conn)) => conn,
             None => pool.acquire().await?,
         };
-        Ok(Held { conn, warm: self.clone(), turn })
+        Ok(Held { conn, turn: Turn { warm: self.clone(), went_well: false, _next: turn } })
     }
 
     /// Gives all to the pool.
@@ -71,10 +87,14 @@ impl Warm {
 }
 
 impl Held {
-    /// Gives it to the next who needs one. Only when all that was asked was answered, without an error.
+    /// Gives it to the next who needs one. Only when all that was asked was answered, without an error. In trouble the pool closes it, as it does every other.
     pub fn put_back(mut self) {
+        if self.turn.warm.health.is_troubled() {
+            return;
+        }
         sqlx::Connection::shrink_buffers(&mut *self.conn);
-        self.warm.kept.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), self.conn));
+        self.turn.went_well = true;
+        self.turn.warm.kept.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), self.conn));
         // Only now may the next one look for it.
         drop(self.turn);
     }
@@ -127,10 +147,13 @@ impl DerefMut for Tx {
     }
 }
 
-/// What was begun and not committed on a connection that goes back to the pool is undone.
-pub(super) async fn undo(conn: &mut Connection) -> sqlx::Result<()> {
+/// Whether a connection that goes back to the pool can be used again. What was begun on it and not committed is undone; a session that began while the
+/// database was read-only is so to its end.
+pub(super) async fn is_well(conn: &mut Connection) -> sqlx::Result<bool> {
     while Manager::get_transaction_depth(conn) > 0 {
         Manager::rollback(conn).await?;
     }
-    Ok(())
+    sqlx::Connection::shrink_buffers(conn);
+    let read_only: bool = sqlx::query_scalar("select current_setting('transaction_read_only')::boolean").fetch_one(conn).await?;
+    Ok(!read_only)
 }
