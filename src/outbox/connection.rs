@@ -31,7 +31,7 @@ pub struct Connection {
     pub client: Client<Box<dyn Stream>>,
     /// Letters so far.
     pub letters: u32,
-    /// It answered MAIL: whatever comes then is about a letter, and no longer about the hop.
+    /// It answered this letter's MAIL: whatever comes then is about a letter, and no longer about the hop.
     pub serves: bool,
     /// The largest letter it takes, in octets (RFC 1870).
     pub largest: Option<usize>,

@@ -127,6 +127,7 @@ impl NextHop {
     /// `None`: the connection died, or said 421, before the letter was on its way.
     async fn hand_over(&self, mut connection: Connection, parcel: Parcel<'_>) -> Option<Result<String, Failure>> {
         connection.letters += 1;
+        connection.serves = false;
         let is_kept = connection.letters > 1;
         let said = dialogue(&mut connection, parcel).await;
         if connection.serves || (!is_kept && said.is_about_the_hop()) {

@@ -5,7 +5,10 @@ use chrono::TimeDelta;
 use pairpost::{outbox::Exit, store::ownership::Owner};
 
 use super::{Post, SENT};
-use crate::next_hop::{Mood, NextHop, Step};
+use crate::{
+    next_hop::{Mood, NextHop, Step},
+    program::until,
+};
 
 async fn dead(hop: NextHop, concurrency: &str) -> (Post, String) {
     let (url, place) = (hop.url(), hop.address.to_string());
@@ -15,6 +18,38 @@ async fn dead(hop: NextHop, concurrency: &str) -> (Post, String) {
 
 async fn attempts(post: &Post) -> usize {
     post.ask("select sum(attempts) from outbox").await.parse().expect("a number")
+}
+
+#[tokio::test]
+async fn a_kept_connection_that_dies_is_no_sign_that_the_hop_is_there() {
+    let hop = NextHop::start().await;
+    let post = Post::to(&hop).await;
+    hop.mood(Step::Dot, Mood::Wait);
+    for n in 0..4 {
+        post.write(&format!("ana@{n}.example"), "kept").await;
+    }
+    let (sent, ()) = tokio::join!(post.step(), async {
+        until("each has a connection of its own", async || hop.commands().iter().filter(|command| *command == ".").count() == 4).await;
+        until("all are taken", async || {
+            hop.go_on();
+            hop.count() == 4
+        })
+        .await;
+    });
+    hop.calm();
+    assert_eq!((sent, hop.count(), hop.connections()), (4, 4, 4));
+    for step in [Step::Greeting, Step::Mail] {
+        hop.mood(step, Mood::Close);
+    }
+    // Each finds one of the four dead, and no other.
+    for n in 0..3 {
+        post.write(&format!("ben@{n}.example"), "lost").await;
+        assert_eq!(post.step().await, 1);
+    }
+    for n in 0..4 {
+        post.write(&format!("cy@{n}.example"), "waits").await;
+    }
+    assert_eq!(post.step().await, 1, "one letter asks whether it is back");
 }
 
 #[tokio::test]
