@@ -29,8 +29,8 @@ use crate::{
     web,
 };
 
-/// Connections to Postgres that a serving process keeps at most: two that keep letters, two that handle them, one that sends them, and one for questions at the
-/// door. Each costs Postgres six megabytes.
+/// Connections to Postgres that a serving process keeps at most: two keep letters, two handle them, two claim and mark those that leave, and questions at the
+/// door are asked between. Each costs Postgres six megabytes.
 const CONNECTIONS: u32 = 6;
 /// Letters handled at once.
 pub const WORKERS: usize = 2;

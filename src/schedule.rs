@@ -261,7 +261,7 @@ pub async fn send_on(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<O
     let queued = topics::send_on(&mut context(&mut tx, site, now)).await?;
     tx.commit().await.context("cannot commit letters of a topic")?;
     if queued.is_some() {
-        wakes::tell(&mut *store.connection().await?).await?;
+        wakes::tell_all(store).await?;
     }
     Ok(queued)
 }

@@ -132,7 +132,7 @@ async fn with_database(command: Command, config: Config) -> Result<()> {
         command => command.on(&opened.store, &opened.site, Utc::now()).await,
     };
     // A service that runs on this database need not wait for its next look.
-    wakes::tell(&mut *opened.store.connection().await?).await?;
+    wakes::tell_all(&opened.store).await?;
     opened.close().await?;
     done
 }

@@ -208,7 +208,9 @@ impl Visit {
         let door = self.door.clone();
         let asking = tokio::spawn(async move {
             let now = (door.clock)();
-            let first = greylist::note(&mut *door.store.connection().await?, &triple, now).await?;
+            let mut conn = door.store.connection().await?;
+            let first = greylist::note(&mut conn, &triple, now).await?;
+            conn.put_back();
             anyhow::Ok(now - first >= TimeDelta::seconds(door.limits.greylisting_seconds.into()))
         });
         let met = async { tokio::time::timeout(DATABASE_PATIENCE, asking).await.context("the database did not answer in time")?.context("the look-up died")? };

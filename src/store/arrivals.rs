@@ -203,7 +203,7 @@ struct Delivery<'a> {
 impl Delivery<'_> {
     /// What a worker can have without looking at anything else: a proven partner's letter of a common size.
     fn may_be_claimed(&self) -> bool {
-        self.reply.is_none() && self.decision == "take" && self.writer.is_some() && priority(self.recipient) == 0 && self.arrival.raw.len() < letters::LARGE
+        self.decision == "take" && self.writer.is_some() && priority(self.recipient) == 0 && self.arrival.raw.len() < letters::LARGE
     }
 }
 

@@ -108,11 +108,8 @@ impl Store {
     /// What an error says about the database; a full disk is remembered for [`Store::ready`].
     pub fn diagnose(&self, error: &anyhow::Error) -> Option<Trouble> {
         let trouble = Trouble::of(error);
-        match trouble {
-            Some(Trouble::Full) => *self.health.full_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now()),
-            // The others may have been cut as well: the pool asks each.
-            Some(Trouble::Away | Trouble::Cut) => self.warm.clear(),
-            None => {}
+        if trouble == Some(Trouble::Full) {
+            *self.health.full_at.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
         trouble
     }
@@ -128,10 +125,7 @@ impl Store {
         match tokio::time::timeout(2 * ANSWER, asked).await {
             Ok(Ok(false)) => {}
             Ok(Ok(true)) => return Err("the database is read-only"),
-            Ok(Err(_)) | Err(_) => {
-                self.warm.clear();
-                return Err("the database does not answer");
-            }
+            Ok(Err(_)) | Err(_) => return Err("the database does not answer"),
         }
         let full_at = *self.health.full_at.lock().unwrap_or_else(PoisonError::into_inner);
         match full_at {
@@ -142,9 +136,6 @@ impl Store {
 
     /// A connection of the pool. Where the database is known to be away, nobody waits for it as long as they would for one that is busy.
     pub(super) async fn acquire(&self) -> Result<Held> {
-        if self.health.is_troubled() {
-            self.warm.clear();
-        }
         tokio::select! {
             biased;
             acquired = self.warm.take(&self.pool) => Ok(acquired?),

@@ -92,7 +92,7 @@ impl Store {
         Unbroken(Some(beginning)).await.context("cannot begin a transaction")
     }
 
-    /// A connection for reading, or for one statement that needs no transaction.
+    /// A connection for reading, or for one statement that needs no transaction. Who asks often, and was answered, puts it back.
     pub async fn connection(&self) -> Result<Held> {
         self.acquire().await.context("cannot get a connection to Postgres")
     }

@@ -260,7 +260,9 @@ pub async fn bytes_of(store: &Store, letter: &Claimed) -> Result<Option<Vec<u8>>
         return Ok(None);
     }
     let mut conn = store.connection().await?;
-    bytes::read(&mut conn, letter.id, letter.size).await.map(Some)
+    let raw = bytes::read(&mut conn, letter.id, letter.size).await?;
+    conn.put_back();
+    Ok(Some(raw))
 }
 
 /// What became of a letter that was claimed: marked only while it is `owner`'s, since a process that was away may have lost it to another.

@@ -19,12 +19,19 @@ pub async fn tell(conn: &mut Connection) -> Result<()> {
     Ok(())
 }
 
+/// The same, on a connection of the store's.
+pub async fn tell_all(store: &Store) -> Result<()> {
+    let mut conn = store.connection().await?;
+    tell(&mut conn).await?;
+    conn.put_back();
+    Ok(())
+}
+
 /// Tells the others, debounced, each time that `happened` is notified. Runs until dropped.
 pub async fn tell_when(store: Store, happened: Arc<Notify>) {
     loop {
         happened.notified().await;
-        let told = async { tell(&mut *store.connection().await?).await };
-        if let Err(error) = in_time(told).await {
+        if let Err(error) = in_time(tell_all(&store)).await {
             tracing::debug!(error = format!("{error:#}"), "other processes could not be woken; they poll");
         }
         tokio::time::sleep(DEBOUNCE).await;

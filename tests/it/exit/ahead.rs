@@ -2,20 +2,10 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
-use pairpost::{
-    domain::{address::EmailAddress, breaker::Stream},
-    outbox::Exit,
-    store::{
-        letters::Bytes,
-        outbox::{self, NewLetter},
-        ownership::Owner,
-        people,
-    },
-};
+use pairpost::{domain::breaker::Stream, outbox::Exit, store::ownership::Owner};
 use sqlx::{Connection as _, PgConnection};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
 use super::Post;
 use crate::{
@@ -29,30 +19,6 @@ const THINKS: Duration = Duration::from_millis(30);
 const PLACES: usize = 20;
 
 impl Post {
-    /// Queues many letters to one domain, due at any time of day.
-    async fn crowd(&self, letters: usize, stream: Stream) {
-        let mut conn = self.conn().await;
-        for n in 0..letters {
-            let to = EmailAddress::parse(&format!("m{n}@crowd.example")).unwrap();
-            let letter = NewLetter {
-                id: Uuid::now_v7(),
-                address_id: people::address_id(&mut conn, &to, self.now).await.unwrap(),
-                to: &to,
-                mailbox: "help",
-                kind: "notice",
-                stream,
-                occasion: &format!("crowd:{n}"),
-                reverse_path: "",
-                message_id: "x@pairs.test",
-                raw: Bytes::Here(b"From: help@pairs.test\r\n\r\nhi\r\n"),
-                cause: None,
-                sending: None,
-                not_before: self.now,
-            };
-            assert!(outbox::enqueue(&mut conn, &letter, self.now).await.unwrap());
-        }
-    }
-
     async fn number(&self, query: &str) -> usize {
         self.ask(query).await.parse().expect("a number")
     }
@@ -61,21 +27,23 @@ impl Post {
         self.number("select count(*) from outbox where owner is not null").await
     }
 
-    /// Waits until more are claimed than may fly.
-    async fn has_some_in_hand(&self) {
-        until("letters are claimed ahead", async || self.claimed().await > PLACES).await;
+    /// Letters to one domain are leaving, and more are claimed than may fly.
+    async fn with_some_in_hand(hop: &NextHop, letters: usize, stream: Stream) -> (Self, Arc<Notify>, CancellationToken, JoinHandle<()>) {
+        hop.thinks_for(THINKS);
+        let mut post = Self::to(hop).await;
+        // Due at any time of day.
+        post.now = Utc::now();
+        post.crowd("crowd.example", letters, stream).await;
+        let (wake, stop, running) = post.run(hop).await;
+        until("letters are claimed ahead", async || post.claimed().await > PLACES).await;
+        (post, wake, stop, running)
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_stops_gives_back_what_is_in_hand_as_if_it_had_never_been_claimed() {
     let hop = NextHop::start().await;
-    hop.thinks_for(THINKS);
-    let mut post = Post::to(&hop).await;
-    post.now = Utc::now();
-    post.crowd(95, Stream::Notices).await;
-    let (_wake, stop, running) = post.run(&hop).await;
-    post.has_some_in_hand().await;
+    let (post, _wake, stop, running) = Post::with_some_in_hand(&hop, 95, Stream::Notices).await;
     stop.cancel();
     running.await.unwrap();
     let sent = post.number("select count(*) from outbox where state = 'sent'").await;
@@ -88,19 +56,16 @@ async fn who_stops_gives_back_what_is_in_hand_as_if_it_had_never_been_claimed() 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_next_hop_is_gone_what_is_in_hand_is_given_back_untried() {
     let hop = NextHop::start().await;
-    hop.thinks_for(THINKS);
-    let mut post = Post::to(&hop).await;
-    post.now = Utc::now();
-    post.crowd(95, Stream::Notices).await;
-    let (_wake, stop, running) = post.run(&hop).await;
-    post.has_some_in_hand().await;
+    let (post, _wake, stop, running) = Post::with_some_in_hand(&hop, 95, Stream::Notices).await;
     for step in [Step::Greeting, Step::Mail] {
         hop.mood(step, Mood::Close);
     }
     until("nothing is claimed any more", async || post.claimed().await == 0).await;
     let tried = post.number("select count(*) from outbox where attempts > 0").await - hop.count();
-    // Those on their way, and those that left while letters on kept connections still arrived, each of which is a sign that the hop is there.
-    assert!((1..=3 * PLACES).contains(&tried), "{tried} of 95 found out that it is gone");
+    // The circuit opens at the third failure in a row. What had passed MAIL when the hop went may still end well, as many letters as there are places, each
+    // between two failures; and when it opens the other places are taken by letters that fail as well.
+    let most = PLACES * 2 + 3 + (PLACES - 1);
+    assert!((1..=most).contains(&tried), "{tried} of 95 found out that it is gone");
     assert_eq!(post.number("select sum(letters) from passage").await, hop.count() + tried);
     stop.cancel();
     running.await.unwrap();
@@ -109,12 +74,7 @@ async fn when_the_next_hop_is_gone_what_is_in_hand_is_given_back_untried() {
 #[tokio::test(flavor = "multi_thread")]
 async fn while_nothing_can_be_marked_no_more_than_two_letters_leave_on_each_connection() {
     let hop = NextHop::start().await;
-    hop.thinks_for(THINKS);
-    let mut post = Post::to(&hop).await;
-    post.now = Utc::now();
-    post.crowd(300, Stream::Answers).await;
-    let (_wake, stop, running) = post.run(&hop).await;
-    post.has_some_in_hand().await;
+    let (post, _wake, stop, running) = Post::with_some_in_hand(&hop, 300, Stream::Answers).await;
     let mut other = PgConnection::connect_with(&post.database.options()).await.unwrap();
     let mut lock = other.begin().await.unwrap();
     sqlx::query("lock table exchange in exclusive mode").execute(&mut *lock).await.unwrap();
@@ -140,12 +100,7 @@ async fn while_nothing_can_be_marked_no_more_than_two_letters_leave_on_each_conn
 async fn a_process_that_comes_later_gets_its_places_of_a_domain_that_another_has_filled() {
     const LETTERS: usize = 1500;
     let hop = NextHop::start().await;
-    hop.thinks_for(THINKS);
-    let mut post = Post::to(&hop).await;
-    post.now = Utc::now();
-    post.crowd(LETTERS, Stream::Answers).await;
-    let (_wake, stop, running) = post.run(&hop).await;
-    post.has_some_in_hand().await;
+    let (post, _wake, stop, running) = Post::with_some_in_hand(&hop, LETTERS, Stream::Answers).await;
     let (owner, watch) = Owner::take(&post.store).await.expect("a lock");
     tokio::spawn(watch);
     let config = super::config(post.dir.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]);

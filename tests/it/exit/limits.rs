@@ -2,12 +2,10 @@
 use std::time::{Duration, Instant};
 
 use pairpost::{
-    domain::{address::EmailAddress, breaker::Stream},
+    domain::breaker::Stream,
     store::{
-        letters::Bytes,
-        outbox::{self, Allowance, Mine, NewLetter, Order},
+        outbox::{self, Allowance, Mine, Order},
         ownership::{Owner, Term},
-        people,
     },
 };
 use uuid::Uuid;
@@ -64,36 +62,12 @@ async fn partners_letters_go_first_and_no_domain_takes_all_places() {
     assert!(hop.connections() <= 4);
 }
 
-/// Queues so many notices to one domain.
-async fn crowd(post: &Post, letters: usize) {
-    let mut conn = post.conn().await;
-    for n in 0..letters {
-        let to = EmailAddress::parse(&format!("m{n}@big.example")).unwrap();
-        let letter = NewLetter {
-            id: Uuid::now_v7(),
-            address_id: people::address_id(&mut conn, &to, post.now).await.unwrap(),
-            to: &to,
-            mailbox: "topics",
-            kind: "topic",
-            stream: Stream::Notices,
-            occasion: &format!("topic:{n}"),
-            reverse_path: "",
-            message_id: "x@pairs.test",
-            raw: Bytes::Here(b"From: help@pairs.test\r\n\r\nhi\r\n"),
-            cause: None,
-            sending: None,
-            not_before: post.now,
-        };
-        assert!(outbox::enqueue(&mut conn, &letter, post.now).await.unwrap());
-    }
-}
-
 #[tokio::test]
 async fn a_long_row_of_letters_to_one_domain_at_its_limit_hides_nobody() {
     let hop = NextHop::start().await;
     let post = Post::new(&[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url()), ("PAIRPOST_DELIVERY__PER_DOMAIN", "1")]).await;
     let mut conn = post.conn().await;
-    crowd(&post, 250).await;
+    post.crowd("big.example", 250, Stream::Notices).await;
     // One of them is on its way, in another process.
     sqlx::query("update outbox set owner = 99 where id = (select min(id::text)::uuid from outbox)").execute(&mut *conn).await.unwrap();
     post.write("cy@small.example", "one").await;
@@ -105,7 +79,7 @@ async fn a_long_row_of_letters_to_one_domain_at_its_limit_hides_nobody() {
 async fn two_processes_share_the_places_of_a_domain_however_long_one_of_them_had_them_all() {
     let hop = NextHop::start().await;
     let post = Post::to(&hop).await;
-    crowd(&post, 200).await;
+    post.crowd("big.example", 200, Stream::Notices).await;
     let term = post.owner.held().await;
     assert_eq!(term.others(), 0);
     // What it has, after so many of its letters were taken and it has claimed again in the same transaction, as the exit does.

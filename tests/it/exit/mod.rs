@@ -126,6 +126,30 @@ impl Post {
         id
     }
 
+    /// Queues many letters to one domain.
+    async fn crowd(&self, domain: &str, letters: usize, stream: Stream) {
+        let mut conn = self.conn().await;
+        for n in 0..letters {
+            let to = EmailAddress::parse(&format!("m{n}@{domain}")).unwrap();
+            let letter = NewLetter {
+                id: Uuid::now_v7(),
+                address_id: people::address_id(&mut conn, &to, self.now).await.unwrap(),
+                to: &to,
+                mailbox: "help",
+                kind: "notice",
+                stream,
+                occasion: &format!("crowd:{n}"),
+                reverse_path: "",
+                message_id: "x@pairs.test",
+                raw: Bytes::Here(b"From: help@pairs.test\r\n\r\nhi\r\n"),
+                cause: None,
+                sending: None,
+                not_before: self.now,
+            };
+            assert!(outbox::enqueue(&mut conn, &letter, self.now).await.unwrap());
+        }
+    }
+
     async fn step(&self) -> usize {
         self.exit.step(self.now).await.expect("the exit works")
     }

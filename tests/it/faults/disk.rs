@@ -64,6 +64,27 @@ fn words() -> String {
     (0..10_000).map(|_| word()).collect()
 }
 
+/// Who writes large letters, which are refused for want of room or taken, and nothing else.
+#[derive(Default)]
+struct Writers {
+    written: usize,
+    accepted: Vec<String>,
+    replies: BTreeMap<String, usize>,
+}
+
+impl Writers {
+    async fn send(&mut self, program: &Program, body: &str) {
+        let from = format!("p{}@example.org", self.written);
+        self.written += 1;
+        let reply = program.send(&Letter { from: &from, to: "join@pairpost.localhost", body }).await;
+        assert!(["250", "452 4.3.1", "451 4.3.0"].iter().any(|good| reply.starts_with(good)), "{reply}");
+        *self.replies.entry(reply.get(..9).unwrap_or(&reply).to_owned()).or_default() += 1;
+        if reply.starts_with("250") {
+            self.accepted.push(from);
+        }
+    }
+}
+
 /// With room again: a letter is taken, and all that were taken are answered, each once. Gives how long both took.
 async fn goes_on(program: &Program, hop: &NextHop, mut accepted: Vec<String>) -> (Duration, Duration) {
     let began = Instant::now();
@@ -86,16 +107,11 @@ async fn a_disk_that_really_is_full_costs_time_and_no_letter() {
     let program = Program::serve(None, &data, &[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]);
     let body = words();
     disk.fill();
-    let (mut accepted, mut replies) = (Vec::new(), BTreeMap::new());
-    for number in 0..16 {
-        let from = format!("p{number}@example.org");
-        let reply = program.send(&Letter { from: &from, to: "join@pairpost.localhost", body: &body }).await;
-        *replies.entry(reply.get(..9).unwrap_or(&reply).to_owned()).or_insert(0) += 1;
-        match reply.starts_with("250") {
-            true => accepted.push(from),
-            false => assert!(reply.starts_with("452 4.3.1") || reply.starts_with("451 4.3.0"), "{reply}"),
-        }
+    let mut writers = Writers::default();
+    for _ in 0..16 {
+        writers.send(&program, &body).await;
     }
+    let Writers { accepted, replies, .. } = writers;
     assert!(replies.keys().any(|reply| reply.starts_with("452")), "{replies:?}");
     assert_eq!(program.get("/healthz").await.0, 200);
     disk.make_room();
@@ -116,31 +132,21 @@ async fn a_private_server_that_dies_for_want_of_room_for_its_log_costs_no_letter
     let body = words();
     // What is taken now is answered before or after it all.
     hop.mood(Step::Data, Mood::Wait);
-    let (mut accepted, mut replies) = (Vec::new(), BTreeMap::new());
     let first = server(&data).expect("it runs");
-    let mut number = 0;
-    let mut send = async |to_note: &mut Vec<String>| {
-        number += 1;
-        let from = format!("p{number}@example.org");
-        let reply = program.send(&Letter { from: &from, to: "join@pairpost.localhost", body: &body }).await;
-        assert!(["250", "452 4.3.1", "451 4.3.0"].iter().any(|good| reply.starts_with(good)), "{reply}");
-        *replies.entry(reply.get(..9).unwrap_or(&reply).to_owned()).or_insert(0) += 1;
-        if reply.starts_with("250") {
-            to_note.push(from);
-        }
-    };
-    send(&mut accepted).await;
-    assert_eq!(accepted.len(), 1, "while there is room");
+    let mut writers = Writers::default();
+    writers.send(&program, &body).await;
+    assert_eq!(writers.accepted.len(), 1, "while there is room");
     disk.fill();
     until("it has died", async || {
         end_log_file(&data).await;
-        send(&mut accepted).await;
+        writers.send(&program, &body).await;
         program.said().contains("the private PostgreSQL died")
     })
     .await;
     for _ in 0..5 {
-        send(&mut accepted).await;
+        writers.send(&program, &body).await;
     }
+    let Writers { accepted, replies, .. } = writers;
     assert_eq!(program.get("/healthz").await.0, 200);
     assert_eq!(program.get("/readyz").await.0, 503);
     hop.calm();
