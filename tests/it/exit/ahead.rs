@@ -40,6 +40,17 @@ impl Post {
     }
 }
 
+/// A condition: some looks in a row saw the same.
+fn still<Seen: PartialEq>(mut look: impl AsyncFnMut() -> Seen) -> impl AsyncFnMut() -> bool {
+    let (mut last, mut looks) = (None, 0);
+    async move || {
+        let seen = Some(look().await);
+        looks = if seen == last { looks + 1 } else { 0 };
+        last = seen;
+        looks >= 15
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn who_stops_gives_back_what_is_in_hand_as_if_it_had_never_been_claimed() {
     let hop = NextHop::start().await;
@@ -60,7 +71,8 @@ async fn when_the_next_hop_is_gone_what_is_in_hand_is_given_back_untried() {
     for step in [Step::Greeting, Step::Mail] {
         hop.mood(step, Mood::Close);
     }
-    until("nothing is claimed any more", async || post.claimed().await == 0).await;
+    let mut rests = still(async || post.number("select sum(attempts) from outbox").await);
+    until("all is given back, and nothing claimed any more", async || rests().await && post.claimed().await == 0).await;
     let tried = post.number("select count(*) from outbox where attempts > 0").await - hop.count();
     // The circuit opens at the third failure in a row. What had passed MAIL when the hop went may still end well, as many letters as there are places, each
     // between two failures; and when it opens the other places are taken by letters that fail as well.
@@ -78,14 +90,10 @@ async fn while_nothing_can_be_marked_no_more_than_two_letters_leave_on_each_conn
     let mut other = PgConnection::connect_with(&post.database.options()).await.unwrap();
     let mut lock = other.begin().await.unwrap();
     sqlx::query("lock table exchange in exclusive mode").execute(&mut *lock).await.unwrap();
-    let mut last = (0, 0);
-    // Some looks in a row at which nothing happened.
-    until("it has stopped", async || {
-        last = (hop.count(), if hop.count() == last.0 { last.1 + 1 } else { 0 });
-        last.1 >= 15
-    })
-    .await;
-    let unmarked = hop.count() - post.number("select count(*) from outbox where state = 'sent'").await;
+    let unmarked = async || hop.count() - post.number("select count(*) from outbox where state = 'sent'").await;
+    let mut rests = still(async || hop.count());
+    until("as many have left as may", async || rests().await && unmarked().await >= PLACES).await;
+    let unmarked = unmarked().await;
     assert!((PLACES..=2 * hop.connections()).contains(&unmarked), "{unmarked} letters that nobody knows to be sent, {} connections", hop.connections());
     println!("{unmarked} letters on {} connections that would be sent again after a crash", hop.connections());
     lock.rollback().await.unwrap();
