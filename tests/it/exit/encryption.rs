@@ -26,7 +26,7 @@ async fn encryption_is_used_where_it_is_offered_and_any_certificate_will_do_with
 async fn a_password_goes_only_to_a_hop_whose_certificate_is_good() {
     let hop = NextHop::with_tls().await;
     let url = hop.url().replace("smtp://", "smtp://ana%40x:secret@");
-    let post = Post::new(&[("PAIRPOST_DELIVERY__SMARTHOST", &url), ("PAIRPOST_DELIVERY__TIMEOUT_SECONDS", "2")]).await;
+    let post = Post::new(&[("PAIRPOST_DELIVERY__SMARTHOST", &url)]).await;
     post.write("ana@example.org", "one").await;
     post.work().await;
     assert_eq!(hop.taken().len(), 0);
@@ -59,7 +59,7 @@ async fn a_wrong_password_is_our_fault_and_no_letters() {
 async fn plain_text_is_no_way_out_of_a_moment_of_weakness() {
     // The greeting was late, which says nothing about TLS: the next connection is encrypted again.
     let hop = NextHop::with_tls().await;
-    let mut post = Post::to(&hop).await;
+    let mut post = Post::hasty(&hop).await;
     hop.mood_once(Step::Greeting, Mood::Stall);
     post.write("ana@example.org", "one").await;
     post.work().await;

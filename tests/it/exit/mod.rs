@@ -65,7 +65,12 @@ impl Post {
     }
 
     async fn to(hop: &NextHop) -> Self {
-        Self::new(&[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url()), ("PAIRPOST_DELIVERY__TIMEOUT_SECONDS", "1")]).await
+        Self::new(&[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]).await
+    }
+
+    /// The same, of one who waits four seconds for an answer: for a hop that gives none.
+    async fn hasty(hop: &NextHop) -> Self {
+        Self::new(&[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url()), ("PAIRPOST_DELIVERY__TIMEOUT_SECONDS", "4")]).await
     }
 
     /// Queues a letter of ours.

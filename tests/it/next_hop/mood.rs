@@ -33,7 +33,7 @@ pub enum Step {
 }
 
 /// What it does there instead of what it should.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Mood {
     /// Says this line, and does what it should if that means the same; after a 421 it hangs up.
     Say(&'static str),
