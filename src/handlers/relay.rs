@@ -13,7 +13,7 @@ use crate::{
         breaker::Stream,
     },
     mail::{
-        anonymize::{self, Parties, RelayRefusal, Threading},
+        anonymize::{self, Loan, Parties, RelayRefusal, Threading},
         markdown,
         message::Message,
         mime,
@@ -127,7 +127,8 @@ struct Ready<'a> {
 
 /// Its bytes: written out while they were made where they are many.
 enum Made {
-    Here(Vec<u8>),
+    /// With the pictures that they have from the letter that came in.
+    Here(Vec<u8>, Vec<Loan>),
     Kept(usize),
 }
 
@@ -175,7 +176,11 @@ async fn decide<'a>(ctx: &mut Context<'_>, letter: &Passing<'_>, known: &'a Know
             let id = Uuid::now_v7();
             let bytes = match aside::is_long(raw.len()) {
                 true => Made::Kept(letters::keep(ctx.conn, id, |out| relayed.write_to(out)).await?),
-                false => Made::Here(relayed.into_bytes()),
+                false => {
+                    let bytes = relayed.into_bytes();
+                    let loans = if raw.len().min(bytes.len()) >= letters::LARGE { anonymize::loans(raw, letter.tree, &bytes) } else { Vec::new() };
+                    Made::Here(bytes, loans)
+                }
             };
             Fate::Pass(Ready {
                 id,
@@ -216,7 +221,8 @@ async fn queue(ctx: &mut Context<'_>, letters: &[Passing<'_>], fates: &[Fate<'_>
             reverse_path: &ready.reverse_path,
             message_id: &ready.message_id,
             raw: match &ready.bytes {
-                Made::Here(raw) => Bytes::Here(raw),
+                Made::Here(raw, loans) if loans.is_empty() => Bytes::Here(raw),
+                Made::Here(raw, loans) => Bytes::Lent { raw, loans, lender: letter.incoming.claimed.letter_id },
                 Made::Kept(octets) => Bytes::Kept(*octets),
             },
             cause: Some(letter.incoming.claimed.exchange_id),

@@ -36,11 +36,13 @@ mod addresses;
 mod escapes;
 mod html;
 mod images;
+mod loans;
 mod parts;
 mod spellings;
 mod text;
 
 use addresses::Replacer;
+pub use loans::{Loan, loans, made_of};
 
 /// Of the letters that a letter follows, this many pass on: the first, which names the thread, and the last ones.
 const REFERENCES_AT_MOST: usize = 50;

@@ -6,7 +6,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 use ring::digest;
 use uuid::Uuid;
 
-use super::{Connection, held, inbox::Claimed, letters, recipients::Recipient};
+use super::{
+    Connection, held,
+    inbox::Claimed,
+    letters::{self, Bytes},
+    recipients::Recipient,
+};
 use crate::{
     domain::{address::EmailAddress, admission::Admission},
     mail::envelope::{Envelope, Verdict},
@@ -291,6 +296,7 @@ impl<'a> Rows<'a> {
         Claimed {
             id,
             owner,
+            letter_id: row.letter,
             exchange_id: row.exchange,
             recipient: row.recipient.clone(),
             writer_id: row.writer,
@@ -315,7 +321,7 @@ impl<'a> Rows<'a> {
         }
         let mut tx = sqlx::Connection::begin(conn).await?;
         let claimed = self.write(&mut tx, owner, now).await?;
-        letters::write(&mut tx, &self.letters.iter().copied().zip(self.raw.iter().copied()).collect::<Vec<_>>()).await?;
+        letters::write(&mut tx, &self.letters.iter().copied().zip(self.raw.iter().copied().map(Bytes::Here)).collect::<Vec<_>>()).await?;
         tx.commit().await.map(|()| claimed)
     }
 

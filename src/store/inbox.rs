@@ -20,6 +20,8 @@ pub struct Claimed {
     pub id: Uuid,
     /// The term under which it was claimed.
     pub owner: i64,
+    /// Its letter's row.
+    pub letter_id: Uuid,
     /// Its exchange row.
     pub exchange_id: Uuid,
     /// Whose mailbox it was when it came.
@@ -86,6 +88,7 @@ pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, l
         claimed.push(Claimed {
             id: row.id,
             owner,
+            letter_id: row.letter_id,
             exchange_id: row.exchange_id,
             recipient,
             writer_id: row.writer_id,

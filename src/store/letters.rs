@@ -1,7 +1,7 @@
 //! The bytes of letters, in and out: of large ones kept in pieces, so that none is held whole by Postgres, nor twice by us; and all forgotten in time.
-use std::{io, pin::Pin};
+use std::{io, ops::Range, pin::Pin};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
 use sqlx::postgres::PgCopyIn;
@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use uuid::Uuid;
 
 use super::{Connection, health::PATIENCE, recent};
+use crate::mail::anonymize::{Loan, made_of};
 
 type Step<'a, T> = Pin<Box<dyn Future<Output = sqlx::Result<T>> + Send + 'a>>;
 
@@ -31,13 +32,22 @@ pub enum Bytes<'a> {
     Here(&'a [u8]),
     /// So many octets are kept in pieces already, under the letter's id and in the same transaction: [`keep`].
     Kept(usize),
+    /// They are here; pictures among them are made of some in a letter that is kept in pieces, and are not kept themselves.
+    Lent {
+        /// All of them.
+        raw: &'a [u8],
+        /// The pictures, in order.
+        loans: &'a [Loan],
+        /// The letter that has what they are made of.
+        lender: Uuid,
+    },
 }
 
 impl<'a> Bytes<'a> {
     /// How many there are.
     pub fn len(self) -> usize {
         match self {
-            Self::Here(raw) => raw.len(),
+            Self::Here(raw) | Self::Lent { raw, .. } => raw.len(),
             Self::Kept(octets) => octets,
         }
     }
@@ -50,29 +60,91 @@ impl<'a> Bytes<'a> {
     /// Those that are not kept yet.
     pub(super) fn here(self) -> &'a [u8] {
         match self {
-            Self::Here(raw) => raw,
+            Self::Here(raw) | Self::Lent { raw, .. } => raw,
             Self::Kept(_) => &[],
         }
     }
 }
 
 /// Writes the pieces of those that are large, in the transaction of the caller.
-pub(super) fn write<'a>(conn: &'a mut Connection, letters: &'a [(Uuid, &'a [u8])]) -> Step<'a, ()> {
+pub(super) fn write<'a>(conn: &'a mut Connection, letters: &'a [(Uuid, Bytes<'a>)]) -> Step<'a, ()> {
+    let (mut whole, mut borrowing) = (Vec::new(), Borrowing::default());
+    for &(id, bytes) in letters.iter().filter(|(_, bytes)| bytes.here().len() >= LARGE) {
+        match bytes {
+            Bytes::Here(raw) => whole.push((id, raw)),
+            Bytes::Lent { raw, loans, lender } => borrowing.add(id, raw, loans, lender),
+            Bytes::Kept(_) => {}
+        }
+    }
     Box::pin(async move {
-        if letters.iter().all(|(_, raw)| raw.len() < LARGE) {
-            return Ok(());
-        }
-        let mut copy = Copying::begin(conn).await?;
-        for (id, raw) in letters.iter().filter(|(_, raw)| raw.len() >= LARGE) {
-            for (place, piece) in (0..).zip(raw.chunks(PIECE)) {
-                copy.add(*id, place, piece);
-                copy.send(BLOCK).await?;
+        if !whole.is_empty() {
+            let mut copy = Copying::begin(&mut *conn).await?;
+            for (id, raw) in whole {
+                for (place, piece) in (0..).zip(raw.chunks(PIECE)) {
+                    copy.add(id, place, piece);
+                    copy.send(BLOCK).await?;
+                }
             }
+            copy.finish().await?;
         }
-        copy.finish().await?;
-        letters.iter().filter(|(_, raw)| raw.len() >= LARGE).for_each(|(id, raw)| recent::keep(*id, raw));
+        borrowing.write(conn).await?;
+        for (id, bytes) in letters {
+            recent::keep(*id, bytes.here());
+        }
         Ok(())
     })
+}
+
+/// Pieces of letters that have pictures from others, a column each.
+#[derive(Default)]
+struct Borrowing<'a> {
+    letters: Vec<Uuid>,
+    places: Vec<i32>,
+    raw: Vec<&'a [u8]>,
+    lenders: Vec<Option<Uuid>>,
+    lent: [Vec<Option<i32>>; 2],
+}
+
+impl<'a> Borrowing<'a> {
+    fn add(&mut self, id: Uuid, raw: &'a [u8], loans: &[Loan], lender: Uuid) {
+        let (mut place, mut done) = (0, 0);
+        let mut row = |raw, of: Option<[usize; 2]>| {
+            self.letters.push(id);
+            self.places.push(place);
+            self.raw.push(raw);
+            self.lenders.push(of.map(|_| lender));
+            for (column, end) in [0, 1].into_iter().zip(&mut self.lent) {
+                end.push(of.and_then(|of| i32::try_from(of[column]).ok()));
+            }
+            place += 1;
+        };
+        for loan in loans {
+            raw[done..loan.at.start].chunks(PIECE).for_each(|piece| row(piece, None));
+            row(&[], Some([loan.of.start, loan.of.end]));
+            done = loan.at.end;
+        }
+        raw[done..].chunks(PIECE).for_each(|piece| row(piece, None));
+    }
+
+    async fn write(self, conn: &mut Connection) -> sqlx::Result<()> {
+        if self.letters.is_empty() {
+            return Ok(());
+        }
+        let Self { letters, places, raw, lenders, lent: [from, to] } = self;
+        sqlx::query!(
+            "insert into piece (letter_id, place, raw, lender, lent_from, lent_to)
+             select * from unnest($1::uuid[], $2::integer[], $3::bytea[], $4::uuid[], $5::integer[], $6::integer[])",
+            &letters,
+            &places,
+            &raw as &[&[u8]],
+            &lenders as &[Option<Uuid>],
+            &from as &[Option<i32>],
+            &to as &[Option<i32>]
+        )
+        .execute(conn)
+        .await
+        .map(drop)
+    }
 }
 
 /// Keeps a letter in pieces while `letter` writes it, so that it is nowhere whole; in the transaction of the caller, who sees to it that nothing stays of one
@@ -187,18 +259,56 @@ pub(super) async fn read(conn: &mut Connection, id: Uuid, size: i32) -> Result<V
         return Ok(raw);
     }
     let mut raw = Vec::with_capacity(size);
-    gather(conn, id, &mut raw).await?;
+    let lent = gather(conn, id, 0..i32::MAX, &mut raw).await?;
+    if !lent.is_empty() {
+        return made_whole(conn, &raw, &lent, size).await;
+    }
     ensure!(raw.len() == size, "pieces of the letter {id} are missing");
     Ok(raw)
 }
 
-fn gather<'a>(conn: &'a mut Connection, id: Uuid, raw: &'a mut Vec<u8>) -> Step<'a, ()> {
+/// A picture that is to be made again, of so much of another letter, and where it stood among the octets that are kept.
+struct Lent {
+    at: usize,
+    lender: Uuid,
+    of: Range<usize>,
+}
+
+/// A letter with the pictures that it has from another. By a later version they may be made in another way, and have another size.
+async fn made_whole(conn: &mut Connection, kept: &[u8], lent: &[Lent], size: usize) -> Result<Vec<u8>> {
+    let (mut whole, mut done) = (Vec::with_capacity(size), 0);
+    for Lent { at, lender, of } in lent {
+        whole.extend_from_slice(&kept[done..*at]);
+        done = *at;
+        // Of the lender's pieces, those that hold the picture.
+        let first = of.start / PIECE;
+        let mut body = Vec::with_capacity(of.len() + 2 * PIECE);
+        gather(conn, *lender, i32::try_from(first)?..i32::try_from(of.end.div_ceil(PIECE))?, &mut body).await?;
+        let picture = body.get(of.start - first * PIECE..of.end - first * PIECE).with_context(|| format!("pieces of the letter {lender} are missing"))?;
+        whole.extend(made_of(picture).with_context(|| format!("a picture of the letter {lender} can't be made safe any more"))?);
+    }
+    whole.extend_from_slice(&kept[done..]);
+    Ok(whole)
+}
+
+/// Adds the pieces of those places; gives what is not among them because another letter has it.
+fn gather<'a>(conn: &'a mut Connection, id: Uuid, places: Range<i32>, raw: &'a mut Vec<u8>) -> Step<'a, Vec<Lent>> {
     Box::pin(async move {
-        let mut pieces = sqlx::query_scalar!("select raw from piece where letter_id = $1 order by place", id).fetch(conn);
+        let mut pieces = sqlx::query!(
+            "select raw, lender, lent_from, lent_to from piece where letter_id = $1 and place >= $2 and place < $3 order by place",
+            id,
+            places.start,
+            places.end
+        )
+        .fetch(conn);
+        let mut lent = Vec::new();
         while let Some(piece) = pieces.try_next().await? {
-            raw.extend_from_slice(&piece);
+            raw.extend_from_slice(&piece.raw);
+            if let (Some(lender), Some(from), Some(to)) = (piece.lender, piece.lent_from, piece.lent_to) {
+                lent.push(Lent { at: raw.len(), lender, of: from.unsigned_abs() as usize..to.unsigned_abs() as usize });
+            }
         }
-        Ok(())
+        Ok(lent)
     })
 }
 
@@ -211,16 +321,16 @@ pub async fn drop_words(conn: &mut Connection, before: DateTime<Utc>) -> Result<
     )
     .fetch_all(&mut *conn)
     .await?;
+    drop_pieces(conn, &out).await?;
     let letters = sqlx::query_scalar!(
         "update letter l set raw = null where raw is not null and received_at < $1
-           and not exists (select 1 from inbox i where i.letter_id = l.id and i.state <> 'done') returning id",
+           and not exists (select 1 from inbox i where i.letter_id = l.id and i.state <> 'done')
+           and not exists (select 1 from piece p where p.lender = l.id) returning id",
         before
     )
     .fetch_all(&mut *conn)
     .await?;
-    for forgotten in [&out, &letters] {
-        drop_pieces(conn, forgotten).await?;
-    }
+    drop_pieces(conn, &letters).await?;
     recent::forget();
     sqlx::query!(
         "update inbox set reverse_path = null, peer = '', helo = '', fingerprint = null where state = 'done' and received_at < $1 and peer <> ''",

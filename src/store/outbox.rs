@@ -92,7 +92,7 @@ pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: 
     .await?;
     let written: HashSet<_> = written.into_iter().collect();
     let (queued, not): (Vec<_>, Vec<_>) = letters.iter().partition(|letter| written.contains(&letter.id));
-    bytes::write(conn, &queued.iter().map(|letter| (letter.id, letter.raw.here())).collect::<Vec<_>>()).await?;
+    bytes::write(conn, &queued.iter().map(|letter| (letter.id, letter.raw)).collect::<Vec<_>>()).await?;
     let kept: Vec<_> = not.iter().filter(|letter| matches!(letter.raw, bytes::Bytes::Kept(_))).map(|letter| letter.id).collect();
     if !kept.is_empty() {
         bytes::drop_pieces(conn, &kept).await?;

@@ -6,8 +6,10 @@ use std::{
 
 use uuid::Uuid;
 
+use super::letters::LARGE;
+
 /// So many octets of them at most; the oldest give way.
-const OCTETS: usize = 4 << 20;
+const OCTETS: usize = 8 << 20;
 /// Larger ones are read back: memory is dearer than time there.
 const LARGEST: usize = 512 << 10;
 
@@ -19,9 +21,9 @@ fn recent() -> MutexGuard<'static, VecDeque<(Uuid, Vec<u8>)>> {
     RECENT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Remembers a letter for a moment.
+/// Remembers a large letter for a moment.
 pub(super) fn keep(id: Uuid, raw: &[u8]) {
-    if raw.len() > LARGEST {
+    if !(LARGE..=LARGEST).contains(&raw.len()) {
         return;
     }
     let raw = raw.to_vec();

@@ -270,6 +270,55 @@ async fn a_large_letter_is_kept_in_pieces_on_both_sides_comes_out_whole_and_is_f
     assert_eq!(kept, (0, 0));
 }
 
+/// A picture of about so many octets, with a word of its maker in it.
+fn a_png(size: u32) -> Vec<u8> {
+    let chunk = |kind: &[u8; 4], body: &[u8]| [&(body.len() as u32).to_be_bytes()[..], kind, body, b"crc!"].concat();
+    let noise: Vec<u8> = (0..size).map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    [b"\x89PNG\r\n\x1a\n".to_vec(), chunk(b"IHDR", &[0; 13]), chunk(b"tEXt", b"Ana made it"), chunk(b"IDAT", &noise), chunk(b"IEND", b"")].concat()
+}
+
+#[tokio::test]
+async fn a_picture_that_passes_is_kept_once_and_made_again_and_its_letter_is_forgotten_with_the_last_that_has_it() {
+    let trio = Trio::new().await;
+    let part = |size, columns| {
+        let encoded = mail_builder::encoders::Base64Encoder::new().encode(&a_png(size)).expect("encoded");
+        let lines: Vec<_> = encoded.chunks(columns).map(|line| String::from_utf8_lossy(line)).collect();
+        format!("--b\r\nContent-Type: image/png; name=p.png\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n", lines.join("\r\n"))
+    };
+    let words = format!("--b\r\n\r\n{}\r\n", "Look at this!\r\n".repeat(800));
+    // As most programs write them, as some do, several, and one too small to matter.
+    let letters = [vec![part(90_000, 76)], vec![part(90_001, 60)], vec![part(60_000, 76), part(500, 76), part(70_000, 76)]];
+    for (n, parts) in letters.iter().enumerate() {
+        let head = format!("From: ana@example.org\r\nSubject: {n}\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n");
+        trio.comes_from("ana@example.org", 1, &format!("{head}{words}{}--b--\r\n", parts.concat())).await;
+        while trio.inbox.step(trio.now).await.expect("the inbox works") > 0 {}
+    }
+    let mut conn = trio.store.connection().await.expect("a connection");
+    let allowance = Allowance { letters: 20, per_domain: 20, others: 0, ahead: 0, octets: usize::MAX >> 1, far: false };
+    let mut tx = trio.store.begin().await.expect("a transaction");
+    let claimed = outbox::claim(&mut tx, trio.inbox.owner.held().await.id(), allowance, trio.now).await.expect("claimed");
+    tx.commit().await.expect("claimed");
+    assert_eq!(claimed.len(), letters.len());
+    for letter in &claimed {
+        let kept: i64 =
+            sqlx::query_scalar("select sum(length(raw)) from piece where letter_id = $1").bind(letter.id).fetch_one(&mut *conn).await.expect("pieces");
+        assert!((10_000..30_000).contains(&kept), "{kept} of {}", letter.size);
+        // As it was made, which this process remembers, and then made again.
+        let (first, again) = (outbox::bytes_of(&trio.store, letter).await.expect("made"), outbox::bytes_of(&trio.store, letter).await.expect("made again"));
+        let first = first.expect("it is large");
+        assert_eq!(first.len(), letter.size as usize);
+        assert!(again.is_some_and(|again| again == first), "another letter");
+        let (_, shown) = record::queued(&mut conn, letter.id).await.expect("a row").expect("a letter");
+        assert!(shown.is_some_and(|shown| shown == first), "another letter is shown");
+    }
+    let later = trio.now + chrono::TimeDelta::days(30);
+    assert_eq!(letters::drop_words(&mut conn, later).await.expect("nothing"), 0, "the letters that leave are not sent yet");
+    sqlx::query("update outbox set state = 'sent', sent_at = $1, owner = null").bind(trio.now).execute(&mut *conn).await.expect("marked");
+    assert_eq!(letters::drop_words(&mut conn, later).await.expect("forgotten"), 6);
+    let kept: i64 = sqlx::query_scalar("select count(*) from piece").fetch_one(&mut *conn).await.expect("pieces");
+    assert_eq!(kept, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_stays_of_a_letter_whose_writing_ends_midway_and_the_connection_serves_the_next() {
     let trio = Trio::new().await;

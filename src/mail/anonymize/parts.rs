@@ -273,7 +273,8 @@ fn is_another_form(part: &MessagePart<'_>) -> bool {
     kind == "text" && matches!(subtype.as_str(), "x-amp-html" | "amp-html" | "watch-html" | "x-watch-html" | "enriched" | "richtext")
 }
 
-fn binary<'x>(part: &'x MessagePart<'_>) -> Option<&'x [u8]> {
+/// What a part that is no text holds.
+pub(super) fn binary<'x>(part: &'x MessagePart<'_>) -> Option<&'x [u8]> {
     match &part.body {
         PartType::Binary(data) | PartType::InlineBinary(data) => Some(data.as_ref()),
         PartType::Text(_) | PartType::Html(_) | PartType::Message(_) | PartType::Multipart(_) => None,
