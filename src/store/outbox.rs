@@ -259,6 +259,9 @@ pub async fn bytes_of(store: &Store, letter: &Claimed) -> Result<Option<Vec<u8>>
     if letter.raw.len() >= usize::try_from(letter.size)? {
         return Ok(None);
     }
+    if let Some(raw) = bytes::remembered(letter.id, letter.size) {
+        return Ok(Some(raw));
+    }
     let mut conn = store.connection().await?;
     let raw = bytes::read(&mut conn, letter.id, letter.size).await?;
     conn.put_back();
