@@ -116,7 +116,8 @@ pub(super) async fn enqueue_for(
     )
     .fetch_all(&mut *conn)
     .await?;
-    let written = Queued { all: rows.iter().map(|row| row.id).collect(), claimed: rows.iter().filter(|row| row.claimed).map(|row| (row.id, row.expires_at)).collect() };
+    let written =
+        Queued { all: rows.iter().map(|row| row.id).collect(), claimed: rows.iter().filter(|row| row.claimed).map(|row| (row.id, row.expires_at)).collect() };
     let (queued, not): (Vec<_>, Vec<_>) = letters.iter().partition(|letter| written.all.contains(&letter.id));
     bytes::write(conn, &queued.iter().map(|letter| (letter.id, letter.raw.here())).collect::<Vec<_>>()).await?;
     let kept: Vec<_> = not.iter().filter(|letter| matches!(letter.raw, bytes::Bytes::Kept(_))).map(|letter| letter.id).collect();
