@@ -9,7 +9,7 @@ use uuid::Uuid;
 use super::letters::LARGE;
 
 /// So many octets of them at most; the oldest give way.
-const OCTETS: usize = 8 << 20;
+const OCTETS: usize = 6 << 20;
 /// Larger ones are read back: memory is dearer than time there.
 pub(super) const LARGEST: usize = 512 << 10;
 
