@@ -1,7 +1,7 @@
 //! A process that has work for others wakes them, and need not wait for their next look.
 use std::{sync::Arc, time::Duration};
 
-use pairpost::store::wakes;
+use pairpost::store::wakes::{self, Work};
 use tokio::sync::Notify;
 
 use crate::database::TestDatabase;
@@ -10,11 +10,14 @@ use crate::database::TestDatabase;
 async fn what_happens_in_one_process_wakes_another() {
     let database = TestDatabase::new();
     let (ours, theirs) = (database.store().await, database.store().await);
-    let (happened, woken) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let telling = tokio::spawn(wakes::tell_when(ours, happened.clone()));
+    let (happened, woken, looks) = (Arc::new(Notify::new()), Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let telling = tokio::spawn(wakes::tell_when(ours.clone(), happened.clone()));
     let listening = tokio::spawn(wakes::listen(theirs, {
-        let woken = woken.clone();
-        move || woken.notify_one()
+        let (woken, looks) = (woken.clone(), looks.clone());
+        move |work| match work {
+            Work::Queues => woken.notify_one(),
+            Work::Calendar => looks.notify_one(),
+        }
     }));
     let heard = async {
         // The other one may not listen yet: what happens next reaches it.
@@ -22,7 +25,9 @@ async fn what_happens_in_one_process_wakes_another() {
             happened.notify_one();
         }
     };
-    tokio::time::timeout(Duration::from_secs(15), heard).await.expect("it is woken");
+    tokio::time::timeout(Duration::from_secs(60), heard).await.expect("it is woken");
+    wakes::tell_all(&ours, Work::Calendar).await.expect("told");
+    tokio::time::timeout(Duration::from_secs(60), looks.notified()).await.expect("its calendar is woken");
     telling.abort();
     listening.abort();
 }
