@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 use pairpost::store::wakes;
 use tokio::sync::Notify;
 
-use crate::database::TestDatabase;
+use crate::{database::TestDatabase, program::PATIENCE};
 
 #[tokio::test]
 async fn what_happens_in_one_process_wakes_another() {
@@ -22,7 +22,7 @@ async fn what_happens_in_one_process_wakes_another() {
             happened.notify_one();
         }
     };
-    tokio::time::timeout(Duration::from_secs(15), heard).await.expect("it is woken");
+    tokio::time::timeout(PATIENCE, heard).await.expect("it is woken");
     telling.abort();
     listening.abort();
 }
