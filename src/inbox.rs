@@ -32,6 +32,7 @@ use crate::{
         ownership::{Owner, Term},
         people,
         recipients::Recipient,
+        room::{Leaving, Places},
         tokens,
     },
 };
@@ -60,7 +61,7 @@ pub struct Inbox {
     pub owner: Owner,
     /// The programme.
     pub site: Arc<Site>,
-    /// Woken after letters of ours were queued.
+    /// Woken after letters of ours were queued that are not the exit's yet.
     pub outbox: Arc<Notify>,
 }
 
@@ -95,7 +96,6 @@ impl Inbox {
         for letter in others {
             self.work(term, Arc::new([letter]), now).await;
         }
-        self.outbox.notify_one();
     }
 
     /// Handles letters in one transaction. What they cause is committed with them, or not at all; where that fails, or panics, each is tried by itself, and
@@ -161,7 +161,7 @@ impl Inbox {
         let readable: Vec<_> = letters.iter().map(|claimed| charset::readable(&claimed.raw)).collect();
         let read: Vec<_> = letters.iter().zip(&readable).map(|(claimed, raw)| self.read(claimed, raw)).collect();
         let mut tx = self.store.begin().await?;
-        let mut context = Context { conn: &mut tx, now, site: &self.site, cause: None };
+        let mut context = Context { places: self.store.room().ask(letters.len()), ..Context::new(&mut tx, now, &self.site) };
         let mut outcomes: Vec<Option<Outcome>> = vec![None; letters.len()];
         let mut passing = Vec::new();
         for (outcome, Read { claimed, tree, message, class, route }) in outcomes.iter_mut().zip(&read) {
@@ -197,8 +197,13 @@ impl Inbox {
             .iter()
             .zip(outcomes)
             .filter_map(|(letter, outcome)| Some(End { id: letter.claimed.id, kind: letter.route.kind(), class: letter.class.name(), outcome: outcome? }));
-        inbox::finish(&mut tx, owner, &ends.collect::<Vec<_>>(), now).await?;
-        tx.commit().await.context("cannot commit what a letter caused")
+        inbox::finish(context.conn, owner, &ends.collect::<Vec<_>>(), now).await?;
+        let leaving = context.places.map(Places::leave);
+        tx.commit().await.context("cannot commit what a letter caused")?;
+        if leaving.is_none_or(Leaving::committed) {
+            self.outbox.notify_one();
+        }
+        Ok(())
     }
 
     fn read<'a>(&self, claimed: &'a Claimed, raw: &'a Readable<'_>) -> Read<'a> {

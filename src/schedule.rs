@@ -1,4 +1,6 @@
 //! The calendar: does what is due at a moment, each thing in a transaction of its own, once, however many processes look at it.
+use std::time::Duration;
+
 use anyhow::{Context as _, Result, bail};
 use chrono::{DateTime, TimeDelta, Utc};
 use uuid::Uuid;
@@ -9,12 +11,18 @@ use crate::{
         round::{self, Action, Round, State},
     },
     handlers::{Context, Sending, Site, alarms, introductions, rounds, topics},
-    store::{Connection, Store, breaker, greylist, held, letters, people, proposals, rounds as round_rows, wakes},
+    store::{
+        Connection, Store, breaker, greylist, held, letters, people, proposals,
+        room::{Leaving, Places},
+        rounds as round_rows, wakes,
+    },
     templates::letters::Resumed,
 };
 
 /// Matches that are tried in a row when people come and go meanwhile.
 const TRIES: usize = 5;
+/// How long a sending waits for the exit to take what it has in hand.
+const MOMENT: Duration = Duration::from_millis(50);
 
 /// The parts of the calendar. Each may be worked twice, and by several processes at once, and does nothing the second time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,7 +116,7 @@ impl Done {
 }
 
 fn context<'a>(conn: &'a mut Connection, site: &'a Site, now: DateTime<Utc>) -> Context<'a> {
-    Context { conn, now, site, cause: None }
+    Context::new(conn, now, site)
 }
 
 async fn round_list(store: &Store) -> Result<Vec<Round>> {
@@ -255,12 +263,16 @@ async fn start_topics(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<
     Ok(started)
 }
 
-/// Queues the next letters of a topic that is going out, and wakes the exits: they leave while the next are queued. `None` when none is.
+/// Queues the next letters of a topic that is going out, for the exit of this process where that has room, or else for whichever is woken first: they leave
+/// while the next are queued. `None` when none is going out.
 pub async fn send_on(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<Option<usize>> {
+    let places = store.room().ask_for_many(topics::BATCH / 4, topics::BATCH, MOMENT).await;
     let mut tx = store.begin().await?;
-    let queued = topics::send_on(&mut context(&mut tx, site, now)).await?;
+    let mut ctx = Context { places, ..context(&mut tx, site, now) };
+    let queued = topics::send_on(&mut ctx).await?;
+    let leaving = ctx.places.map(Places::leave);
     tx.commit().await.context("cannot commit letters of a topic")?;
-    if queued.is_some() {
+    if leaving.is_none_or(Leaving::committed) && queued.is_some() {
         wakes::tell_all(store).await?;
     }
     Ok(queued)

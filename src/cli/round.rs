@@ -140,13 +140,13 @@ impl Round {
             Command::Show { name } => show(store, &name, json).await,
             Command::Open { name } => {
                 let (mut tx, round) = begin(store, &name).await?;
-                let letters = handler::open(&mut Context { conn: &mut tx, now, site, cause: None }, round.id).await?;
+                let letters = handler::open(&mut Context::new(&mut tx, now, site), round.id).await?;
                 tx.commit().await?;
                 done(store, &round, &format!("open until {}; {letters} letters to those who waited", day(round.days.closes_on)), json).await
             }
             Command::Close { name } => {
                 let (mut tx, round) = begin(store, &name).await?;
-                handler::close(&mut Context { conn: &mut tx, now, site, cause: None }, round.id).await?;
+                handler::close(&mut Context::new(&mut tx, now, site), round.id).await?;
                 tx.commit().await?;
                 done(store, &round, "closed; `round propose` finds a match", json).await
             }
@@ -168,7 +168,7 @@ impl Round {
             Command::Approve { name, now: at_once } => approve(store, site, &name, at_once, now, json).await,
             Command::End { name } => {
                 let (mut tx, round) = begin(store, &name).await?;
-                let letters = handler::end(&mut Context { conn: &mut tx, now, site, cause: None }, round.id).await?;
+                let letters = handler::end(&mut Context::new(&mut tx, now, site), round.id).await?;
                 tx.commit().await?;
                 done(store, &round, &format!("ended; {letters} letters to its people"), json).await
             }
@@ -253,7 +253,7 @@ async fn approve(store: &Store, site: &Site, name: &str, at_once: bool, now: Dat
     }
     // `approve --now` after `approve` is how introductions are brought forward.
     if !(at_once && round.state == State::Approved) {
-        handler::approve(&mut Context { conn: &mut tx, now, site, cause: None }, round.id).await?;
+        handler::approve(&mut Context::new(&mut tx, now, site), round.id).await?;
     }
     tx.commit().await?;
     if !at_once && now.date_naive() < round.days.introduce_on {

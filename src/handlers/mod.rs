@@ -28,6 +28,7 @@ use crate::{
         letters::Bytes,
         outbox::{self, NewLetter},
         people::Person,
+        room::Places,
         tokens::{self, NewToken, Purpose},
     },
     templates::{Letter, Templates},
@@ -103,6 +104,8 @@ pub struct Context<'a> {
     pub site: &'a Site,
     /// The exchange row of the letter that caused all this.
     pub cause: Option<Uuid>,
+    /// Places at the exit for what is queued; who gives them commits with them.
+    pub places: Option<Places>,
 }
 
 /// A letter that came in, read.
@@ -221,7 +224,20 @@ impl<'a> Sending<'a> {
     }
 }
 
-impl Context<'_> {
+impl<'a> Context<'a> {
+    /// At a moment, of our own accord.
+    pub fn new(conn: &'a mut Connection, now: DateTime<Utc>, site: &'a Site) -> Self {
+        Self { conn, now, site, cause: None, places: None }
+    }
+
+    /// Queues letters, at the exit itself where there are places for them; gives those that were not written before, and whose mailbox is not known to be dead.
+    async fn enqueue(&mut self, letters: &[NewLetter<'_>]) -> Result<HashSet<Uuid>> {
+        match &mut self.places {
+            Some(places) => places.enqueue(self.conn, letters, self.now).await,
+            None => outbox::enqueue_all(self.conn, letters, self.now).await,
+        }
+    }
+
     /// Writes a letter of ours to a person's primary mailbox; false when it was written before, their mailbox is known to be dead, or got
     /// [`Letter::A_DAY`] such answers within a day.
     pub async fn write<L: Letter>(&mut self, to: &Person, letter: &L, sending: Sending<'_>) -> Result<bool> {
@@ -301,7 +317,7 @@ impl Context<'_> {
         })
     }
 
-    /// Queues letters that are ready, with their tokens; gives those that were not written before, and whose mailbox is not known to be dead.
+    /// Queues letters that are ready, with their tokens; gives what [`Self::enqueue`] gives.
     async fn post(&mut self, written: &[Written]) -> Result<HashSet<Uuid>> {
         let tokens: Vec<_> = written.iter().filter_map(|written| written.token.as_ref()).collect();
         tokens::insert_all(self.conn, &tokens, self.now).await?;
@@ -323,7 +339,7 @@ impl Context<'_> {
                 not_before: written.not_before,
             })
             .collect();
-        outbox::enqueue_all(self.conn, &letters, self.now).await
+        self.enqueue(&letters).await
     }
 
     /// The command that a letter is, if it is one.

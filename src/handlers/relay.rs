@@ -225,7 +225,7 @@ async fn queue(ctx: &mut Context<'_>, letters: &[Passing<'_>], fates: &[Fate<'_>
         });
     }
     relays::remember(ctx.conn, &partnerships, &original, &relayed).await?;
-    outbox::enqueue_all(ctx.conn, &out, ctx.now).await
+    ctx.enqueue(&out).await
 }
 
 /// Who is who in this letter. A third partner is named only where the letter was addressed to them as well.

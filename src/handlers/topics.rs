@@ -7,15 +7,17 @@ use crate::{
     domain::{address::OwnAddress, breaker::Stream, command::Command},
     mail::{draft::ListFields, markdown},
     store::{
-        people, subscriptions,
+        people,
+        room::Places,
+        subscriptions,
         tokens::Purpose,
         topics::{self, Topic},
     },
     templates::letters::{Subscribe, Subscribed, TopicLetter, Unsubscribed},
 };
 
-/// Letters queued in one transaction.
-const BATCH: i64 = 200;
+/// Letters queued in one transaction, at most.
+pub const BATCH: usize = 200;
 
 /// A letter to `topics-join@`, `topics-leave@`, or a word to `topics@`.
 pub async fn written_to(ctx: &mut Context<'_>, incoming: &Incoming<'_>, address: &OwnAddress) -> Result<Outcome> {
@@ -96,9 +98,10 @@ pub async fn start_due(ctx: &mut Context<'_>) -> Result<usize> {
 }
 
 /// Queues the next letters of a sending under way; gives how many, or `None` when none is under way. One batch a transaction: resumed after a crash
-/// where it stopped, flat in memory.
+/// where it stopped, flat in memory. Where the exit has places, no more letters are queued than it can take.
 pub async fn send_on(ctx: &mut Context<'_>) -> Result<Option<usize>> {
-    let Some(batch) = topics::next_batch(ctx.conn, BATCH).await? else { return Ok(None) };
+    let most = ctx.places.as_ref().map_or(BATCH, Places::left).min(BATCH);
+    let Some(batch) = topics::next_batch(ctx.conn, i64::try_from(most)?).await? else { return Ok(None) };
     let Some(last) = batch.readers.last().map(|reader| reader.person_id) else {
         topics::finish(ctx.conn, batch.sending, ctx.now).await?;
         return Ok(Some(0));

@@ -9,7 +9,7 @@ use tokio::task::{self, JoinSet};
 
 use super::way::Fate;
 use crate::store::{
-    outbox::{Allowance, Claimed, Mine},
+    outbox::{Claimed, Mine},
     ownership::Term,
 };
 
@@ -23,6 +23,8 @@ const FAR_EVERY: Duration = Duration::from_millis(500);
 const IN_HAND: Duration = Duration::from_millis(300);
 /// At most so many times as many letters are claimed ahead as may fly.
 const AHEAD: usize = 2;
+/// … and of those that are claimed as they are queued.
+const ROOM: usize = 8;
 /// One in so many places is for domains that have only as small a share of their own: some that are slow must not fill all.
 const RESERVE: usize = 4;
 /// With fewer places than this there is nothing to reserve.
@@ -95,7 +97,7 @@ pub struct Flight {
     claimed_at: Option<Instant>,
     landed_since: usize,
     looked_far_at: Option<Instant>,
-    /// The claim of last left nothing that was due.
+    /// The claim of last left nothing that was due, and nothing was given back since.
     has_all: bool,
 }
 
@@ -115,7 +117,8 @@ impl Flight {
         self.letters.values().chain(self.hand.iter().map(|(_, travelling)| travelling)).map(|travelling| travelling.letter.size.unsigned_abs() as usize).sum()
     }
 
-    /// Nothing was due at the last claim but what was claimed then: no place that falls free since is for a letter that waits. Whoever queues one wakes us.
+    /// Nothing was due at the last claim but what was claimed then: no place that falls free since is for a letter that waits. Whoever queues one that is not
+    /// claimed for us wakes us.
     pub fn has_all(&self) -> bool {
         self.has_all
     }
@@ -157,8 +160,11 @@ impl Flight {
         let mut flying: HashMap<_, _> = self.domains.iter().map(|(domain, &flying)| (domain.as_str(), flying)).collect();
         let (mut free, mut able) = (limits.most.saturating_sub(self.flying.len()), 0);
         for (_, travelling) in &self.hand {
+            if free == 0 {
+                break;
+            }
             let here = flying.entry(travelling.domain()).or_default();
-            if free > 0 && *here < limits.reserve(free).1 {
+            if *here < limits.reserve(free).1 {
                 (*here, free, able) = (*here + 1, free - 1, able + 1);
             }
         }
@@ -166,11 +172,21 @@ impl Flight {
     }
 
     /// How many to claim ahead, to wait in hand beside those that are there and not able to take off: as many as land between two claims, twice. So a letter
-    /// waits in hand for some milliseconds, and where letters land slowly, none does.
+    /// waits in hand for some milliseconds, and where letters land slowly, none does. Where nothing else is due, whatever comes is looked at soon.
     pub fn ahead(&self, limits: Limits, able: usize) -> usize {
+        let ahead = (self.landing() * 2).min(AHEAD * limits.most).saturating_sub(self.hand.len() - able);
+        if self.has_all { ahead.max(limits.smallest_share()) } else { ahead }
+    }
+
+    /// How many that are queued while nothing else is due may be claimed with it, to wait in hand: they cost nothing to claim, so the hand may be fuller.
+    pub fn room_ahead(&self, limits: Limits, able: usize) -> usize {
+        (self.landing() * ROOM).min(ROOM * limits.most).saturating_sub(self.hand.len() - able)
+    }
+
+    /// How many land between two claims.
+    fn landing(&self) -> usize {
         let claims = self.claimed_at.map_or(1, |at| at.elapsed().as_millis().div_ceil(CLAIM_EVERY.as_millis()).max(1));
-        let land = self.landed_since / usize::try_from(claims).unwrap_or(usize::MAX);
-        (land * 2).min(AHEAD * limits.most).saturating_sub(self.hand.len() - able)
+        self.landed_since / usize::try_from(claims).unwrap_or(usize::MAX)
     }
 
     /// What landed, to be marked, and with it what was in hand for too long.
@@ -178,7 +194,7 @@ impl Flight {
         self.marked_at = Some(Instant::now());
         let (old, young): (Vec<_>, Vec<_>) = self.hand.drain(..).partition(|(since, _)| since.elapsed() >= IN_HAND);
         self.hand = young.into();
-        self.landed.extend(old.into_iter().map(|(_, travelling)| (travelling, Fate::Back)));
+        self.give_back(old);
         let landed = std::mem::take(&mut self.landed);
         self.marking += doubtful(&landed);
         landed
@@ -204,15 +220,9 @@ impl Flight {
         }
     }
 
-    /// Whether what a claim brought, of as much as it was allowed, was all that is due. Where so few letters are ours, and none another's, no limit keeps one
-    /// back; but of those that were tried before some go one at a time.
-    pub fn learn(&mut self, claimed: &[Claimed], limits: Limits, allowance: Allowance) {
-        let octets: usize = claimed.iter().map(|letter| letter.size.unsigned_abs() as usize).sum();
-        self.has_all = allowance.others == 0
-            && claimed.len() < allowance.letters
-            && self.claimed() + self.landed.len() + self.marking + claimed.len() < limits.smallest_share()
-            && octets < allowance.octets
-            && claimed.iter().all(|letter| letter.attempts <= 1);
+    /// Whether a claim left letters that were due.
+    pub fn learn(&mut self, left: bool) {
+        self.has_all = !left;
     }
 
     /// These were claimed.
@@ -247,7 +257,13 @@ impl Flight {
 
     /// Nothing in hand takes off any more: it is given back, with its attempt.
     pub fn lay_down(&mut self) {
-        self.landed.extend(self.hand.drain(..).map(|(_, travelling)| (travelling, Fate::Back)));
+        let hand = self.hand.drain(..).collect::<Vec<_>>();
+        self.give_back(hand);
+    }
+
+    fn give_back(&mut self, hand: Vec<(Instant, Travelling)>) {
+        self.has_all &= hand.is_empty();
+        self.landed.extend(hand.into_iter().map(|(_, travelling)| (travelling, Fate::Back)));
     }
 
     /// Waits for a reply, and takes all others that are there meanwhile. Safe to be given up at any moment.
@@ -325,23 +341,17 @@ mod tests {
         assert_eq!([next(), next(), next()], [Some(Stream::Relay), Some(Stream::Answers), Some(Stream::Topics)]);
     }
 
-    #[test]
-    fn only_a_claim_that_no_limit_cut_short_has_brought_all_that_is_due() {
-        let allowance = Allowance { letters: 24, per_domain: 20, others: 0, ahead: 0, octets: 1000, far: false };
-        let claimed = |count| letters(count, "example.org", Stream::Relay).into_iter().filter_map(|letter| Arc::into_inner(letter.letter)).collect::<Vec<_>>();
-        let has_all = |claimed: &[Claimed], allowance| {
-            let mut flight = Flight::default();
-            flight.learn(claimed, LIMITS, allowance);
-            flight.has_all()
-        };
-        assert!(has_all(&claimed(0), allowance) && has_all(&claimed(4), allowance));
-        assert!(!has_all(&claimed(5), allowance), "a domain may have no more than five places left");
-        assert!(!has_all(&claimed(1), Allowance { letters: 1, ..allowance }), "one was all that was asked for");
-        assert!(!has_all(&claimed(1), Allowance { others: 1, ..allowance }), "places may be another's");
-        assert!(!has_all(&claimed(3), Allowance { octets: 3, ..allowance }), "a fourth would have been too much");
-        let mut doubtful = claimed(1);
-        doubtful[0].attempts = 4;
-        assert!(!has_all(&doubtful, allowance), "such ones go one at a time");
+    #[tokio::test]
+    async fn there_is_room_for_more_where_letters_land_fast_and_all_is_claimed_until_one_is_given_back() {
+        let mut flight = Flight::default();
+        flight.begin_claim(true);
+        flight.learn(false);
+        flight.landed_since = 15;
+        assert_eq!((flight.ahead(LIMITS, 0), flight.room_ahead(LIMITS, 0)), (30, 120));
+        flight.take_in_hand(letters(100, "example.org", Stream::Topics));
+        assert_eq!((flight.ahead(LIMITS, 0), flight.room_ahead(LIMITS, 0)), (5, 20), "what is more urgent is claimed also with a full hand");
+        flight.lay_down();
+        assert!(!flight.has_all());
     }
 
     #[tokio::test]

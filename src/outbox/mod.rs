@@ -18,6 +18,7 @@ use crate::{
         keys,
         outbox::{self, Allowance, Claimed, Mine},
         ownership::{Owner, Term},
+        room,
     },
 };
 
@@ -64,8 +65,8 @@ pub struct Exit {
 /// A turn with the database.
 type Turn<'a> = Pin<Box<dyn Future<Output = Turned> + Send + 'a>>;
 
-/// Letters claimed, under which term, and how much could have been.
-type Claim = (Arc<Term>, Vec<Claimed>, Allowance);
+/// Letters claimed, under which term, and whether others are due.
+type Claim = (Arc<Term>, Vec<Claimed>, bool);
 
 /// What a turn brought.
 struct Turned {
@@ -123,7 +124,13 @@ impl Exit {
             let now = Utc::now();
             let term = self.owner.term();
             let is_ours = term.is_some();
+            for (term, letters) in self.store.room().fetch() {
+                take_in_hand(&mut flight, &term, letters);
+            }
             self.take_off(&mut flight, now);
+            // Letters that become due, or that another process left, wake nobody.
+            is_due |= flight.is_under_way() && flight.until_far().is_zero();
+            self.make_room(&flight, term.as_ref(), is_due, now);
             if claiming.is_none() && is_due && flight.may_claim() {
                 is_due = false;
                 claiming = term.and_then(|term| self.begin_claim(&mut flight, term, now));
@@ -149,6 +156,7 @@ impl Exit {
                 },
                 () = flight.land(), if flight.flying() > 0 => is_due |= !flight.has_all(),
                 () = wake.notified() => is_due = true,
+                () = self.store.room().came() => {}
                 _ = self.owner.held(), if !is_ours => is_due = true,
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {
@@ -160,6 +168,7 @@ impl Exit {
                 }
             }
         }
+        self.store.room().shut();
         while claiming.is_some() || marking.is_some() {
             if let Err(error) = self.end_turn(&mut flight, either(&mut claiming, &mut marking).await) {
                 tracing::error!(error = format!("{error:#}"), "letters could not be claimed or marked");
@@ -171,6 +180,9 @@ impl Exit {
     /// Gives back what is in hand, and waits for the letters on their way; half a minute for a database that is away, so that they are marked and not sent
     /// again.
     async fn finish(&self, flight: &mut Flight) {
+        for (term, letters) in self.store.room().fetch() {
+            take_in_hand(flight, &term, letters);
+        }
         flight.lay_down();
         let mut patience = 30;
         while flight.is_under_way() && patience > 0 {
@@ -222,7 +234,7 @@ impl Exit {
         let landed = if flight.claimed() > flight.flying() { Vec::new() } else { flight.begin_mark() };
         flight.begin_claim(allowance.far);
         Some(Box::pin(async move {
-            let claimed = self.mark_and_claim(&landed, &term, allowance, now).await.map(|claimed| Some((term, claimed, allowance)));
+            let claimed = self.mark_and_claim(&landed, &term, allowance, now).await.map(|(claimed, left)| Some((term, claimed, left)));
             Turned { landed, claimed }
         }))
     }
@@ -239,14 +251,30 @@ impl Exit {
         }))
     }
 
+    /// Lets whoever queues letters claim them for us, while nothing else is due that they would overtake, and all places are ours. Half of the room is left to
+    /// those that are queued and wait to be claimed.
+    fn make_room(&self, flight: &Flight, term: Option<&Arc<Term>>, is_due: bool, now: DateTime<Utc>) {
+        let room = self.store.room();
+        let Some(term) = term.filter(|term| term.others() == 0 && flight.has_all() && !self.review && !self.is_hop_away()) else { return room.shut() };
+        let able = flight.able(self.limits);
+        let places = self.limits.reserve(self.free(flight, able, now)).0 + flight.room_ahead(self.limits, able);
+        let places = places.min(OCTETS.saturating_sub(flight.octets()) / room::LARGEST);
+        room.open(term, if is_due { places / 2 } else { places });
+    }
+
+    /// How many could take off, beside those in hand that are able to.
+    fn free(&self, flight: &Flight, able: usize, now: DateTime<Utc>) -> usize {
+        match &*self.way {
+            Way::Send(hop) => hop.circuit.room(self.limits.most, flight.flying() + able, now),
+            Way::Capture(_) => self.limits.most.saturating_sub(flight.flying() + able),
+        }
+    }
+
     /// How much may be claimed, if anything.
     fn allowance(&self, flight: &Flight, term: &Term, now: DateTime<Utc>) -> Option<Allowance> {
         let limits = self.limits;
         let able = flight.able(limits);
-        let free = match &*self.way {
-            Way::Send(hop) => hop.circuit.room(limits.most, flight.flying() + able, now),
-            Way::Capture(_) => limits.most.saturating_sub(flight.flying() + able),
-        };
+        let free = self.free(flight, able, now);
         let ahead = if term.others() > 0 || self.is_hop_away() { 0 } else { flight.ahead(limits, able) };
         let (letters, per_domain) = limits.reserve(free);
         let octets = OCTETS.saturating_sub(flight.octets());
@@ -266,11 +294,11 @@ impl Exit {
             Ok(claimed) => {
                 flight.end_mark(&landed);
                 match claimed {
-                    Some((term, letters, allowance)) => {
+                    Some((term, letters, left)) => {
                         let some = !letters.is_empty();
-                        flight.learn(&letters, self.limits, allowance);
-                        flight.take_in_hand(letters.into_iter().map(|letter| Travelling { letter: Arc::new(letter), term: term.clone() }));
-                        Ok(some && !flight.has_all())
+                        flight.learn(left);
+                        take_in_hand(flight, &term, letters);
+                        Ok(some && left)
                     }
                     // Their places are free.
                     None => Ok(!flight.has_all()),
@@ -283,21 +311,21 @@ impl Exit {
         }
     }
 
-    async fn mark_and_claim(&self, landed: &[Landed], term: &Term, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
+    async fn mark_and_claim(&self, landed: &[Landed], term: &Term, allowance: Allowance, now: DateTime<Utc>) -> Result<(Vec<Claimed>, bool)> {
         let tx = outbox::begin_claim(&self.store).await?;
         // What is claimed and not known here would wait for ever.
         in_time(self.mark_and_claim_in(tx, landed, term.id(), allowance, now)).await.inspect_err(|_| term.end())
     }
 
-    async fn mark_and_claim_in(&self, mut tx: Tx, landed: &[Landed], owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
+    async fn mark_and_claim_in(&self, mut tx: Tx, landed: &[Landed], owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<(Vec<Claimed>, bool)> {
         self.mark_landed(&mut tx, landed, now).await?;
         if self.review {
             outbox::hold_unreviewed(&mut tx, now).await?;
         }
-        let claimed = outbox::claim(&mut tx, owner, allowance, now).await?;
+        let (claimed, left) = outbox::claim(&mut tx, owner, allowance, now).await?;
         let claimed = breaker::pass(&mut tx, claimed, now).await?;
         tx.commit().await.context("cannot claim letters")?;
-        Ok(claimed)
+        Ok((claimed, left))
     }
 
     /// Marks all letters whose reply is known; they stay known until that is done. Marking again what was marked already changes nothing.
@@ -356,10 +384,14 @@ impl Exit {
 
     async fn give_up(&self, conn: &mut Connection, letter: Mine, reply: &str, refused: Refused, now: DateTime<Utc>) -> Result<()> {
         match outbox::give_up(conn, letter, reply, now).await? {
-            true => bounces::given_up(&mut Context { conn, now, site: &self.site, cause: None }, letter.id, reply, refused).await,
+            true => bounces::given_up(&mut Context::new(conn, now, &self.site), letter.id, reply, refused).await,
             false => Ok(()),
         }
     }
+}
+
+fn take_in_hand(flight: &mut Flight, term: &Arc<Term>, letters: Vec<Claimed>) {
+    flight.take_in_hand(letters.into_iter().map(|letter| Travelling { letter: Arc::new(letter), term: term.clone() }));
 }
 
 /// The end of the one turn or of the other; and then it is none any more.

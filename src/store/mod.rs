@@ -30,6 +30,7 @@ mod recent;
 pub mod recipients;
 pub mod record;
 pub mod relays;
+pub mod room;
 pub mod rounds;
 pub mod scratch;
 pub mod seeds;
@@ -60,6 +61,7 @@ pub struct Store {
     pool: PgPool,
     warm: warm::Warm,
     health: health::Health,
+    room: room::Room,
 }
 
 impl Store {
@@ -82,7 +84,7 @@ impl Store {
             .connect_with(options.options(BY_KEY))
             .await
             .context("cannot connect to Postgres")?;
-        Ok(Self { pool, warm: warm::Warm::new(connections as usize, health.clone()), health })
+        Ok(Self { pool, warm: warm::Warm::new(connections as usize, health.clone()), health, room: room::Room::default() })
     }
 
     /// Begins a transaction.
@@ -106,6 +108,11 @@ impl Store {
         {
             open.push(connection);
         }
+    }
+
+    /// Room at the exit of this process.
+    pub fn room(&self) -> &room::Room {
+        &self.room
     }
 
     /// The pool itself, for listening and for the lock of ownership.

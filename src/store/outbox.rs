@@ -1,5 +1,5 @@
 //! Letters of ours on their way out: queued with what caused them, claimed by the exit, marked as the next hop replies.
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
@@ -48,17 +48,38 @@ pub async fn enqueue(conn: &mut Connection, letter: &NewLetter<'_>, now: DateTim
 /// The same for many letters in one statement; gives those that were queued. Two transactions that write under one occasion meet at the unique key: the
 /// second fails, is rolled back and, tried again, writes nothing.
 pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: DateTime<Utc>) -> Result<HashSet<Uuid>> {
+    Ok(enqueue_for(conn, letters, None, &HashSet::new(), now).await?.all)
+}
+
+/// Letters that were queued.
+#[derive(Debug, Default)]
+pub(super) struct Queued {
+    /// All of them.
+    pub all: HashSet<Uuid>,
+    /// Those that were claimed with it, and when we give up.
+    pub claimed: HashMap<Uuid, DateTime<Utc>>,
+}
+
+/// The same, with `ours` of them claimed for `owner`, unless everything is held.
+pub(super) async fn enqueue_for(
+    conn: &mut Connection,
+    letters: &[NewLetter<'_>],
+    owner: Option<i64>,
+    ours: &HashSet<Uuid>,
+    now: DateTime<Utc>,
+) -> Result<Queued> {
     if letters.is_empty() {
-        return Ok(HashSet::new());
+        return Ok(Queued::default());
     }
     let column = |of: fn(&NewLetter<'_>) -> Uuid| letters.iter().map(of).collect::<Vec<_>>();
     let sizes = letters.iter().map(|letter| i32::try_from(letter.raw.len())).collect::<Result<Vec<_>, _>>().context("a letter beyond 2 GiB")?;
-    let written = sqlx::query_scalar!(
+    let rows = sqlx::query!(
         "with n as (
              select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::text[], $9::text[], $10::text[],
-                     $11::bytea[], $12::integer[], $13::uuid[], $14::uuid[], $15::timestamptz[], $17::text[])
+                     $11::bytea[], $12::integer[], $13::uuid[], $14::uuid[], $15::timestamptz[], $17::text[],
+                     $18::boolean[])
                  as n (id, exchange_id, address_id, domain, mailbox, kind, priority, occasion, reverse_path, message_id, raw, size, cause_id, sending_id, not_before,
-                     stream)),
+                     stream, ours)),
          fresh as (
              select n.* from n join address a on a.id = n.address_id
              where a.suppressed_at is null and not exists (select 1 from outbox o where o.occasion = n.occasion)),
@@ -66,10 +87,13 @@ pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: 
              insert into exchange (id, at, direction, address_id, mailbox, kind, size, message_id, cause_id)
              select exchange_id, $16, 'out', address_id, mailbox, kind, size, message_id, cause_id from fresh)
          insert into outbox
-             (id, exchange_id, address_id, domain, kind, priority, occasion, sending_id, reverse_path, raw, size, next_at, expires_at, created_at, stream)
+             (id, exchange_id, address_id, domain, kind, priority, occasion, sending_id, reverse_path, raw, size, next_at, expires_at, created_at, stream,
+              owner, attempts)
          select id, exchange_id, address_id, domain, kind, priority, occasion, sending_id, reverse_path, raw, size, not_before,
-             greatest(not_before, $16) + interval '5 days', $16, stream from fresh
-         returning id",
+             greatest(not_before, $16) + interval '5 days', $16, stream,
+             case when ours and not held then $19::bigint end, case when ours and not held then 1 else 0 end
+         from fresh, (select hold_all as held from installation) i
+         returning id, owner is not null as \"claimed!\", expires_at",
         &column(|letter| letter.id),
         &column(|_| Uuid::now_v7()),
         &column(|letter| letter.address_id),
@@ -86,12 +110,14 @@ pub async fn enqueue_all(conn: &mut Connection, letters: &[NewLetter<'_>], now: 
         &letters.iter().map(|letter| letter.sending).collect::<Vec<_>>() as &[Option<Uuid>],
         &letters.iter().map(|letter| letter.not_before).collect::<Vec<_>>(),
         now,
-        &letters.iter().map(|letter| letter.stream.name()).collect::<Vec<_>>() as &[&str]
+        &letters.iter().map(|letter| letter.stream.name()).collect::<Vec<_>>() as &[&str],
+        &letters.iter().map(|letter| ours.contains(&letter.id)).collect::<Vec<_>>(),
+        owner
     )
     .fetch_all(&mut *conn)
     .await?;
-    let written: HashSet<_> = written.into_iter().collect();
-    let (queued, not): (Vec<_>, Vec<_>) = letters.iter().partition(|letter| written.contains(&letter.id));
+    let written = Queued { all: rows.iter().map(|row| row.id).collect(), claimed: rows.iter().filter(|row| row.claimed).map(|row| (row.id, row.expires_at)).collect() };
+    let (queued, not): (Vec<_>, Vec<_>) = letters.iter().partition(|letter| written.all.contains(&letter.id));
     bytes::write(conn, &queued.iter().map(|letter| (letter.id, letter.raw.here())).collect::<Vec<_>>()).await?;
     let kept: Vec<_> = not.iter().filter(|letter| matches!(letter.raw, bytes::Bytes::Kept(_))).map(|letter| letter.id).collect();
     if !kept.is_empty() {
@@ -158,6 +184,23 @@ pub struct Claimed {
     pub released: bool,
 }
 
+impl Claimed {
+    /// As its row says it, of a letter that was claimed as it was queued.
+    pub(super) fn new(letter: &NewLetter<'_>, expires_at: DateTime<Utc>) -> Result<Self> {
+        Ok(Self {
+            id: letter.id,
+            to: Some(letter.to.clone()),
+            reverse_path: letter.reverse_path.to_owned(),
+            raw: bytes::in_row(letter.raw.here()).to_vec(),
+            size: i32::try_from(letter.raw.len())?,
+            attempts: 1,
+            expires_at,
+            stream: letter.stream,
+            released: false,
+        })
+    }
+}
+
 /// How much a claim may take.
 #[derive(Debug, Clone, Copy)]
 pub struct Allowance {
@@ -191,12 +234,12 @@ pub async fn begin_claim(store: &Store) -> Result<Tx> {
 /// Claims due letters for `owner`, the most urgent first; none but alarms while everything is held. Inside [`begin_claim`], committed at once. Letters that
 /// are doubtful are on their way one at a time, so that the next death is that one's doing, and none of those beside it. Whoever has all of a domain's places
 /// would take each again as it falls free, and the others would never have one: so every other process finds a place, and up to its share as many again as it
-/// has; one that does not want any costs no more than that.
-pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
+/// has; one that does not want any costs no more than that. Gives also whether others are due that were not claimed.
+pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<(Vec<Claimed>, bool)> {
     let count = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
     // The rows are chosen first, as an array, and the state is compared in a way that the queue's index knows nothing of: so that each is then found by its
     // key, and the queue is not read a second time for every row.
-    let mut rows = sqlx::query!(
+    let rows = sqlx::query!(
         "with busy as materialized (
              select domain, count(*) as n, count(*) filter (where owner = $1) as ours from outbox where owner is not null group by domain),
          extra as materialized (select case when coalesce(bool_and(n = ours), true) then $8::bigint else 0 end as ahead from busy),
@@ -207,7 +250,7 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
                  where o.state = 'queued' and o.owner is null and o.priority = p.priority and o.next_at <= $4
                      and (not $5 or o.domain <> all (array(select domain from taken where places >= $3 + (select ahead from extra))))
                      and (o.deaths < $9 or not exists (select 1 from outbox s where s.owner = $1 and s.deaths >= $9))
-                 order by o.next_at, o.id limit $2::bigint * case when $5 then 50 else 4 end + (select ahead from extra)) c
+                 order by o.next_at, o.id limit $2::bigint * case when $5 then 50 else 4 end + (select ahead from extra) + 1) c
              where p.priority < 0 or not (select hold_all from installation)),
          ranked as (
              select near.*, row_number() over (partition by domain order by priority, next_at, id)
@@ -218,10 +261,19 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
              select ranked.*, row_number() over (order by place > $3, priority, next_at, id) as turn, count(*) filter (where place <= $3) over () as able
              from ranked where place <= $3 + (select ahead from extra) and (deaths < $9 or doubt = 1)),
          counted as (
-             select id, sum(size) over (order by turn) - size as before from ordered where turn <= least(able, $2::bigint) + (select ahead from extra))
-         update outbox o set owner = $1, attempts = attempts + 1 from address a
-         where o.id = any (array(select id from counted where before < $6)) and a.id = o.address_id and coalesce(o.state, '') = 'queued' and o.owner is null
-         returning o.id, a.email, o.reverse_path, o.raw, o.size, o.attempts, o.expires_at, o.stream, o.released_at is not null as \"released!\"",
+             select id, sum(size) over (order by turn) - size as before from ordered where turn <= least(able, $2::bigint) + (select ahead from extra)),
+         chosen as (
+             update outbox o set owner = $1, attempts = attempts + 1 from address a
+             where o.id = any (array(select id from counted where before < $6)) and a.id = o.address_id and coalesce(o.state, '') = 'queued' and o.owner is null
+             returning o.id, a.email, o.reverse_path, o.raw, o.size, o.attempts, o.expires_at, o.stream, o.released_at is not null as released),
+         others as (
+             select (select hold_all from installation) or (select count(*) from near) > (select count(*) from counted where before < $6)
+                 or exists (
+                     select 1 from outbox o where o.state = 'queued' and o.owner is null and o.next_at <= $4
+                         and o.domain = any (array(select domain from taken where places >= $3 + (select ahead from extra)))) as left)
+         select others.left as \"left!\", c.id as \"id?\", c.email, c.reverse_path as \"reverse_path?\", c.raw, c.size as \"size?\",
+             c.attempts as \"attempts?\", c.expires_at as \"expires_at?\", c.stream as \"stream?\", c.released as \"released?\"
+         from others left join chosen c on true",
         owner,
         count(allowance.letters),
         count(allowance.per_domain),
@@ -234,24 +286,28 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
     )
     .fetch_all(tx)
     .await?;
-    // An update gives its rows in any order; letters of one moment leave as they were written.
-    rows.sort_by_key(|row| row.id);
-    Ok(rows
+    let left = rows.first().is_some_and(|row| row.left);
+    let mut claimed = rows
         .into_iter()
-        .map(|row| Claimed {
-            id: row.id,
-            to: row.email.and_then(|email| EmailAddress::parse(&email).ok()),
-            reverse_path: row.reverse_path,
-            // Empty without a size: its words are no longer kept.
-            size: if row.raw.is_some() { row.size } else { 0 },
-            raw: row.raw.unwrap_or_default(),
-            attempts: row.attempts,
-            expires_at: row.expires_at,
-            // A stream of another version is watched by that version.
-            stream: Stream::read(&row.stream).unwrap_or_default(),
-            released: row.released,
+        .filter_map(|row| {
+            Some(Claimed {
+                id: row.id?,
+                to: row.email.and_then(|email| EmailAddress::parse(&email).ok()),
+                reverse_path: row.reverse_path?,
+                // Empty without a size: its words are no longer kept.
+                size: if row.raw.is_some() { row.size? } else { 0 },
+                raw: row.raw.unwrap_or_default(),
+                attempts: row.attempts?,
+                expires_at: row.expires_at?,
+                // A stream of another version is watched by that version.
+                stream: Stream::read(&row.stream?).unwrap_or_default(),
+                released: row.released?,
+            })
         })
-        .collect())
+        .collect::<Vec<_>>();
+    // An update gives its rows in any order; letters of one moment leave as they were written.
+    claimed.sort_by_key(|letter| letter.id);
+    Ok((claimed, left))
 }
 
 /// The bytes of a claimed letter that is large; of any other none, because it has them.

@@ -9,7 +9,7 @@ use uuid::Uuid;
 /// So many octets of them at most; the oldest give way.
 const OCTETS: usize = 4 << 20;
 /// Larger ones are read back: memory is dearer than time there.
-const LARGEST: usize = 512 << 10;
+pub(super) const LARGEST: usize = 512 << 10;
 
 /// By the letter's id, under which no other bytes are ever written: so that these are right, whatever became of the transaction that wrote them. Nobody asks
 /// for one that was not committed.

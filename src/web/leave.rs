@@ -27,7 +27,7 @@ pub async fn show(State(pages): State<Pages>, Path(id): Path<String>) -> Result<
 pub async fn leave(State(pages): State<Pages>, Path(id): Path<String>) -> Result<Response, Fault> {
     let Some(person) = pages.site.secret.read_signed_id("leave", &id) else { return unknown(&pages) };
     let mut tx = pages.store.begin().await?;
-    topics::leave(&mut Context { conn: &mut tx, now: (pages.clock)(), site: &pages.site, cause: None }, person).await?;
+    topics::leave(&mut Context::new(&mut tx, (pages.clock)(), &pages.site), person).await?;
     tx.commit().await.map_err(anyhow::Error::from)?;
     page(&pages, "leave", &Leave { left: true, path: String::new() })
 }

@@ -29,7 +29,7 @@ async fn floods(house: &House, stream: Stream, letters: usize, which: &str) {
     for n in 0..letters {
         let to = EmailAddress::parse(&format!("p{n}@example{}.org", n % 40)).unwrap();
         let address = people::address_id(&mut tx, &to, house.now).await.unwrap();
-        let mut ctx = Context { conn: &mut tx, now: house.now, site: &house.site, cause: None };
+        let mut ctx = Context::new(&mut tx, house.now, &house.site);
         let sending = Sending::about(format!("{which}{n}")).within(stream);
         assert!(ctx.write_to(address, &to, "Ana", "en", &Subscribed { again: false }, sending).await.unwrap());
     }

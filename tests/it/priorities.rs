@@ -159,7 +159,7 @@ async fn what_waits_leaves_in_the_order_of_its_urgency() {
     ] {
         let to = EmailAddress::parse(&format!("{name}@example.org")).unwrap();
         let address = people::address_id(&mut tx, &to, house.now).await.unwrap();
-        let mut ctx = Context { conn: &mut tx, now: house.now, site: &house.site, cause: None };
+        let mut ctx = Context::new(&mut tx, house.now, &house.site);
         assert!(ctx.write_to(address, &to, "Ana", "en", &Subscribed { again: false }, Sending::about(name).within(stream)).await.unwrap());
     }
     tx.commit().await.unwrap();

@@ -218,12 +218,12 @@ async fn large_letters_do_not_leave_many_at_once() {
         };
         assert!(outbox::enqueue(&mut conn, &letter, trio.now).await.expect("queued"));
     }
-    for wanted in [2, 1, 0] {
+    for wanted in [(2, true), (1, false), (0, false)] {
         let allowance = Allowance { letters: 20, per_domain: 20, others: 0, ahead: 0, octets: 4000, far: false };
         let mut tx = trio.store.begin().await.expect("a transaction");
-        let claimed = outbox::claim(&mut tx, trio.inbox.owner.held().await.id(), allowance, trio.now).await.expect("claimed");
+        let (claimed, left) = outbox::claim(&mut tx, trio.inbox.owner.held().await.id(), allowance, trio.now).await.expect("claimed");
         tx.commit().await.expect("claimed");
-        assert_eq!(claimed.len(), wanted);
+        assert_eq!((claimed.len(), left), wanted);
     }
 }
 
@@ -253,9 +253,9 @@ async fn a_large_letter_is_kept_in_pieces_on_both_sides_comes_out_whole_and_is_f
     }
     let allowance = Allowance { letters: 20, per_domain: 20, others: 0, ahead: 0, octets: usize::MAX >> 1, far: false };
     let mut tx = trio.store.begin().await.expect("a transaction");
-    let claimed = outbox::claim(&mut tx, trio.inbox.owner.held().await.id(), allowance, trio.now).await.expect("claimed");
+    let (claimed, left) = outbox::claim(&mut tx, trio.inbox.owner.held().await.id(), allowance, trio.now).await.expect("claimed");
     tx.commit().await.expect("claimed");
-    assert_eq!(claimed.len(), sizes.len());
+    assert_eq!((claimed.len(), left), (sizes.len(), false));
     for (letter, size) in claimed.iter().zip(sizes) {
         let large = outbox::bytes_of(&trio.store, letter).await.expect("read");
         let raw = large.as_ref().unwrap_or(&letter.raw);

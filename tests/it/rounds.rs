@@ -90,7 +90,7 @@ impl World {
         }
         let application = applications::insert(&mut tx, person.id, None, &answers, now).await.unwrap();
         if confirmed {
-            let round = handler::open_for_applications(&mut Context { conn: &mut tx, now, site: &self.site, cause: None }).await.unwrap();
+            let round = handler::open_for_applications(&mut Context::new(&mut tx, now, &self.site)).await.unwrap();
             applications::confirm(&mut tx, application, round, now).await.unwrap();
         }
         tx.commit().await.unwrap();
@@ -303,7 +303,7 @@ async fn somebody_who_leaves_or_pauses_after_the_match_is_in_no_introduction() {
     assert_eq!(world.pairs(&round).await.len(), 1);
     // Approved by a person; nothing makes the match anew after that.
     let mut tx = world.store.begin().await.unwrap();
-    handler::approve(&mut Context { conn: &mut tx, now: at(MATCHES), site: &world.site, cause: None }, round.id).await.unwrap();
+    handler::approve(&mut Context::new(&mut tx, at(MATCHES), &world.site), round.id).await.unwrap();
     tx.commit().await.unwrap();
     world.pause(ana, None).await;
     world.tick(INTRODUCES).await;
@@ -353,14 +353,14 @@ async fn a_match_is_written_only_if_nobody_came_went_or_changed_meanwhile_and_ca
     let now = at(MATCHES);
     let snapshot = async || {
         let mut tx = world.store.begin().await.unwrap();
-        let snapshot = handler::snapshot(&mut Context { conn: &mut tx, now, site: &world.site, cause: None }, round.id).await.unwrap();
+        let snapshot = handler::snapshot(&mut Context::new(&mut tx, now, &world.site), round.id).await.unwrap();
         tx.commit().await.unwrap();
         snapshot
     };
     let record = async |snapshot: &proposals::Snapshot| {
         let matching = handler::matched(&world.site.programme, snapshot, false).unwrap();
         let mut tx = world.store.begin().await.unwrap();
-        let recorded = handler::record(&mut Context { conn: &mut tx, now, site: &world.site, cause: None }, snapshot, &matching).await.unwrap();
+        let recorded = handler::record(&mut Context::new(&mut tx, now, &world.site), snapshot, &matching).await.unwrap();
         tx.commit().await.unwrap();
         recorded
     };
@@ -381,7 +381,7 @@ async fn a_match_is_written_only_if_nobody_came_went_or_changed_meanwhile_and_ca
     assert!(people::resume(&mut world.store.connection().await.unwrap(), people[0]).await.unwrap());
     let approve = async || {
         let mut tx = world.store.begin().await.unwrap();
-        handler::approve(&mut Context { conn: &mut tx, now, site: &world.site, cause: None }, round.id).await
+        handler::approve(&mut Context::new(&mut tx, now, &world.site), round.id).await
     };
     assert!(approve().await.unwrap_err().to_string().contains("`round propose`"), "the match is of yesterday");
     schedule::propose(&world.store, &world.site, round.id, now, false).await.unwrap();

@@ -44,7 +44,7 @@ async fn a_sending_that_was_cut_off_goes_on_where_it_stopped_and_reaches_everybo
 
     // A process that dies in the middle of a batch leaves nothing of it.
     let mut tx = store.begin().await.unwrap();
-    let cut_off = sending::send_on(&mut Context { conn: &mut tx, now: now(), site: &site, cause: None }).await.unwrap();
+    let cut_off = sending::send_on(&mut Context::new(&mut tx, now(), &site)).await.unwrap();
     assert_eq!(cut_off, Some(200));
     // While it is at work, another one finds nothing to do and does not wait.
     assert_eq!(schedule::send_on(&store, &site, now()).await.unwrap(), None);

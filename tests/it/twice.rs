@@ -213,7 +213,7 @@ async fn year() -> House {
         let application = applications::insert(&mut tx, person.id, None, &answers, house.now).await.unwrap();
         // One did not finish, one pauses until the round is open.
         if n > 0 {
-            let round = round_life::open_for_applications(&mut Context { conn: &mut tx, now: house.now, site: &house.site, cause: None }).await.unwrap();
+            let round = round_life::open_for_applications(&mut Context::new(&mut tx, house.now, &house.site)).await.unwrap();
             applications::confirm(&mut tx, application, round, house.now).await.unwrap();
         }
         if n == 1 {

@@ -25,7 +25,7 @@ use crate::{
 async fn claim(post: &Post, owner: i64) -> Vec<Claimed> {
     let mut tx = outbox::begin_claim(&post.store).await.unwrap();
     let allowance = Allowance { letters: 32, per_domain: 20, others: 0, ahead: 0, octets: 32 << 20, far: true };
-    let claimed = outbox::claim(&mut tx, owner, allowance, post.now).await.unwrap();
+    let (claimed, _) = outbox::claim(&mut tx, owner, allowance, post.now).await.unwrap();
     tx.commit().await.unwrap();
     claimed
 }

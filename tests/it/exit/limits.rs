@@ -91,7 +91,8 @@ async fn two_processes_share_the_places_of_a_domain_however_long_one_of_them_had
         let (letters, replies): (Vec<_>, Vec<_>) = mine.into_iter().map(|id| (Mine { id, owner: term.id() }, "250 ok".to_owned())).unzip();
         outbox::mark_sent(&mut tx, &letters, &replies, post.now).await.unwrap();
         let allowance = Allowance { letters: 32, per_domain: 20, others: term.others(), ahead: 0, octets: 32 << 20, far: false };
-        outbox::claim(&mut tx, term.id(), allowance, post.now).await.unwrap();
+        let (_, left) = outbox::claim(&mut tx, term.id(), allowance, post.now).await.unwrap();
+        assert!(left, "many wait for a place");
         let has = sqlx::query_scalar::<_, i64>("select count(*) from outbox where owner = $1").bind(term.id()).fetch_one(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
         has

@@ -78,7 +78,7 @@ impl Post {
         let mut conn = self.store.connection().await.expect("a connection");
         let to = EmailAddress::parse(to).expect("an address");
         let address = people::address_id(&mut conn, &to, self.now).await.expect("a row");
-        let mut ctx = Context { conn: &mut conn, now: self.now, site: &self.site, cause: None };
+        let mut ctx = Context::new(&mut conn, self.now, &self.site);
         assert!(ctx.write_to(address, &to, "Ana", "en", &Subscribed { again: false }, Sending::about(occasion)).await.expect("written"));
         drop(conn);
         self.ask("select id::text from outbox order by created_at desc, id desc limit 1").await.parse().expect("an id")
@@ -111,7 +111,7 @@ impl Post {
             .await
             .unwrap();
         let id = Uuid::now_v7();
-        let reverse_path = Context { conn: &mut conn, now: self.now, site: &self.site, cause: None }.reverse_path(id);
+        let reverse_path = Context::new(&mut conn, self.now, &self.site).reverse_path(id);
         let letter = NewLetter {
             id,
             address_id: rows[1],

@@ -86,7 +86,7 @@ async fn a_bounce_is_recorded_and_told_once_and_answers_to_the_return_path_are_n
         [(away.to_owned(), "sent"), (report("delayed", "4.4.1"), "delayed"), (report("failed", "5.1.1"), "bounced"), (report("failed", "5.1.1"), "bounced")]
     {
         let mut tx = post.store.begin().await.unwrap();
-        let mut ctx = Context { conn: &mut tx, now: post.now, site: &post.site, cause: None };
+        let mut ctx = Context::new(&mut tx, post.now, &post.site);
         bounces::returned(&mut ctx, id, &Message::parse(letter.as_bytes())).await.unwrap();
         tx.commit().await.unwrap();
         assert_eq!(post.ask("select outcome from exchange where kind = 'relay' and direction = 'out'").await, outcome);
@@ -100,7 +100,7 @@ async fn a_bounce_is_recorded_and_told_once_and_answers_to_the_return_path_are_n
     // The letter that told of it fails too: recorded, and nobody is written to about that.
     let told = post.ask("select id::text from outbox where kind = 'undelivered'").await.parse().unwrap();
     let mut tx = post.store.begin().await.unwrap();
-    let mut ctx = Context { conn: &mut tx, now: post.now, site: &post.site, cause: None };
+    let mut ctx = Context::new(&mut tx, post.now, &post.site);
     bounces::returned(&mut ctx, told, &Message::parse(report("failed", "5.2.2").as_bytes())).await.unwrap();
     tx.commit().await.unwrap();
     assert_eq!(post.ask("select count(*) from outbox").await, "2");

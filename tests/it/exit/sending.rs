@@ -71,7 +71,7 @@ async fn signatures_verify_by_the_record_to_publish_and_cover_what_must_not_be_a
     };
     let topic = TopicLetter { title: "Getting started".into(), body: "Where do you work?\n\n.\n..\n".into(), leave };
     let sending = Sending { list: Some(list), ..Sending::about("one") };
-    assert!(Context { conn: &mut conn, now: post.now, site: &post.site, cause: None }.write_to(address, &to, "Ana", "en", &topic, sending).await.unwrap());
+    assert!(Context::new(&mut conn, post.now, &post.site).write_to(address, &to, "Ana", "en", &topic, sending).await.unwrap());
     post.work().await;
     let letter = hop.taken().remove(0);
     let from = EmailAddress::parse("help@pairs.test").unwrap();

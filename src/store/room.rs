@@ -1,0 +1,175 @@
+//! Room at the exit of this process. While there is some, a letter is queued as one that the exit has claimed already, and goes to it as soon as that is
+//! committed: nobody looks for it in the database, or reads it from there.
+use std::{
+    collections::HashSet,
+    mem,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use anyhow::Result;
+use chrono::{DateTime, Utc};
+use tokio::sync::Notify;
+use uuid::Uuid;
+
+use super::{
+    Connection, breaker,
+    outbox::{self, Claimed, NewLetter},
+    ownership::Term,
+    recent,
+};
+
+/// A larger letter waits in the database until there is need of it.
+pub const LARGEST: usize = recent::LARGEST;
+
+/// The exit tells how much there is, whoever queues letters asks for some of it.
+#[derive(Debug, Clone, Default)]
+pub struct Room(Arc<Hall>);
+
+#[derive(Debug, Default)]
+struct Hall {
+    state: Mutex<State>,
+    changed: Notify,
+    came: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Letters may be claimed under this term, so many. None: all are to be queued.
+    open: Option<(Arc<Term>, usize)>,
+    /// Of those, asked for and not yet fetched by the exit.
+    promised: usize,
+    /// To be fetched.
+    letters: Vec<(Arc<Term>, Vec<Claimed>)>,
+}
+
+impl State {
+    fn free(&self) -> Option<usize> {
+        self.open.as_ref().map(|(_, places)| places.saturating_sub(self.promised))
+    }
+}
+
+/// Places at the exit for letters of one transaction; those that are not needed are free again when this is dropped.
+#[derive(Debug)]
+pub struct Places {
+    room: Room,
+    term: Arc<Term>,
+    places: usize,
+    letters: Vec<Claimed>,
+    /// Others were queued, without a place.
+    others: bool,
+}
+
+impl Room {
+    /// The exit has room for so many letters, those included that were promised and not fetched.
+    pub fn open(&self, term: &Arc<Term>, places: usize) {
+        self.state().open = Some((term.clone(), places));
+        self.0.changed.notify_waiters();
+    }
+
+    /// It has none, and is not about to: letters wait in the database.
+    pub fn shut(&self) {
+        if self.state().open.take().is_some() {
+            self.0.changed.notify_waiters();
+        }
+    }
+
+    /// Waits for letters. Safe to be given up at any moment.
+    pub async fn came(&self) {
+        self.0.came.notified().await;
+    }
+
+    /// The letters that came, and what they were claimed under.
+    pub fn fetch(&self) -> Vec<(Arc<Term>, Vec<Claimed>)> {
+        let mut state = self.state();
+        let letters = mem::take(&mut state.letters);
+        state.promised -= letters.iter().map(|(_, letters)| letters.len()).sum::<usize>();
+        letters
+    }
+
+    /// Places for at most so many letters, if there is any.
+    pub fn ask(&self, most: usize) -> Option<Places> {
+        let mut state = self.state();
+        let places = state.free()?.min(most);
+        let term = state.open.as_ref().map(|(term, _)| term.clone()).filter(|term| places > 0 && term.is_held())?;
+        state.promised += places;
+        Some(Places { room: self.clone(), term, places, letters: Vec::new(), others: false })
+    }
+
+    /// The same for a crowd: where the exit only has too much in hand for `enough` of them, waits a moment until it has not.
+    pub async fn ask_for_many(&self, enough: usize, most: usize, moment: Duration) -> Option<Places> {
+        let wait = async {
+            loop {
+                let changed = self.0.changed.notified();
+                if self.state().free().is_none_or(|free| free >= enough) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        // What there is by then is taken.
+        let _in_time = tokio::time::timeout(moment, wait).await;
+        self.ask(most)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Places {
+    /// How many more letters there are places for.
+    pub fn left(&self) -> usize {
+        self.places - self.letters.len()
+    }
+
+    /// Queues letters as [`outbox::enqueue_all`] does, as claimed as long as there are places. What a breaker stops is not; and large ones that would have to be
+    /// read back wait in the database.
+    pub async fn enqueue(&mut self, conn: &mut Connection, letters: &[NewLetter<'_>], now: DateTime<Utc>) -> Result<HashSet<Uuid>> {
+        let fits = |letter: &&NewLetter<'_>| letter.not_before <= now && letter.raw.len() <= LARGEST;
+        let ours = letters.iter().filter(fits).take(self.left()).map(|letter| letter.id).collect();
+        let queued = outbox::enqueue_for(conn, letters, Some(self.term.id()), &ours, now).await?;
+        self.others |= queued.claimed.len() < queued.all.len();
+        let claimed = letters.iter().filter_map(|letter| Some(Claimed::new(letter, *queued.claimed.get(&letter.id)?))).collect::<Result<_>>()?;
+        self.letters.extend(breaker::pass(conn, claimed, now).await?);
+        Ok(queued.all)
+    }
+
+    /// The transaction is about to be committed. When what becomes of that is not known, nor told to [`Leaving::committed`], the term ends.
+    pub fn leave(self) -> Leaving {
+        Leaving(Some(self))
+    }
+}
+
+/// Letters that are being committed.
+#[derive(Debug)]
+pub struct Leaving(Option<Places>);
+
+impl Leaving {
+    /// They are: the exit gets its letters. True when others were queued that wait to be claimed.
+    pub fn committed(mut self) -> bool {
+        let Some(mut places) = self.0.take() else { return true };
+        let letters = mem::take(&mut places.letters);
+        places.places -= letters.len();
+        if !letters.is_empty() {
+            places.room.state().letters.push((places.term.clone(), letters));
+            places.room.0.came.notify_one();
+        }
+        places.others
+    }
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        // What is claimed and not known to anybody would wait for ever.
+        if let Some(places) = self.0.take().filter(|places| !places.letters.is_empty()) {
+            places.term.end();
+        }
+    }
+}
+
+impl Drop for Places {
+    fn drop(&mut self) {
+        self.room.state().promised -= self.places;
+    }
+}
