@@ -156,6 +156,8 @@ async fn send(smtp: &str, Letter { from, to, body }: &Letter<'_>) -> std::io::Re
 pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) -> Duration {
     let began = Stopwatch::start();
     let mut looks = tokio::time::interval(Duration::from_millis(20));
+    // After a moment in which nobody looked, others have their turn between two looks as ever.
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while !condition().await {
         assert!(began.elapsed() < PATIENCE, "after {PATIENCE:?} not yet: {what}");
         looks.tick().await;

@@ -43,7 +43,7 @@ async fn a_large_letter_is_not_poured_into_a_hop_that_reads_nothing_or_has_said_
         (Mood::More(b"552 5.3.4 too large\r\n"), "failed / failed / 552 5.3.4 too large"),
     ] {
         let hop = NextHop::start().await;
-        let post = Post::hasty(&hop).await;
+        let post = if mood == Mood::Stall { Post::hasty(&hop).await } else { Post::to(&hop).await };
         hop.mood(Step::Data, mood);
         post.write("ana@example.org", "one").await;
         let large = "update outbox set raw = raw || convert_to(repeat(repeat('x', 70) || E'\\r\\n', 100000), 'UTF8')";
