@@ -73,6 +73,7 @@ pub(super) async fn enqueue_for(
     }
     let column = |of: fn(&NewLetter<'_>) -> Uuid| letters.iter().map(of).collect::<Vec<_>>();
     let sizes = letters.iter().map(|letter| i32::try_from(letter.raw.len())).collect::<Result<Vec<_>, _>>().context("a letter beyond 2 GiB")?;
+    // Each is asked about by itself: joined, the tables would be read whole for every batch by a plan that was made when they were small.
     let rows = sqlx::query!(
         "with n as (
              select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::text[], $9::text[], $10::text[],
@@ -81,8 +82,8 @@ pub(super) async fn enqueue_for(
                  as n (id, exchange_id, address_id, domain, mailbox, kind, priority, occasion, reverse_path, message_id, raw, size, cause_id, sending_id, not_before,
                      stream, ours)),
          fresh as (
-             select n.* from n join address a on a.id = n.address_id
-             where a.suppressed_at is null and not exists (select 1 from outbox o where o.occasion = n.occasion)),
+             select n.* from n where (select a.suppressed_at is null from address a where a.id = n.address_id)
+                 and (select o.id from outbox o where o.occasion = n.occasion) is null),
          e as (
              insert into exchange (id, at, direction, address_id, mailbox, kind, size, message_id, cause_id)
              select exchange_id, $16, 'out', address_id, mailbox, kind, size, message_id, cause_id from fresh)
@@ -116,7 +117,8 @@ pub(super) async fn enqueue_for(
     )
     .fetch_all(&mut *conn)
     .await?;
-    let written = Queued { all: rows.iter().map(|row| row.id).collect(), claimed: rows.iter().filter(|row| row.claimed).map(|row| (row.id, row.expires_at)).collect() };
+    let written =
+        Queued { all: rows.iter().map(|row| row.id).collect(), claimed: rows.iter().filter(|row| row.claimed).map(|row| (row.id, row.expires_at)).collect() };
     let (queued, not): (Vec<_>, Vec<_>) = letters.iter().partition(|letter| written.all.contains(&letter.id));
     bytes::write(conn, &queued.iter().map(|letter| (letter.id, letter.raw.here())).collect::<Vec<_>>()).await?;
     let kept: Vec<_> = not.iter().filter(|letter| matches!(letter.raw, bytes::Bytes::Kept(_))).map(|letter| letter.id).collect();
@@ -334,14 +336,16 @@ pub struct Mine {
 /// were marked; the others belong to another process by now, or were marked before.
 pub async fn mark_sent(conn: &mut Connection, letters: &[Mine], replies: &[String], now: DateTime<Utc>) -> Result<usize> {
     let (ids, owners): (Vec<Uuid>, Vec<i64>) = letters.iter().map(|letter| (letter.id, letter.owner)).unzip();
+    // Found by their keys, which a join with a handful of words leaves to what Postgres believes of the table: it read the whole record for each of these.
     let marked = sqlx::query_scalar!(
-        "with told as (select * from unnest($1::uuid[], $2::text[], $4::bigint[]) as t (id, reply, owner)),
+        "with told as materialized (select * from unnest($1::uuid[], $2::text[], $4::bigint[]) as t (id, reply, owner)),
          gone as (
-             update outbox o set state = 'sent', owner = null, sent_at = $3 from told
-             where o.id = told.id and (o.owner = told.owner or (o.owner is null and o.state = 'queued')) returning o.exchange_id, told.reply),
+             update outbox o set state = 'sent', owner = null, sent_at = $3
+             where o.id = any($1) and (o.owner = (select t.owner from told t where t.id = o.id) or (o.owner is null and o.state = 'queued'))
+             returning o.exchange_id, (select t.reply from told t where t.id = o.id)),
          recorded as (
-             update exchange e set outcome = 'sent', reply = gone.reply, ended_at = $3 from gone
-             where e.id = gone.exchange_id and e.outcome is distinct from 'bounced')
+             update exchange e set outcome = 'sent', reply = (select gone.reply from gone where gone.exchange_id = e.id), ended_at = $3
+             where e.id = any(array(select exchange_id from gone)) and e.outcome is distinct from 'bounced')
          select count(*) as \"marked!\" from gone",
         &ids,
         replies,

@@ -143,9 +143,9 @@ pub async fn next_batch(conn: &mut Connection, limit: i64) -> Result<Option<Batc
         "select p.id, p.name, p.language, a.id as address_id, a.email
          from subscription s join person p on p.id = s.person_id join address a on a.person_id = p.id and a.is_primary
          where s.left_at is null and p.paused_at is null and a.suppressed_at is null and a.email is not null
-           and ($1::uuid is null or p.id > $1)
+           and p.id > $1
          order by p.id limit $2",
-        sending.after_id,
+        sending.after_id.unwrap_or_default(),
         limit
     )
     .fetch_all(conn)

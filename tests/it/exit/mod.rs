@@ -34,6 +34,7 @@ mod endless;
 mod limits;
 mod moods;
 mod refusals;
+mod room;
 mod sending;
 
 /// What a letter is marked with that the next hop took.
