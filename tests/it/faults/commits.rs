@@ -48,6 +48,10 @@ async fn a_connection_cut_at_any_commit_loses_and_doubles_nothing() {
         tokio::select! {
             () = &mut cut => break,
             _ = looks.tick() => {
+                // No crowd that would have to be worked off after the last cut.
+                if sent >= got(&hop).len() + 10 {
+                    continue;
+                }
                 let who = format!("p{sent}@example.org");
                 // Now and then the first statement on a connection that broke meanwhile: its sender comes again.
                 while !program.send(&Letter::joins(&who)).await.starts_with("250") {}
