@@ -24,7 +24,7 @@ use crate::{
     inbox::Inbox,
     outbox::Exit,
     schedule, smtp,
-    store::{ConnectOptions, Store, idle::Idle, ownership::Owner, private_postgres::PrivatePostgres, wakes},
+    store::{ConnectOptions, Store, idle::Idle, ownership::Owner, private_postgres::PrivatePostgres, wakes, wakes::Work},
     templates::{Common, Templates},
     web,
 };
@@ -162,7 +162,7 @@ pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>,
     let addresses: Vec<String> = listeners.iter().filter_map(|l| l.local_addr().ok()).map(|a| a.to_string()).collect();
     let line = format!("ready smtp={} http={} database={}", addresses.join(","), pages.local_addr()?, opened.database);
 
-    let others = Arc::new(Notify::new());
+    let (others, looks) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let aside = [
         tokio::spawn(watch),
         tokio::spawn({
@@ -176,10 +176,13 @@ pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>,
         }),
         tokio::spawn(wakes::tell_when(store.clone(), others.clone())),
         tokio::spawn(wakes::listen(store.clone(), {
-            let (arrived, queued) = (arrived.clone(), queued.clone());
-            move || {
-                arrived.notify_one();
-                queued.notify_one();
+            let (arrived, queued, looks) = (arrived.clone(), queued.clone(), looks.clone());
+            move |work| match work {
+                Work::Queues => {
+                    arrived.notify_one();
+                    queued.notify_one();
+                }
+                Work::Calendar => looks.notify_one(),
             }
         })),
         tokio::spawn({
@@ -202,7 +205,7 @@ pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>,
         rooms.spawn(inbox.clone().run(idle.clone(), arrived.clone(), inner.clone()));
     }
     rooms.spawn(Exit::new(store.clone(), owner.clone(), site.clone(), &config).await?.run(queued.clone(), inner.clone()));
-    rooms.spawn(calendar(store.clone(), owner, site.clone(), queued, inner.clone()));
+    rooms.spawn(calendar(store.clone(), owner, site.clone(), queued, looks, inner.clone()));
     rooms.spawn(web::serve(pages, pages_of(&config, store, site, Arc::new(Utc::now)), config.http.clone(), inner.clone()));
     ready(&line);
     smtp::serve(door, listeners, outer).await;
@@ -220,7 +223,7 @@ fn pages_of(config: &Config, store: Store, site: Arc<Site>, clock: Clock) -> web
 }
 
 /// Looks at the calendar until stopped; not while the database is away, and what is under way is cut when it goes.
-async fn calendar(store: Store, owner: Owner, site: Arc<Site>, queued: Arc<Notify>, stop: CancellationToken) {
+async fn calendar(store: Store, owner: Owner, site: Arc<Site>, queued: Arc<Notify>, wake: Arc<Notify>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let term = tokio::select! { term = owner.held() => term, () = stop.cancelled() => return };
         let done = tokio::select! { done = schedule::step(&store, &site, Utc::now()) => done, () = term.lost() => continue };
@@ -237,7 +240,7 @@ async fn calendar(store: Store, owner: Owner, site: Arc<Site>, queued: Arc<Notif
                 CALENDAR_AGAIN
             }
         };
-        tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(pause) => {} }
+        tokio::select! { () = stop.cancelled() => {}, () = wake.notified() => {}, () = tokio::time::sleep(pause) => {} }
     }
 }
 

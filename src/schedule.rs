@@ -273,7 +273,7 @@ pub async fn send_on(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<O
     let leaving = ctx.places.map(Places::leave);
     tx.commit().await.context("cannot commit letters of a topic")?;
     if leaving.is_none_or(Leaving::committed) && queued.is_some() {
-        wakes::tell_all(store).await?;
+        wakes::tell_all(store, wakes::Work::Queues).await?;
     }
     Ok(queued)
 }

@@ -132,7 +132,7 @@ async fn with_database(command: Command, config: Config) -> Result<()> {
         command => command.on(&opened.store, &opened.site, Utc::now()).await,
     };
     // A service that runs on this database need not wait for its next look.
-    wakes::tell_all(&opened.store).await?;
+    wakes::tell_all(&opened.store, wakes::Work::Queues).await?;
     opened.close().await?;
     done
 }

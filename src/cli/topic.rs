@@ -1,5 +1,9 @@
 //! `pairpost topic`: adding, listing, scheduling and sending the topics of the months.
-use std::{io::Read as _, path::PathBuf};
+use std::{
+    io::Read as _,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use chrono::{DateTime, NaiveDate, Utc};
@@ -12,7 +16,10 @@ use crate::{
     handlers::Site,
     mail::{message::Message, reply},
     schedule,
-    store::{Connection, Store, topics},
+    store::{
+        Connection, Store, topics,
+        wakes::{self, Work},
+    },
 };
 
 /// The topics that ship, in the order of the months.
@@ -21,6 +28,9 @@ const SHIPPED: [&str; 3] = [
     include_str!("../../templates/topics/a-day-at-the-desk.md"),
     include_str!("../../templates/topics/what-we-let-go.md"),
 ];
+
+/// How long a program that serves may take to begin with a sending, or to go on.
+const MOMENT: Duration = Duration::from_millis(300);
 
 /// Topics of the months.
 #[derive(Debug, Args)]
@@ -184,14 +194,39 @@ async fn send(store: &Store, site: &Site, slug: &str, at_once: bool, now: DateTi
     ensure!(topics::start(&mut tx, topic.id, now).await?, "{} is {} already", topic.slug, state(topic.state));
     topics::mark_by_hand(&mut tx, topic.id).await?;
     tx.commit().await?;
-    while schedule::send_on(store, site, now).await?.is_some() {}
-    let mut conn = store.connection().await?;
-    let letters = topics::enqueued(&mut conn, topic.id).await?;
+    wakes::tell_all(store, Work::Calendar).await?;
+    let (topic, letters) = until_queued(store, site, &topic.slug, now).await?;
     if as_json {
-        return print::json(&json!({"topic": find(&mut conn, &topic.slug).await?, "letters": letters}));
+        return print::json(&json!({"topic": topic, "letters": letters}));
     }
     print::line(format_args!("{}: {letters} letters queued", topic.slug));
     Ok(())
+}
+
+/// A program that serves queues the letters, hand in hand with its exit; where none does for a moment, this one. Gives the topic when all are queued, and how
+/// many they are.
+async fn until_queued(store: &Store, site: &Site, slug: &str, now: DateTime<Utc>) -> Result<(topics::Topic, i32)> {
+    let (mut before, mut since, mut alone) = (0, Instant::now(), false);
+    loop {
+        let mut conn = store.connection().await?;
+        let topic = find(&mut conn, slug).await?;
+        let letters = topics::enqueued(&mut conn, topic.id).await?;
+        conn.put_back();
+        if topic.state == topics::State::Sent {
+            return Ok((topic, letters));
+        }
+        if letters > before {
+            (before, since, alone) = (letters, Instant::now(), false);
+        }
+        if (alone || since.elapsed() >= MOMENT)
+            && let Some(more) = schedule::send_on(store, site, now).await?
+        {
+            before += i32::try_from(more)?;
+            alone = true;
+            continue;
+        }
+        tokio::time::sleep(MOMENT / 10).await;
+    }
 }
 
 /// Markdown with its head, or a mail message whose subject is the title.

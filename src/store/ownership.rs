@@ -212,7 +212,7 @@ impl Keeper {
             let freed = release_orphans(session, Utc::now()).await?;
             if freed > 0 {
                 tracing::warn!(rows = freed, "rows of a process that is gone are free again");
-                wakes::tell(session).await?;
+                wakes::tell(session, wakes::Work::Queues).await?;
             }
         }
         let session = self.session.as_mut().context("there is a session")?;
@@ -235,7 +235,7 @@ impl Keeper {
             past.locked = past.locked || try_lock(session, past.id).await?;
         }
         if freed > 0 {
-            wakes::tell(session).await?;
+            wakes::tell(session, wakes::Work::Queues).await?;
         }
         Ok(())
     }

@@ -1,4 +1,6 @@
 //! A letter to many goes on where it stopped, and reaches everybody once.
+use std::process::Command;
+
 use chrono::{DateTime, Utc};
 use pairpost::{
     app,
@@ -8,7 +10,7 @@ use pairpost::{
     store::{Store, seeds, topics},
 };
 
-use crate::database::TestDatabase;
+use crate::{database::TestDatabase, next_hop::NextHop, program::Program};
 
 /// More than two batches of a sending.
 const SUBSCRIBERS: u32 = 450;
@@ -55,4 +57,29 @@ async fn a_sending_that_was_cut_off_goes_on_where_it_stopped_and_reaches_everybo
     assert_eq!(one(&store, "select count(*) from outbox").await, i64::from(SUBSCRIBERS));
     assert_eq!(one(&store, "select count(distinct address_id) from outbox where kind = 'topic'").await, i64::from(SUBSCRIBERS));
     assert_eq!(one(&store, "select enqueued::bigint from sending where finished_at is not null").await, i64::from(SUBSCRIBERS));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_topic_that_a_command_sends_reaches_everybody_once_also_beside_a_program_that_serves() {
+    let (database, data, hop) = (TestDatabase::new(), tempfile::tempdir().unwrap(), NextHop::start().await);
+    let store = database.store().await;
+    seeds::list(&mut *store.connection().await.unwrap(), SUBSCRIBERS, Utc::now()).await.unwrap();
+    let url = hop.url();
+    let program = Program::serve(Some(&database.url()), data.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &url)]);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pairpost"));
+    command.env("DATABASE_URL", database.url()).env("PAIRPOST_DATA_DIR", data.path()).args(["topic", "add", "--shipped"]);
+    assert!(command.status().unwrap().success());
+    for (nth, topic) in ["getting-started", "what-we-let-go"].into_iter().enumerate() {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pairpost"));
+        command.env("DATABASE_URL", database.url()).env("PAIRPOST_DATA_DIR", data.path()).args(["topic", "send", "--now", topic]);
+        let said = tokio::task::spawn_blocking(move || command.output()).await.unwrap().unwrap();
+        assert_eq!(String::from_utf8_lossy(&said.stdout), format!("{topic}: {SUBSCRIBERS} letters queued\n"), "{}", String::from_utf8_lossy(&said.stderr));
+        hop.wait_for_count((nth + 1) * SUBSCRIBERS as usize).await;
+    }
+    program.stop().await;
+    assert_eq!(
+        one(&store, "select count(distinct (address_id, sending_id)) from outbox where state = 'sent' and attempts = 1").await,
+        2 * i64::from(SUBSCRIBERS)
+    );
+    assert_eq!(hop.count(), 2 * SUBSCRIBERS as usize);
 }
