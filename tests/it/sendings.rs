@@ -63,7 +63,7 @@ async fn a_sending_that_was_cut_off_goes_on_where_it_stopped_and_reaches_everybo
 async fn a_topic_that_a_command_sends_reaches_everybody_once_also_beside_a_program_that_serves() {
     let (database, data, hop) = (TestDatabase::new(), tempfile::tempdir().unwrap(), NextHop::start().await);
     let store = database.store().await;
-    seeds::list(&mut *store.connection().await.unwrap(), SUBSCRIBERS, Utc::now()).await.unwrap();
+    seeds::list(&mut store.connection().await.unwrap(), SUBSCRIBERS, Utc::now()).await.unwrap();
     let url = hop.url();
     let program = Program::serve(Some(&database.url()), data.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &url)]);
     let mut command = Command::new(env!("CARGO_BIN_EXE_pairpost"));
