@@ -14,7 +14,7 @@ use crate::{
     store::{
         Connection, Store, breaker, greylist, held, letters, people, proposals,
         room::{Leaving, Places},
-        rounds as round_rows, wakes,
+        rounds as round_rows, sheets, wakes,
     },
     templates::letters::Resumed,
 };
@@ -242,7 +242,9 @@ async fn expire_held(store: &Store, now: DateTime<Utc>) -> Result<usize> {
 /// The words of letters are kept only as long as delivery and the configured days need them.
 async fn forget_words(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
     let mut tx = store.begin().await?;
-    let forgotten = letters::drop_words(&mut tx, now - TimeDelta::days(site.keep_words_days.into())).await? + breaker::forget_passages(&mut tx, now).await?;
+    let before = now - TimeDelta::days(site.keep_words_days.into());
+    let words = letters::drop_words(&mut tx, before).await? + sheets::forget(&mut tx, before).await?;
+    let forgotten = words + breaker::forget_passages(&mut tx, now).await?;
     let strangers = greylist::forget(&mut tx, now).await?;
     tx.commit().await.context("cannot commit the forgetting of words")?;
     Ok(usize::try_from(forgotten + strangers)?)

@@ -3,6 +3,8 @@
 //! The same draft always gives the same bytes, so that a letter that is sent again is the letter that was sent. No value can carry a line break into
 //! the header: everything that could end a line is taken out when it is written.
 
+use std::borrow::Cow;
+
 use chrono::{DateTime, Utc};
 use mail_builder::MessageBuilder;
 use mail_builder::headers::HeaderType;
@@ -187,46 +189,67 @@ fn boundary(message_id: &str) -> String {
 
 fn part(kind: &'static str, text: &str) -> MimePart<'static> {
     let kind = ContentType::new(kind).attribute("charset", "utf-8");
-    MimePart::new(kind, BodyPart::Binary(quoted_printable(text).into_bytes().into())).transfer_encoding("quoted-printable")
+    MimePart::new(kind, BodyPart::Binary(quoted_printable(text).into())).transfer_encoding("quoted-printable")
 }
 
 /// RFC 2045 6.7, for text: line breaks become CRLF, lines stay within 76 characters; blanks at a line's end, and what a careless relay would change at
 /// its start (`From `, a dot), are encoded.
-fn quoted_printable(text: &str) -> String {
-    let text = text.replace("\r\n", "\n").replace('\r', "\n");
-    let mut out = String::with_capacity(text.len() + text.len() / 8);
+fn quoted_printable(text: &str) -> Vec<u8> {
+    let text = if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n").replace('\r', "\n")) } else { Cow::Borrowed(text) };
+    let mut out = Vec::with_capacity(text.len() + text.len() / 8);
     for line in text.trim_end_matches('\n').split('\n') {
-        let bytes = line.as_bytes();
-        let mut column = 0;
-        for (i, &byte) in bytes.iter().enumerate() {
-            let is_last = i + 1 == bytes.len();
+        let line = line.as_bytes();
+        // From where on nothing is written yet: what stays as it is is written in one piece.
+        let (mut column, mut from, mut at) = (0, 0, 0);
+        while let Some(&byte) = line.get(at) {
+            let is_last = at + 1 == line.len();
             let plain = match byte {
                 b' ' | b'\t' => !is_last,
                 b'.' => column > 0,
-                b'F' => column > 0 || !line[i..].starts_with("From "),
-                b'=' => false,
-                33..=126 => true,
-                _ => false,
+                b'F' => column > 0 || !line[at..].starts_with(b"From "),
+                byte => STAYS[usize::from(byte)],
             };
             let width = if plain { 1 } else { 3 };
             // The last character of a line needs no room for a soft break's `=`.
             if column + width > if is_last { 76 } else { 75 } {
-                out.push_str("=\r\n");
-                column = 0;
+                out.extend_from_slice(&line[from..at]);
+                out.extend_from_slice(b"=\r\n");
+                (column, from) = (0, at);
             }
+            at += 1;
             // A line that a soft break began may begin with a dot too.
             if plain && !(byte == b'.' && column == 0) {
-                out.push(char::from(byte));
-                column += 1;
+                // Behind the first character of a line and before the last nothing depends on its place.
+                let inside = line.get(at..line.len() - 1).unwrap_or_default();
+                let run = inside.iter().take(74_usize.saturating_sub(column)).take_while(|&&byte| STAYS[usize::from(byte)]).count();
+                column += 1 + run;
+                at += run;
             } else {
-                out.push_str(&format!("={byte:02X}"));
+                out.extend_from_slice(&line[from..at - 1]);
+                out.extend([b'=', HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]]);
                 column += 3;
+                from = at;
             }
         }
-        out.push_str("\r\n");
+        out.extend_from_slice(&line[from..]);
+        out.extend_from_slice(b"\r\n");
     }
     out
 }
+
+const HEX: [u8; 16] = *b"0123456789ABCDEF";
+
+/// What stays as it is within a line.
+const STAYS: [bool; 256] = {
+    let mut stays = [false; 256];
+    let mut byte = 32;
+    while byte < 127 {
+        stays[byte] = byte != b'=' as usize;
+        byte += 1;
+    }
+    stays[b'\t' as usize] = true;
+    stays
+};
 
 #[cfg(test)]
 mod tests {
@@ -391,11 +414,12 @@ mod tests {
 
     #[test]
     fn relays_that_change_lines_find_nothing_to_change() {
-        assert_eq!(quoted_printable("From us\n.\n..a\na = b\ntab\t\n"), "=46rom us\r\n=2E\r\n=2E.a\r\na =3D b\r\ntab=09\r\n");
-        assert_eq!(quoted_printable(""), "\r\n");
-        let long = quoted_printable(&"a".repeat(76));
+        let printable = |text: &str| String::from_utf8(quoted_printable(text)).expect("ASCII");
+        assert_eq!(printable("From us\n.\n..a\na = b\ntab\t\n"), "=46rom us\r\n=2E\r\n=2E.a\r\na =3D b\r\ntab=09\r\n");
+        assert_eq!(printable(""), "\r\n");
+        let long = printable(&"a".repeat(76));
         assert_eq!(long, format!("{}\r\n", "a".repeat(76)));
-        assert_eq!(quoted_printable(&"a".repeat(77)), format!("{}=\r\naa\r\n", "a".repeat(75)));
+        assert_eq!(printable(&"a".repeat(77)), format!("{}=\r\naa\r\n", "a".repeat(75)));
     }
 
     #[test]

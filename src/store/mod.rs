@@ -34,6 +34,7 @@ pub mod room;
 pub mod rounds;
 pub mod scratch;
 pub mod seeds;
+pub mod sheets;
 pub mod subscriptions;
 pub mod tokens;
 pub mod topics;

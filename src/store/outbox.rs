@@ -5,7 +5,10 @@ use anyhow::{Context, Result};
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::{Connection, Store, Tx, letters as bytes};
+use super::{
+    Connection, Store, Tx, letters as bytes,
+    sheets::{self, Kept},
+};
 use crate::domain::{address::EmailAddress, breaker::Stream};
 
 /// A letter ready to go, all but signed.
@@ -73,14 +76,16 @@ pub(super) async fn enqueue_for(
     }
     let column = |of: fn(&NewLetter<'_>) -> Uuid| letters.iter().map(of).collect::<Vec<_>>();
     let sizes = letters.iter().map(|letter| i32::try_from(letter.raw.len())).collect::<Result<Vec<_>, _>>().context("a letter beyond 2 GiB")?;
+    let in_rows = letters.iter().map(|letter| bytes::in_row(letter.raw.here())).collect();
+    let kept = if letters.iter().all(|letter| letter.sending.is_some()) { Kept::alike(in_rows) } else { Kept::whole(in_rows) };
     // Each is asked about by itself: joined, the tables would be read whole for every batch by a plan that was made when they were small.
     let rows = sqlx::query!(
         "with n as (
              select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::text[], $9::text[], $10::text[],
                      $11::bytea[], $12::integer[], $13::uuid[], $14::uuid[], $15::timestamptz[], $17::text[],
-                     $18::boolean[])
+                     $18::boolean[], $20::uuid[])
                  as n (id, exchange_id, address_id, domain, mailbox, kind, priority, occasion, reverse_path, message_id, raw, size, cause_id, sending_id, not_before,
-                     stream, ours)),
+                     stream, ours, sheet_id)),
          fresh as (
              select n.* from n where (select a.suppressed_at is null from address a where a.id = n.address_id)
                  and (select o.id from outbox o where o.occasion = n.occasion) is null),
@@ -89,10 +94,10 @@ pub(super) async fn enqueue_for(
              select exchange_id, $16, 'out', address_id, mailbox, kind, size, message_id, cause_id from fresh)
          insert into outbox
              (id, exchange_id, address_id, domain, kind, priority, occasion, sending_id, reverse_path, raw, size, next_at, expires_at, created_at, stream,
-              owner, attempts)
+              owner, attempts, sheet_id)
          select id, exchange_id, address_id, domain, kind, priority, occasion, sending_id, reverse_path, raw, size, not_before,
              greatest(not_before, $16) + interval '5 days', $16, stream,
-             case when ours and not held then $19::bigint end, case when ours and not held then 1 else 0 end
+             case when ours and not held then $19::bigint end, case when ours and not held then 1 else 0 end, sheet_id
          from fresh, (select hold_all as held from installation) i
          returning id, owner is not null as \"claimed!\", expires_at",
         &column(|letter| letter.id),
@@ -105,7 +110,7 @@ pub(super) async fn enqueue_for(
         &letters.iter().map(|letter| letter.occasion).collect::<Vec<_>>() as &[&str],
         &letters.iter().map(|letter| letter.reverse_path).collect::<Vec<_>>() as &[&str],
         &letters.iter().map(|letter| letter.message_id).collect::<Vec<_>>() as &[&str],
-        &letters.iter().map(|letter| bytes::in_row(letter.raw.here())).collect::<Vec<_>>() as &[&[u8]],
+        &kept.rows.iter().map(AsRef::as_ref).collect::<Vec<_>>() as &[&[u8]],
         &sizes,
         &letters.iter().map(|letter| letter.cause).collect::<Vec<_>>() as &[Option<Uuid>],
         &letters.iter().map(|letter| letter.sending).collect::<Vec<_>>() as &[Option<Uuid>],
@@ -113,12 +118,14 @@ pub(super) async fn enqueue_for(
         now,
         &letters.iter().map(|letter| letter.stream.name()).collect::<Vec<_>>() as &[&str],
         &letters.iter().map(|letter| ours.contains(&letter.id)).collect::<Vec<_>>(),
-        owner
+        owner,
+        &kept.sheets() as &[Option<Uuid>]
     )
     .fetch_all(&mut *conn)
     .await?;
     let written =
         Queued { all: rows.iter().map(|row| row.id).collect(), claimed: rows.iter().filter(|row| row.claimed).map(|row| (row.id, row.expires_at)).collect() };
+    kept.keep(conn, letters.iter().map(|letter| letter.id), now).await?;
     let (queued, not): (Vec<_>, Vec<_>) = letters.iter().partition(|letter| written.all.contains(&letter.id));
     bytes::write(conn, &queued.iter().map(|letter| (letter.id, letter.raw.here())).collect::<Vec<_>>()).await?;
     let kept: Vec<_> = not.iter().filter(|letter| matches!(letter.raw, bytes::Bytes::Kept(_))).map(|letter| letter.id).collect();
@@ -142,11 +149,16 @@ pub async fn count_since(conn: &mut Connection, kind: &str, since: DateTime<Utc>
         .await?)
 }
 
-/// Letters of a kind queued for one mailbox since `since`.
+/// Letters of a kind (but not what partners write, nor topics) queued for one mailbox since `since`.
 pub async fn count_to(conn: &mut Connection, address_id: Uuid, kind: &str, since: DateTime<Utc>) -> Result<i64> {
-    Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where address_id = $1 and kind = $2 and created_at > $3", address_id, kind, since)
-        .fetch_one(conn)
-        .await?)
+    Ok(sqlx::query_scalar!(
+        "select count(*) as \"n!\" from outbox where address_id = $1 and kind = $2 and created_at > $3 and stream not in ('relay', 'topics')",
+        address_id,
+        kind,
+        since
+    )
+    .fetch_one(conn)
+    .await?)
 }
 
 /// Whom at a domain letters of a kind (but not what partners write, nor topics) were written to since `since`.
@@ -312,13 +324,17 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
     Ok((claimed, left))
 }
 
-/// The bytes of a claimed letter that is large; of any other none, because it has them.
+/// The bytes of a claimed letter that is large, or on a sheet; of any other none, because it has them.
 pub async fn bytes_of(store: &Store, letter: &Claimed) -> Result<Option<Vec<u8>>> {
-    if letter.raw.len() >= usize::try_from(letter.size)? {
+    let size = usize::try_from(letter.size)?;
+    if letter.raw.len() >= size {
         return Ok(None);
     }
     let mut conn = store.connection().await?;
-    let raw = bytes::read(&mut conn, letter.id, letter.size).await?;
+    let raw = match letter.raw.as_slice() {
+        [] => bytes::read(&mut conn, letter.id, letter.size).await?,
+        own => sheets::whole(&mut conn, letter.id, own, size).await?,
+    };
     conn.put_back();
     Ok(Some(raw))
 }

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{Connection, letters};
+use super::{Connection, letters, sheets};
 
 /// One letter of the record.
 #[derive(Debug, Clone, Serialize)]
@@ -156,7 +156,11 @@ pub async fn queued(conn: &mut Connection, id: Uuid) -> Result<Option<(Queued, O
     match found {
         Some(queued) => {
             let raw = sqlx::query_scalar!("select raw from outbox where id = $1", id).fetch_one(&mut *conn).await?;
-            let raw = letters::whole(conn, id, raw, queued.size).await?;
+            let size = usize::try_from(queued.size)?;
+            let raw = match raw {
+                Some(own) if !own.is_empty() && own.len() < size => Some(sheets::whole(conn, id, &own, size).await?),
+                raw => letters::whole(conn, id, raw, queued.size).await?,
+            };
             Ok(Some((queued, raw)))
         }
         None => Ok(None),

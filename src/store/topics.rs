@@ -139,11 +139,12 @@ pub async fn next_batch(conn: &mut Connection, limit: i64) -> Result<Option<Batc
         sqlx::query_as!(Topic, "select id, slug, title, body, send_on, state as \"state: State\", sent_at from topic where id = $1", sending.subject_id)
             .fetch_one(&mut *conn)
             .await?;
+    // The cursor is said of each table: none is read from its beginning to be merged with the others.
     let rows = sqlx::query!(
         "select p.id, p.name, p.language, a.id as address_id, a.email
          from subscription s join person p on p.id = s.person_id join address a on a.person_id = p.id and a.is_primary
          where s.left_at is null and p.paused_at is null and a.suppressed_at is null and a.email is not null
-           and p.id > $1
+           and p.id > $1 and s.person_id > $1 and a.person_id > $1
          order by p.id limit $2",
         sending.after_id.unwrap_or_default(),
         limit
