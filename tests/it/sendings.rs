@@ -95,7 +95,7 @@ async fn what_the_letters_of_a_sending_have_in_common_is_kept_once_and_forgotten
 async fn a_topic_that_a_command_sends_reaches_everybody_once_also_beside_a_program_that_serves() {
     let (database, data, hop) = (TestDatabase::new(), tempfile::tempdir().unwrap(), NextHop::start().await);
     let store = database.store().await;
-    seeds::list(&mut *store.connection().await.unwrap(), SUBSCRIBERS, Utc::now()).await.unwrap();
+    seeds::list(&mut store.connection().await.unwrap(), SUBSCRIBERS, Utc::now()).await.unwrap();
     let url = hop.url();
     let program = Program::serve(Some(&database.url()), data.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &url)]);
     let mut command = Command::new(env!("CARGO_BIN_EXE_pairpost"));
