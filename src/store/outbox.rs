@@ -329,6 +329,9 @@ pub async fn bytes_of(store: &Store, letter: &Claimed) -> Result<Option<Vec<u8>>
     if letter.raw.len() >= size {
         return Ok(None);
     }
+    if let Some(raw) = bytes::remembered(letter.id, letter.size) {
+        return Ok(Some(raw));
+    }
     let mut conn = store.connection().await?;
     let raw = match letter.raw.as_slice() {
         [] => bytes::read(&mut conn, letter.id, letter.size).await?,
