@@ -266,11 +266,17 @@ mod tests {
         let clients = Clients::new(&Smtp { max_connections: 2, ..Smtp::default() });
         let place = || (clients.enter().expect("a free place"), None);
         let (slow, quick) = (clients.begin(place()), clients.begin(place()));
+        // However long the machine stands still in between.
+        let (now, for_long) = (Instant::now(), Instant::now() + 60 * SLOW);
+        *lock(&slow.kept_pace) = for_long;
+        *lock(&quick.kept_pace) = for_long;
         assert!(clients.enter().is_none() && clients.slowest().is_none(), "both have just come");
-        let lately = Instant::now().checked_sub(2 * SLOW).expect("the machine has run for seconds");
+        let lately = now.checked_sub(2 * SLOW).expect("the machine has run for seconds");
         *lock(&slow.kept_pace) = lately;
         *lock(&quick.kept_pace) = lately;
         quick.came_on(3 * SLOW);
+        assert_eq!(quick.lag(now), Duration::ZERO);
+        *lock(&quick.kept_pace) = for_long;
         let (place, ()) = tokio::join!(clients.enter_instead(), async {
             slow.evicted.cancelled().await;
             slow.give_up();

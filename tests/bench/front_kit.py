@@ -48,7 +48,7 @@ def free_port():
 
 def send(port, host, sender, header):
     """The last reply to a letter from `host`."""
-    with smtplib.SMTP("127.0.0.1", port, local_hostname="client.test", source_address=(host, 0), timeout=30) as client:
+    with smtplib.SMTP("127.0.0.1", port, local_hostname="client.test", source_address=(host, 0), timeout=60) as client:
         try:
             client.sendmail(sender, [f"join@{DOMAIN}"], f"{header}From: {sender}\r\nTo: join@{DOMAIN}\r\nSubject: Hello\r\n\r\nI would like to join.\r\n")
             return "250"
@@ -58,14 +58,14 @@ def send(port, host, sender, header):
 
 def decision_on(program, environment, sender):
     """How the letter of `sender` was admitted, once it was worked on; it is waited for."""
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while time.monotonic() < until:
         listed = subprocess.run([program, "exchange", "list", "--json"], env=environment, capture_output=True, text=True, check=True).stdout
         for row in json.loads(listed):
             if row["direction"] == "in" and row["address"] == sender and row["outcome"]:
                 return "hold" if row["outcome"].startswith("held") else "take"
         time.sleep(0.1)
-    sys.exit(f"no word of the letter of {sender} within 20 s")
+    sys.exit(f"no word of the letter of {sender} within 60 s")
 
 
 @contextlib.contextmanager
@@ -87,13 +87,13 @@ def pairpost(program, folder, port, settings):
         yield environment
     finally:
         server.send_signal(signal.SIGTERM)
-        server.wait(40)
+        server.wait(90)
         names.shutdown()
 
 
 def said(port, host, octets):
     """All that is heard after sending these octets, which end the session."""
-    with socket.create_connection(("127.0.0.1", port), source_address=(host, 0), timeout=30) as stream:
+    with socket.create_connection(("127.0.0.1", port), source_address=(host, 0), timeout=60) as stream:
         stream.sendall(octets)
         return b"".join(iter(lambda: stream.recv(4096), b"")).decode()
 

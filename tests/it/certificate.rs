@@ -6,18 +6,15 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc,
-    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     database::TestDatabase,
+    program::PATIENCE,
     sessions::{Client, Listening, believing_in},
 };
-
-/// How long anything may take before the test has failed.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// As certificates and keys lie in files.
 pub fn pem(label: &str, der: &[u8]) -> String {

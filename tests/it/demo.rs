@@ -6,12 +6,11 @@ use std::{
     os::unix::fs::PermissionsExt as _,
     path::Path,
     process::{Child, Command, Stdio},
-    time::{Duration, Instant},
 };
 
 use sqlx::{Connection as _, PgConnection};
 
-use crate::database::TestDatabase;
+use crate::{database::TestDatabase, program::PATIENCE, stopwatch::Stopwatch};
 
 /// A place for everything that the demonstration makes, which the account that runs Postgres for root can reach.
 fn place() -> tempfile::TempDir {
@@ -38,7 +37,7 @@ fn figure(output: &str, word: &str) -> u32 {
 /// No file below `place`, and no process that was told of it.
 fn nothing_is_left(place: &Path) {
     let name = place.to_str().expect("a plain name").as_bytes();
-    let until = Instant::now() + Duration::from_secs(10);
+    let began = Stopwatch::start();
     loop {
         let files: Vec<_> = fs::read_dir(place).expect("still there").flatten().map(|entry| entry.path()).collect();
         let processes: Vec<_> = fs::read_dir("/proc")
@@ -50,7 +49,7 @@ fn nothing_is_left(place: &Path) {
         if files.is_empty() && processes.is_empty() {
             return;
         }
-        assert!(Instant::now() < until, "left behind: {files:?} {processes:?}");
+        assert!(began.elapsed() < PATIENCE, "left behind: {files:?} {processes:?}");
         std::thread::yield_now();
     }
 }

@@ -26,6 +26,7 @@ mod seen;
 mod sendings;
 mod sessions;
 mod shell;
+mod stopwatch;
 mod templates;
 mod tidy;
 mod twice;

@@ -1,8 +1,5 @@
 //! Whatever a client sends, in clear and behind STARTTLS: the replies and the letters are the same however its packets are cut.
-use std::{
-    io::{Read as _, Write as _},
-    time::Duration,
-};
+use std::io::{Read as _, Write as _};
 
 use proptest::{
     collection::vec,
@@ -16,7 +13,10 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::sessions::{Client, Listening, believing_in};
+use crate::{
+    program::PATIENCE,
+    sessions::{Client, Listening, believing_in},
+};
 
 /// Lines of commands, good and bad. None of them begins a letter or ends the session.
 const LINES: &[&[u8]] = &[
@@ -148,7 +148,7 @@ impl ByHand {
     /// One read of what comes; false once the server has hung up.
     async fn hear(&mut self) -> bool {
         let mut block = vec![0; 4096];
-        let octets = tokio::time::timeout(Duration::from_secs(15), self.stream.read(&mut block)).await.expect("an answer in time").unwrap_or(0);
+        let octets = tokio::time::timeout(PATIENCE, self.stream.read(&mut block)).await.expect("an answer in time").unwrap_or(0);
         let mut rest = &block[..octets];
         while !rest.is_empty() {
             self.tls.read_tls(&mut rest).expect("a memory");

@@ -4,7 +4,7 @@ use std::{
     path::Path,
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,6 +12,8 @@ use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
+
+use crate::stopwatch::Stopwatch;
 
 /// How long anything may take before a test has failed.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -152,8 +154,10 @@ async fn send(smtp: &str, Letter { from, to, body }: &Letter<'_>) -> std::io::Re
 
 /// Waits until a condition holds; gives how long that took.
 pub async fn until(what: &str, mut condition: impl AsyncFnMut() -> bool) -> Duration {
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let mut looks = tokio::time::interval(Duration::from_millis(20));
+    // After a moment in which nobody looked, others have their turn between two looks as ever.
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while !condition().await {
         assert!(began.elapsed() < PATIENCE, "after {PATIENCE:?} not yet: {what}");
         looks.tick().await;

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 use pairpost::store::wakes::{self, Work};
 use tokio::sync::Notify;
 
-use crate::database::TestDatabase;
+use crate::{database::TestDatabase, program::PATIENCE};
 
 #[tokio::test]
 async fn what_happens_in_one_process_wakes_another() {
@@ -25,9 +25,9 @@ async fn what_happens_in_one_process_wakes_another() {
             happened.notify_one();
         }
     };
-    tokio::time::timeout(Duration::from_secs(60), heard).await.expect("it is woken");
+    tokio::time::timeout(PATIENCE, heard).await.expect("it is woken");
     wakes::tell_all(&ours, Work::Calendar).await.expect("told");
-    tokio::time::timeout(Duration::from_secs(60), looks.notified()).await.expect("its calendar is woken");
+    tokio::time::timeout(PATIENCE, looks.notified()).await.expect("its calendar is woken");
     telling.abort();
     listening.abort();
 }

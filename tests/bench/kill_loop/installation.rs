@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// Seconds that the program waits for a moody next hop at each step; by default they are 120.
-const HOP_PATIENCE: u32 = 3;
+const HOP_PATIENCE: u32 = 4;
 
 /// A program, where it lives, and where it sends to.
 pub struct Place {

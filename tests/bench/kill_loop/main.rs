@@ -1,10 +1,6 @@
 //! `cargo run --release --example kill_loop -- ROUNDS [--seed N] [--only WORDS]`: kills the program, its Postgres and its like at random moments under load, before a next hop
 //! in all its moods, and prints what became of the letters that were answered 250. Exit 1: one is lost, more came twice than may, or work did not go on.
-use std::{
-    path::Path,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::{path::Path, process::ExitCode, time::Duration};
 
 use anyhow::{Context as _, Result};
 
@@ -18,6 +14,8 @@ mod postgres;
 mod program;
 mod rounds;
 mod sink;
+#[path = "../../it/stopwatch.rs"]
+mod stopwatch;
 mod table;
 
 use chance::Chance;
@@ -25,6 +23,7 @@ use installation::Installation;
 use kind::{Kind, Stage};
 use moods::Mood;
 use rounds::Rounds;
+use stopwatch::Stopwatch;
 use table::Tally;
 
 #[tokio::main]
@@ -73,7 +72,7 @@ async fn play(stage: Stage, binary: &Path, kinds: Vec<Kind>, pause: Duration, mu
     let dead_mailboxes = kinds.iter().filter(|kind| **kind == Kind::Mood(Mood::Rejects)).count();
     let installation = Installation::new(stage, binary, u32::try_from(dead_mailboxes)?, &mut chance).await?;
     let mut rounds = Rounds::new(installation, pause, chance);
-    let (mut tallies, began) = (Vec::new(), Instant::now());
+    let (mut tallies, began) = (Vec::new(), Stopwatch::start());
     for kind in kinds {
         let tally = rounds.play(kind).await?;
         let (counts, again, at) = (tally.counts, tally.again.as_secs_f64(), began.elapsed().as_secs_f64());

@@ -12,6 +12,7 @@ use crate::{
     kind::Kind,
     moods::Mood,
     postgres::Postgres,
+    stopwatch::{self, Stopwatch},
     table::Tally,
 };
 
@@ -113,7 +114,7 @@ impl Rounds {
             settled?;
         }
         let from = if is_moody { death.back } else { death.at };
-        let after = |moment: Option<Instant>, from| moment.map(|moment| moment.saturating_duration_since(from)).unwrap_or_default();
+        let after = |moment: Option<Instant>, from| moment.map(|moment| stopwatch::ran(from, moment)).unwrap_or_default();
         let (again, all) = (after(ledger.again(death.back), death.back), after(ledger.all(death.at), from));
         let unrecorded = postgres.unrecorded().await?;
         ledger.close();
@@ -159,7 +160,7 @@ impl Rounds {
         self.installation.start(0).await?;
         self.letters_since(Instant::now(), 40, false).await?;
         // Long enough, now and then, for the program to lose its patience with the hop.
-        sleep_until((Instant::now() + Duration::from_millis(self.chance.below(4000))).into()).await;
+        sleep_until((Instant::now() + Duration::from_millis(self.chance.below(5000))).into()).await;
         self.installation.places[0].sink.mood(Mood::Good, String::new());
         death.back = Instant::now();
         Ok(death)
@@ -211,7 +212,7 @@ async fn again_soon(postgres: &Postgres, is_moody: bool, look: u32) {
 
 /// Waits until a condition, which hears how often it was looked at, holds.
 async fn until(what: &str, mut condition: impl AsyncFnMut(u32) -> bool) -> Result<()> {
-    let (began, mut looks, mut look) = (Instant::now(), interval(LOOK), 0);
+    let (began, mut looks, mut look) = (Stopwatch::start(), interval(LOOK), 0);
     while !condition(look).await {
         if began.elapsed() > PATIENCE {
             bail!("after {} s it is not so yet that {what}", PATIENCE.as_secs());

@@ -27,16 +27,31 @@ impl Post {
         self.number("select count(*) from outbox where owner is not null").await
     }
 
-    /// Letters to one domain are leaving, and more are claimed than may fly.
-    async fn with_some_in_hand(hop: &NextHop, letters: usize, stream: Stream) -> (Self, Arc<Notify>, CancellationToken, JoinHandle<()>) {
-        hop.thinks_for(THINKS);
-        let mut post = Self::to(hop).await;
-        // Due at any time of day.
-        post.now = Utc::now();
-        post.crowd("crowd.example", letters, stream).await;
-        let (wake, stop, running) = post.run(hop).await;
-        until("letters are claimed ahead", async || post.claimed().await > PLACES).await;
-        (post, wake, stop, running)
+    /// Letters to one domain are leaving, and more are claimed than may fly; a third of them have not left, or a little less.
+    async fn with_some_in_hand(letters: usize, stream: Stream) -> (NextHop, Self, Arc<Notify>, CancellationToken, JoinHandle<()>) {
+        // That lasts for a moment, in which a busy machine may have other things to do than to let us look.
+        for _ in 0..20 {
+            let hop = NextHop::start().await;
+            hop.thinks_for(THINKS);
+            let mut post = Self::to(&hop).await;
+            // Due at any time of day.
+            post.now = Utc::now();
+            post.crowd("crowd.example", letters, stream).await;
+            let (wake, stop, running) = post.run(&hop).await;
+            let (mut are_ahead, mut are_few) = (false, false);
+            until("letters are claimed ahead, or most have left", async || {
+                are_ahead = post.claimed().await > PLACES;
+                are_few = hop.count() > letters * 2 / 3;
+                are_ahead || are_few
+            })
+            .await;
+            if are_ahead && !are_few {
+                return (hop, post, wake, stop, running);
+            }
+            stop.cancel();
+            running.await.unwrap();
+        }
+        panic!("letters are never claimed ahead");
     }
 }
 
@@ -53,8 +68,7 @@ fn still<Seen: PartialEq>(mut look: impl AsyncFnMut() -> Seen) -> impl AsyncFnMu
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_stops_gives_back_what_is_in_hand_as_if_it_had_never_been_claimed() {
-    let hop = NextHop::start().await;
-    let (post, _wake, stop, running) = Post::with_some_in_hand(&hop, 95, Stream::Notices).await;
+    let (hop, post, _wake, stop, running) = Post::with_some_in_hand(95, Stream::Notices).await;
     stop.cancel();
     running.await.unwrap();
     let sent = post.number("select count(*) from outbox where state = 'sent'").await;
@@ -66,8 +80,7 @@ async fn who_stops_gives_back_what_is_in_hand_as_if_it_had_never_been_claimed() 
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_next_hop_is_gone_what_is_in_hand_is_given_back_untried() {
-    let hop = NextHop::start().await;
-    let (post, _wake, stop, running) = Post::with_some_in_hand(&hop, 95, Stream::Notices).await;
+    let (hop, post, _wake, stop, running) = Post::with_some_in_hand(95, Stream::Notices).await;
     for step in [Step::Greeting, Step::Mail] {
         hop.mood(step, Mood::Close);
     }
@@ -85,8 +98,7 @@ async fn when_the_next_hop_is_gone_what_is_in_hand_is_given_back_untried() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn while_nothing_can_be_marked_no_more_than_two_letters_leave_on_each_connection() {
-    let hop = NextHop::start().await;
-    let (post, _wake, stop, running) = Post::with_some_in_hand(&hop, 300, Stream::Answers).await;
+    let (hop, post, _wake, stop, running) = Post::with_some_in_hand(300, Stream::Answers).await;
     let mut other = PgConnection::connect_with(&post.database.options()).await.unwrap();
     let mut lock = other.begin().await.unwrap();
     sqlx::query("lock table exchange in exclusive mode").execute(&mut *lock).await.unwrap();
@@ -107,8 +119,7 @@ async fn while_nothing_can_be_marked_no_more_than_two_letters_leave_on_each_conn
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_that_comes_later_gets_its_places_of_a_domain_that_another_has_filled() {
     const LETTERS: usize = 1500;
-    let hop = NextHop::start().await;
-    let (post, _wake, stop, running) = Post::with_some_in_hand(&hop, LETTERS, Stream::Answers).await;
+    let (hop, post, _wake, stop, running) = Post::with_some_in_hand(LETTERS, Stream::Answers).await;
     let (owner, watch) = Owner::take(&post.store).await.expect("a lock");
     tokio::spawn(watch);
     let config = super::config(post.dir.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]);

@@ -1,5 +1,5 @@
 //! Letters over whose sending the process dies: after three deaths set aside, and no other with them.
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::Parser as _;
 use pairpost::{
@@ -18,6 +18,7 @@ use crate::{
     database::TestDatabase,
     next_hop::{Mood, NextHop, Step},
     program::{Letter, Program, until},
+    stopwatch::Stopwatch,
 };
 
 /// Claims as a process does; one without a lock is a dead one.
@@ -126,7 +127,7 @@ async fn after_three_programs_were_killed_over_a_letter_the_fourth_sends_all_oth
         store.close().await;
         answer
     };
-    let began = Instant::now();
+    let began = Stopwatch::start();
     for death in 1..=DEATHS {
         let mut program = Program::serve(Some(&database.url()), data.path(), &settings);
         if death == 1 {

@@ -1,5 +1,5 @@
 //! How much leaves at once, what goes first, and what keeps everything back.
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pairpost::{
     domain::breaker::Stream,
@@ -15,6 +15,7 @@ use crate::{
     database::TestDatabase,
     next_hop::NextHop,
     program::{Letter, Program, until},
+    stopwatch::Stopwatch,
 };
 
 #[tokio::test]
@@ -138,7 +139,7 @@ async fn domains_that_are_slow_delay_no_other_however_much_waits_for_them_in_two
         tokio::join!(crowd(0), crowd(1));
         hop.is_crowded(domain, 5).await;
         for n in 0..5 {
-            let (who, began) = (format!("cy@{n}.other.than.{domain}"), Instant::now());
+            let (who, began) = (format!("cy@{n}.other.than.{domain}"), Stopwatch::start());
             send(&programs[n % 2], &who).await;
             hop.takes(&who).await;
             waits.push(began.elapsed());

@@ -1,18 +1,17 @@
 //! The next hop at its worst, as a table: what it does at which command, and what becomes of the letter, of the connection and of the letter behind it.
-use std::{
-    fmt,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use chrono::TimeDelta;
 use tokio::{sync::Semaphore, task::JoinSet};
 
 use super::Post;
-use crate::next_hop::{
-    Mood::{self, Close, Endless, Lose, More, Raw, Say, Slowly, Stall},
-    NextHop,
-    Step::{self, Data, Dot, Greeting, Handshake, Hello, Helo, Mail, Rcpt, Rset, Secure, StartTls},
+use crate::{
+    next_hop::{
+        Mood::{self, Close, Endless, Lose, More, Raw, Say, Slowly, Stall},
+        NextHop,
+        Step::{self, Data, Dot, Greeting, Handshake, Hello, Helo, Mail, Rcpt, Rset, Secure, StartTls},
+    },
+    stopwatch::Stopwatch,
 };
 
 /// What becomes of Ben's letter.
@@ -274,7 +273,7 @@ impl Play {
         }
         post.relay().await;
         post.write("cy@other.example", "one").await;
-        let began = Instant::now();
+        let began = Stopwatch::start();
         post.work().await;
         let took = began.elapsed();
         let mut wrong = Vec::new();

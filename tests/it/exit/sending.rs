@@ -18,6 +18,8 @@ use super::{Post, SENT};
 use crate::{
     dns::{NameServer, zone},
     next_hop::{Mood, NextHop, Step},
+    program::until,
+    stopwatch::Stopwatch,
 };
 
 #[tokio::test]
@@ -137,7 +139,7 @@ async fn the_running_exit_is_woken_sends_and_stops_without_leaving_a_connection(
     stop.cancel();
     running.await.unwrap();
     assert_eq!(post.ask("select count(*) from outbox where state = 'sent' and owner is null").await, "30");
-    assert_eq!(hop.commands().iter().filter(|command| *command == "QUIT").count(), hop.connections());
+    until("each connection has heard a goodbye", async || hop.commands().iter().filter(|command| *command == "QUIT").count() == hop.connections()).await;
 }
 
 #[tokio::test]
@@ -153,8 +155,7 @@ async fn a_reply_that_comes_while_the_database_is_away_is_not_forgotten() {
     hop.go_on();
     hop.wait_for(1).await;
     post.database.cut_off(false).await;
-    let marked = async { while post.ask("select state from outbox").await != "sent" {} };
-    tokio::time::timeout(std::time::Duration::from_secs(20), marked).await.expect("it is marked when the database is back");
+    until("it is marked when the database is back", async || post.ask("select state from outbox").await == "sent").await;
     stop.cancel();
     running.await.unwrap();
     assert_eq!((hop.taken().len(), post.ask("select attempts from outbox").await.as_str()), (1, "1"));
@@ -205,7 +206,7 @@ async fn the_exit_ends_however_the_hop_takes_its_leave() {
         post.write("ana@example.org", "one").await;
         wake.notify_one();
         hop.wait_for(1).await;
-        let began = std::time::Instant::now();
+        let began = Stopwatch::start();
         stop.cancel();
         running.await.unwrap();
         assert_eq!(post.record().await, SENT, "{mood:?}");

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
     process::Command,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use sqlx::{
@@ -19,6 +19,7 @@ use super::{
 use crate::{
     next_hop::{Mood, NextHop, Step},
     program::{Letter, Program, until},
+    stopwatch::Stopwatch,
 };
 
 /// A disk of so many octets at a folder, gone when dropped.
@@ -87,7 +88,7 @@ impl Writers {
 
 /// With room again: a letter is taken, and all that were taken are answered, each once. Gives how long both took.
 async fn goes_on(program: &Program, hop: &NextHop, mut accepted: Vec<String>) -> (Duration, Duration) {
-    let began = Instant::now();
+    let began = Stopwatch::start();
     until("a letter is taken", async || program.send(&Letter::joins("late@example.org")).await.starts_with("250")).await;
     accepted.push("late@example.org".into());
     let taken = began.elapsed();

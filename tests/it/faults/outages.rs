@@ -1,8 +1,5 @@
 //! Postgres away in every way it can be: clients are told to come again, nothing is lost, and work goes on by itself soon after its return.
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::{path::Path, time::Duration};
 
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
@@ -10,6 +7,7 @@ use crate::{
     database::TestDatabase,
     next_hop::NextHop,
     program::{Letter, Program, until},
+    stopwatch::Stopwatch,
 };
 
 use super::{ask, got, proxy::Proxy, tell};
@@ -55,7 +53,7 @@ impl Scene {
 
     /// From now on all is well with the database: letters are taken, and those that wait are answered, each once.
     async fn goes_on(&self, waiting: &[&str]) -> Duration {
-        let began = Instant::now();
+        let began = Stopwatch::start();
         until("a letter is taken", async || self.program.send(&Letter::joins("late@example.org")).await.starts_with("250")).await;
         let taken = began.elapsed();
         let due = waiting.len() + 1;
@@ -152,7 +150,7 @@ async fn a_private_server_that_died_is_started_again_and_work_goes_on() {
     for (who, signal) in [("killed@example.org", rustix::process::Signal::KILL), ("stopped@example.org", rustix::process::Signal::INT)] {
         let before = server(&data).expect("it runs");
         rustix::process::kill_process(before, signal).expect("it runs");
-        let began = Instant::now();
+        let began = Stopwatch::start();
         let mut told = 0;
         until("a letter is taken", async || {
             let reply = program.send(&Letter::joins(who)).await;

@@ -7,6 +7,7 @@ use crate::{
     database::TestDatabase,
     next_hop::{Mood, NextHop, Step},
     program::{Letter, Program, until},
+    stopwatch::Stopwatch,
 };
 
 use super::{ask, got, proxy::Proxy, tell};
@@ -41,7 +42,7 @@ async fn when_the_lock_is_lost_a_letter_is_ended_only_if_it_was_and_leaves_once(
         let database = TestDatabase::new();
         let (program, hop) = halted(&database.url(), data.path(), step).await;
         tell(&database, FREE_LOCKS).await;
-        let began = Instant::now();
+        let began = Stopwatch::start();
         is_said(&program, "is lost").await;
         let noticed = began.elapsed();
         is_said(&program, "work goes on").await;
@@ -61,7 +62,7 @@ async fn nothing_comes_back() {
     let proxy = Proxy::before(&database).await;
     let (program, hop) = halted(&proxy.url(), data.path(), Step::Data).await;
     proxy.hang(true);
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let unready = until("it is not ready", async || program.get("/readyz").await.0 == 503).await;
     assert_eq!(program.get("/healthz").await.0, 200);
     is_said(&program, "is lost").await;
@@ -72,7 +73,7 @@ async fn nothing_comes_back() {
     let reply = program.send(&Letter::joins("early@example.org")).await;
     assert!(reply.starts_with("451 4.3.0"), "{reply}");
     proxy.hang(false);
-    let began = Instant::now();
+    let began = Stopwatch::start();
     until("a letter is taken", async || program.send(&Letter::joins("late@example.org")).await.starts_with("250")).await;
     until("both are answered", async || got(&hop).len() == 2).await;
     let back = began.elapsed();
@@ -86,12 +87,13 @@ async fn paused() {
     let (database, data) = (TestDatabase::new(), tempfile::tempdir().expect("a folder"));
     let (sleeper, hop) = halted(&database.url(), data.path(), Step::Data).await;
     sleeper.signal(Signal::STOP);
-    let began = Instant::now();
+    let stopped = Instant::now();
     tell(&database, FREE_LOCKS).await;
     let other = Program::serve(Some(&database.url()), data.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]);
+    let began = Stopwatch::start();
     hop.wait_for(1).await;
     let taken_over = began.elapsed();
-    until("the pause is over", async || began.elapsed() > Duration::from_millis(15_500)).await;
+    until("the pause is over", async || stopped.elapsed() > Duration::from_millis(15_500)).await;
     sleeper.signal(Signal::CONT);
     hop.go_on();
     is_said(&sleeper, "work goes on").await;
@@ -99,7 +101,7 @@ async fn paused() {
     assert_eq!((heard(&hop, "DATA"), heard(&hop, "."), hop.taken().len()), (2, 1, 1), "it ends no letter that another has sent");
     assert!(sleeper.send(&Letter::joins("late@example.org")).await.starts_with("250"));
     hop.wait_for(2).await;
-    println!("paused for 15.5 s: its letter was taken over after {taken_over:.1?} and left once; awake, it works again");
+    println!("paused for 15.5 s: its letter was taken over {taken_over:.1?} after another was ready, and left once; awake, it works again");
     assert!(taken_over < Duration::from_secs(10), "{taken_over:?}");
     drop(other);
 }

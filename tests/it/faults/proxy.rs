@@ -6,7 +6,6 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
 };
 
 use tokio::{
@@ -16,7 +15,7 @@ use tokio::{
     task::JoinHandle,
 };
 
-use crate::database::TestDatabase;
+use crate::{database::TestDatabase, program::PATIENCE};
 
 /// When a connection is cut.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +94,7 @@ impl Proxy {
                 cut.await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(30), done).await.unwrap_or_else(|_| panic!("never run: {:?}", self.shared.armed.lock().unwrap()));
+        tokio::time::timeout(PATIENCE, done).await.unwrap_or_else(|_| panic!("never run: {:?}", self.shared.armed.lock().unwrap()));
     }
 
     /// Swallows everything, as a network that lost its way; or lets it through.

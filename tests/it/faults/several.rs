@@ -1,5 +1,5 @@
 //! Several programs on one Postgres: the same binary, the same secret, no leader. Each thing is done once, limits hold over all, and who dies is stood in for.
-use std::{collections::BTreeSet, path::Path, time::Instant};
+use std::{collections::BTreeSet, path::Path};
 
 use chrono::Utc;
 use pairpost::{
@@ -14,6 +14,7 @@ use crate::{
     dns::{NameServer, zone},
     next_hop::{Mood, NextHop, Step},
     program::{Letter, Program, until},
+    stopwatch::Stopwatch,
 };
 
 use super::{ask, got, tell};
@@ -78,7 +79,7 @@ async fn two_programs_do_each_thing_once_and_both_work_and_one_stands_in_for_the
     let (database, hop, data) = (TestDatabase::new(), NextHop::start().await, tempfile::tempdir().expect("a folder"));
     calendar(&database).await;
     tell(&database, WATCH).await;
-    let began = Instant::now();
+    let began = Stopwatch::start();
     let per_domain = PER_DOMAIN.to_string();
     let settings = [("PAIRPOST_DELIVERY__SMARTHOST", hop.url()), ("PAIRPOST_DELIVERY__PER_DOMAIN", per_domain)];
     let settings: Vec<(&str, &str)> = settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
@@ -124,7 +125,7 @@ async fn two_programs_do_each_thing_once_and_both_work_and_one_stands_in_for_the
     hop.calm();
     one.kill();
     other.signal(Signal::CONT);
-    let began = Instant::now();
+    let began = Stopwatch::start();
     until("another sends it", async || got(&hop).contains_key("last@example.org")).await;
     let took = began.elapsed();
     println!("one was killed: the letter in its hands left {took:.1?} later, by the other");

@@ -20,6 +20,8 @@ use certificate::certificate;
 use mood::Moods;
 pub use mood::{Mood, Step};
 
+use crate::program::PATIENCE;
+
 /// A letter that it took.
 #[derive(Debug, Clone)]
 pub struct Taken {
@@ -264,7 +266,7 @@ impl NextHop {
                 changed.await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), met).await.unwrap_or_else(|_| panic!("{otherwise}"));
+        tokio::time::timeout(PATIENCE, met).await.unwrap_or_else(|_| panic!("{otherwise}"));
     }
 
     /// Ends a [`Mood::Wait`].

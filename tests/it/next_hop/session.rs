@@ -17,6 +17,10 @@ trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Stream for T {}
 
 struct Session<'a> {
+    /// Counts as a letter on its way to a domain. Before the stream, so that the other side never hears of an end that is not noted here.
+    under_way: Option<UnderWay<'a>>,
+    /// Has come, and is not yet kept.
+    letter: Option<Vec<u8>>,
     stream: BufReader<Box<dyn Stream>>,
     seen: &'a Seen,
     number: usize,
@@ -25,8 +29,6 @@ struct Session<'a> {
     over: bool,
     from: Option<String>,
     to: Option<String>,
-    /// Counts as a letter on its way to a domain.
-    under_way: Option<UnderWay<'a>>,
 }
 
 /// Until it is dropped.
@@ -55,7 +57,7 @@ impl Drop for UnderWay<'_> {
 pub async fn run(stream: TcpStream, seen: &Seen, number: usize) -> Option<()> {
     stream.set_nodelay(true).ok()?;
     let stream = BufReader::new(Box::new(stream) as Box<dyn Stream>);
-    let mut session = Session { stream, seen, number, encrypted: false, over: false, from: None, to: None, under_way: None };
+    let mut session = Session { under_way: None, letter: None, stream, seen, number, encrypted: false, over: false, from: None, to: None };
     if seen.tls_from_start {
         session = session.encrypt().await?;
     }
@@ -122,22 +124,28 @@ impl<'a> Session<'a> {
         if !self.reply(Step::Data, "354 go on").await? {
             return Some(());
         }
-        let bytes = self.letter().await?;
+        self.letter = Some(self.letter().await?);
         self.seen.hear(".");
         let pause = *self.seen.pause.lock().unwrap();
         if !pause.is_zero() {
             tokio::time::sleep_until(Instant::now() + pause).await;
         }
-        if self.reply(Step::Dot, "250 2.0.0 queued as 77").await? {
-            let (from, to) = (self.from.take().unwrap_or_default(), self.to.take().unwrap_or_default());
-            self.seen.keep(Taken { from, to, bytes, connection: self.number, encrypted: self.encrypted });
-        }
+        self.reply(Step::Dot, "250 2.0.0 queued as 77").await?;
         self.forget();
         Some(())
     }
 
+    /// Before it says so, for whoever hears that may look.
+    fn keep(&mut self) {
+        if let Some(bytes) = self.letter.take() {
+            let (from, to) = (self.from.take().unwrap_or_default(), self.to.take().unwrap_or_default());
+            self.forget();
+            self.seen.keep(Taken { from, to, bytes, connection: self.number, encrypted: self.encrypted });
+        }
+    }
+
     fn forget(&mut self) {
-        (self.from, self.to, self.under_way) = (None, None, None);
+        (self.from, self.to, self.under_way, self.letter) = (None, None, None, None);
     }
 
     async fn encrypt(mut self) -> Option<Session<'a>> {
@@ -157,11 +165,20 @@ impl<'a> Session<'a> {
     async fn reply(&mut self, step: Step, usual: &str) -> Option<bool> {
         let mood = self.seen.moods.lock().unwrap().at(step, self.number);
         match mood {
-            None => self.say(usual).await?,
+            None => {
+                self.keep();
+                self.say(usual).await?;
+            }
             Some(Mood::Say(line)) => {
-                self.say(line).await?;
                 // Other words for the same are as good.
-                return (!line.starts_with("421")).then_some(line.get(..1) == usual.get(..1));
+                let is_the_same = line.get(..1) == usual.get(..1);
+                if is_the_same {
+                    self.keep();
+                } else if self.letter.is_some() {
+                    self.forget();
+                }
+                self.say(line).await?;
+                return (!line.starts_with("421")).then_some(is_the_same);
             }
             Some(Mood::Raw(octets)) => {
                 self.write(octets).await?;
@@ -178,11 +195,18 @@ impl<'a> Session<'a> {
             Some(Mood::Stall) => self.stall().await?,
             Some(Mood::Wait) => {
                 self.seen.go_on.notified().await;
+                self.keep();
                 self.say(usual).await?;
             }
             Some(Mood::Slowly(pause)) => self.slowly(usual, pause).await?,
-            Some(Mood::More(octets)) => self.write(&[usual.as_bytes(), b"\r\n", octets].concat()).await?,
-            Some(Mood::Lose) => self.over = true,
+            Some(Mood::More(octets)) => {
+                self.keep();
+                self.write(&[usual.as_bytes(), b"\r\n", octets].concat()).await?;
+            }
+            Some(Mood::Lose) => {
+                self.keep();
+                self.over = true;
+            }
         }
         Some(true)
     }
@@ -196,6 +220,9 @@ impl<'a> Session<'a> {
     async fn slowly(&mut self, line: &str, pause: Duration) -> Option<()> {
         for octet in format!("{line}\r\n").as_bytes() {
             tokio::time::sleep_until(Instant::now() + pause).await;
+            if *octet == b'\n' {
+                self.keep();
+            }
             self.write(&[*octet]).await?;
         }
         Some(())

@@ -1,5 +1,5 @@
 //! A real listener with a database and a name server of its own, and a client that talks to it.
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, sync::Arc};
 
 use pairpost::{
     config::Config,
@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     database::TestDatabase,
     dns::{NameServer, zone},
+    program::PATIENCE,
 };
 
 /// What the sessions' name server knows: `proven.test` speaks for letters from loopback, `there.test` for those
@@ -58,9 +59,6 @@ pub const PEOPLE: &str = "
         select word, 'sign-up', '00000000-0000-7000-8000-000000000001', now(), until
         from (values ('aaaaaaaaaaaaaaaa', timestamptz '2100-01-01'), ('bbbbbbbbbbbbbbbb', '2020-01-01')) as t (word, until);
 ";
-
-/// How long anything may take before the session has failed.
-pub const PATIENCE: Duration = Duration::from_secs(15);
 
 /// A listener with all that belongs to it.
 pub struct Listening {

@@ -20,7 +20,8 @@
 //! | `? select …`, then `= …` | what the database answers, as text |
 use std::time::Duration;
 
-use super::listening::{Client, Listening, PATIENCE, believing_in};
+use super::listening::{Client, Listening, believing_in};
+use crate::program::PATIENCE;
 
 /// Plays a session.
 pub async fn play(text: &str) -> Result<(), String> {
