@@ -63,7 +63,14 @@ pub async fn forward(ctx: &mut Context<'_>, letters: &[Passing<'_>]) -> Result<V
         ctx.cause = Some(letter.incoming.claimed.exchange_id);
         outcomes.push(match fate {
             // One that was passed on before is passed on: only a dead mailbox is a reason to tell the writer.
-            Fate::Pass(ready) if queued.contains(&ready.id) || outbox::is_known(ctx.conn, &ready.occasion).await? => relays::RELAYED.into(),
+            Fate::Pass(ready) if queued.contains(&ready.id) || outbox::is_known(ctx.conn, &ready.occasion).await? => {
+                if let Made::Here(bytes, loans) = ready.bytes
+                    && !loans.is_empty()
+                {
+                    letters::remember(ready.id, bytes);
+                }
+                relays::RELAYED.into()
+            }
             Fate::Pass(ready) => refuse(ctx, &letter.incoming, &returned(ctx.site, ready.reader)).await?,
             Fate::Refuse(no) => refuse(ctx, &letter.incoming, &no).await?,
             Fate::Drop(why) => format!("dropped: {why}"),

@@ -89,10 +89,19 @@ pub(super) fn write<'a>(conn: &'a mut Connection, letters: &'a [(Uuid, Bytes<'a>
         }
         borrowing.write(conn).await?;
         for (id, bytes) in letters {
-            recent::keep(*id, bytes.here());
+            match bytes {
+                Bytes::Here(raw) if (LARGE..=recent::LARGEST).contains(&raw.len()) => recent::keep(*id, raw.to_vec()),
+                // Who made them has no more use for them, and gives them to `remember` without a copy.
+                Bytes::Here(_) | Bytes::Lent { .. } | Bytes::Kept(_) => {}
+            }
         }
         Ok(())
     })
+}
+
+/// Keeps a large letter in mind for a moment: whoever needs it next is mostly this process.
+pub fn remember(id: Uuid, raw: Vec<u8>) {
+    recent::keep(id, raw);
 }
 
 /// Pieces of letters that have pictures from others, a column each.

@@ -22,11 +22,10 @@ fn recent() -> MutexGuard<'static, VecDeque<(Uuid, Vec<u8>)>> {
 }
 
 /// Remembers a large letter for a moment.
-pub(super) fn keep(id: Uuid, raw: &[u8]) {
+pub(super) fn keep(id: Uuid, raw: Vec<u8>) {
     if !(LARGE..=LARGEST).contains(&raw.len()) {
         return;
     }
-    let raw = raw.to_vec();
     let mut recent = recent();
     let mut octets = raw.len() + recent.iter().map(|(_, raw)| raw.len()).sum::<usize>();
     while octets > OCTETS
