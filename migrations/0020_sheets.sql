@@ -6,4 +6,3 @@ create table sheet (
     letters    uuid[] not null,                    -- those on it: when the words of all are forgotten, it is
     created_at timestamptz not null
 );
-alter table outbox add column sheet_id uuid;       -- without a foreign key: written by one transaction, and asked for by every letter on it

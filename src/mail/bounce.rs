@@ -154,10 +154,16 @@ pub fn is_in_words(message: &Message, null_path: bool) -> bool {
     let subject = message.subject.to_lowercase();
     let says_failure = FAILURE_SUBJECTS.iter().any(|phrase| subject.contains(phrase));
     let starts_so = FAILURE_SUBJECTS.iter().any(|phrase| subject.starts_with(phrase));
-    let note = note(message).to_lowercase();
-    let tells_failure = FAILURE_WORDS.iter().any(|phrase| note.contains(phrase));
     let from_mailer = null_path || is_mailer(message);
-    (from_mailer && (says_failure || tells_failure)) || (starts_so && tells_failure && message.in_reply_to.is_empty())
+    if from_mailer && says_failure {
+        return true;
+    }
+    // Its words are looked through only where they matter: nearly all letters are from people.
+    let tells_failure = || {
+        let note = note(message).to_lowercase();
+        FAILURE_WORDS.iter().any(|phrase| note.contains(phrase))
+    };
+    (from_mailer || starts_so && message.in_reply_to.is_empty()) && tells_failure()
 }
 
 type Fields = Vec<(String, String)>;

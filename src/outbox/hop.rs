@@ -6,6 +6,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use mail_send::Error;
+use memchr::memmem;
 use smtp_proto::{EXT_8BIT_MIME, EXT_PIPELINING, EXT_SIZE, EXT_SMTP_UTF8, Response};
 
 use super::{
@@ -18,7 +19,7 @@ use crate::{
     config::Delivery,
     domain::address::EmailAddress,
     handlers::bounces::Refused,
-    mail::{bounce, charset::header_end, lines::lines},
+    mail::{bounce, charset::header_end},
     store::ownership::Term,
 };
 
@@ -322,13 +323,17 @@ pub(super) fn stuffed<'a>(letter: &'a Signed<'_>) -> impl Iterator<Item = Vec<u8
         let (piece, after) = rest.split_at(rest.len().min(PIECE));
         let mut out = Vec::with_capacity(head.len() + piece.len() + piece.len() / 64 + 8);
         out.extend_from_slice(std::mem::take(&mut head));
-        for line in lines(piece) {
-            if at_line_start && line.first() == Some(&b'.') {
-                out.push(b'.');
-            }
-            out.extend_from_slice(line);
-            at_line_start = line.ends_with(b"\n");
+        let mut left = piece;
+        if at_line_start && left.first() == Some(&b'.') {
+            out.push(b'.');
         }
+        while let Some(end) = memmem::find(left, b"\n.").map(|end| end + 1) {
+            out.extend_from_slice(&left[..end]);
+            out.push(b'.');
+            left = &left[end..];
+        }
+        out.extend_from_slice(left);
+        at_line_start = piece.last().map_or(at_line_start, |last| *last == b'\n');
         rest = after;
         if rest.is_empty() {
             if !at_line_start || letter.letter.is_empty() {

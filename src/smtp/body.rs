@@ -7,6 +7,7 @@ use std::{
 };
 
 use futures_io::AsyncWrite;
+use memchr::memmem;
 use samotop::{
     mail::{DispatchResult, MailDispatch},
     smtp::{
@@ -64,6 +65,11 @@ impl Gathered {
 impl Visit {
     fn gathered(&self) -> MutexGuard<'_, Gathered> {
         self.gathered.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Octets of a letter that is under way.
+    pub(super) fn has_gathered(&self) -> usize {
+        self.gathered().bytes.len()
     }
 
     /// Draws memory for `more` octets: in growing steps, so that a small letter costs little and a large one few steps.
@@ -131,19 +137,14 @@ fn frame(input: &[u8], mut at_line_start: bool) -> ParseResult<MailBody<Vec<u8>>
             at_line_start = false;
             continue;
         }
-        match lines::end_of_line(rest) {
-            Some(end) => {
-                data.extend_from_slice(&rest[..end]);
-                at += end;
-                at_line_start = true;
-            }
-            None => {
-                let end = rest.len() - usize::from(rest.ends_with(b"\r"));
-                data.extend_from_slice(&rest[..end]);
-                at += end;
-                at_line_start &= end == 0;
-                break;
-            }
+        // Only a line that begins with a dot is looked at.
+        let dot = memmem::find(rest, b"\r\n.").map(|dot| dot + 2);
+        let end = dot.unwrap_or(rest.len() - usize::from(rest.ends_with(b"\r")));
+        data.extend_from_slice(&rest[..end]);
+        at += end;
+        at_line_start = rest[..end].ends_with(b"\r\n") || at_line_start && end == 0;
+        if dot.is_none() {
+            break;
         }
     }
     if at == 0 { Err(ParseError::Incomplete) } else { chunk(at, data, at_line_start) }

@@ -21,8 +21,10 @@ use crate::{
     telemetry::{self, Figure},
 };
 
-/// Octets read, or replied, at a time.
+/// Octets read, or replied, at a time …
 const BLOCK: usize = 16 << 10;
+/// … and of a letter that is large already: no more of it than it holds anyway.
+const LARGE_BLOCK: usize = 64 << 10;
 /// Commands of one client in a row before others have their turn.
 const PATCH: usize = 8;
 /// A line beyond this is not waited for to end.
@@ -251,6 +253,9 @@ impl Talk<'_, '_> {
             return;
         }
         self.letter_ends = None;
+        if was_letter {
+            state.session.input.shrink_to(BLOCK);
+        }
         self.commands = if was_letter { 0 } else { self.commands + 1 };
         self.deadline = Instant::now() + self.wire.patience;
         self.visit.presence.keeps_pace();
@@ -261,7 +266,7 @@ impl Talk<'_, '_> {
         let in_letter = state.session.mode.is_some();
         let limits = &self.visit.door.limits;
         let input = &mut state.session.input;
-        input.reserve(BLOCK);
+        input.reserve(if in_letter { self.visit.has_gathered().clamp(BLOCK, LARGE_BLOCK) } else { BLOCK });
         let read = self.wire.io.read_buf(input);
         let last = if in_letter { *self.letter_ends.get_or_insert(Instant::now() + Duration::from_secs(limits.letter_seconds)) } else { self.session_ends };
         let heard = tokio::select! {

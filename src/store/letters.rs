@@ -180,12 +180,17 @@ pub async fn whole(conn: &mut Connection, id: Uuid, in_row: Option<Vec<u8>>, siz
     }
 }
 
+/// A large letter that this process wrote a moment ago, without a question to the database; once.
+pub(super) fn remembered(id: Uuid, size: i32) -> Option<Vec<u8>> {
+    recent::take(id).filter(|raw| usize::try_from(size) == Ok(raw.len()))
+}
+
 /// A letter that is kept in pieces, put together in one place; what comes is never held besides it.
 pub(super) async fn read(conn: &mut Connection, id: Uuid, size: i32) -> Result<Vec<u8>> {
-    let size = usize::try_from(size)?;
-    if let Some(raw) = recent::take(id).filter(|raw| raw.len() == size) {
+    if let Some(raw) = remembered(id, size) {
         return Ok(raw);
     }
+    let size = usize::try_from(size)?;
     let mut raw = Vec::with_capacity(size);
     gather(conn, id, &mut raw).await?;
     ensure!(raw.len() == size, "pieces of the letter {id} are missing");

@@ -83,9 +83,9 @@ pub(super) async fn enqueue_for(
         "with n as (
              select * from unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::smallint[], $8::text[], $9::text[], $10::text[],
                      $11::bytea[], $12::integer[], $13::uuid[], $14::uuid[], $15::timestamptz[], $17::text[],
-                     $18::boolean[], $20::uuid[])
+                     $18::boolean[])
                  as n (id, exchange_id, address_id, domain, mailbox, kind, priority, occasion, reverse_path, message_id, raw, size, cause_id, sending_id, not_before,
-                     stream, ours, sheet_id)),
+                     stream, ours)),
          fresh as (
              select n.* from n where (select a.suppressed_at is null from address a where a.id = n.address_id)
                  and (select o.id from outbox o where o.occasion = n.occasion) is null),
@@ -94,10 +94,10 @@ pub(super) async fn enqueue_for(
              select exchange_id, $16, 'out', address_id, mailbox, kind, size, message_id, cause_id from fresh)
          insert into outbox
              (id, exchange_id, address_id, domain, kind, priority, occasion, sending_id, reverse_path, raw, size, next_at, expires_at, created_at, stream,
-              owner, attempts, sheet_id)
+              owner, attempts)
          select id, exchange_id, address_id, domain, kind, priority, occasion, sending_id, reverse_path, raw, size, not_before,
              greatest(not_before, $16) + interval '5 days', $16, stream,
-             case when ours and not held then $19::bigint end, case when ours and not held then 1 else 0 end, sheet_id
+             case when ours and not held then $19::bigint end, case when ours and not held then 1 else 0 end
          from fresh, (select hold_all as held from installation) i
          returning id, owner is not null as \"claimed!\", expires_at",
         &column(|letter| letter.id),
@@ -118,8 +118,7 @@ pub(super) async fn enqueue_for(
         now,
         &letters.iter().map(|letter| letter.stream.name()).collect::<Vec<_>>() as &[&str],
         &letters.iter().map(|letter| ours.contains(&letter.id)).collect::<Vec<_>>(),
-        owner,
-        &kept.sheets() as &[Option<Uuid>]
+        owner
     )
     .fetch_all(&mut *conn)
     .await?;
@@ -330,10 +329,13 @@ pub async fn bytes_of(store: &Store, letter: &Claimed) -> Result<Option<Vec<u8>>
     if letter.raw.len() >= size {
         return Ok(None);
     }
+    if let Some(raw) = bytes::remembered(letter.id, letter.size) {
+        return Ok(Some(raw));
+    }
     let mut conn = store.connection().await?;
     let raw = match letter.raw.as_slice() {
         [] => bytes::read(&mut conn, letter.id, letter.size).await?,
-        own => sheets::whole(&mut conn, letter.id, own, size).await?,
+        own => sheets::whole(&mut conn, own, size).await?,
     };
     conn.put_back();
     Ok(Some(raw))

@@ -158,7 +158,7 @@ pub async fn queued(conn: &mut Connection, id: Uuid) -> Result<Option<(Queued, O
             let raw = sqlx::query_scalar!("select raw from outbox where id = $1", id).fetch_one(&mut *conn).await?;
             let size = usize::try_from(queued.size)?;
             let raw = match raw {
-                Some(own) if !own.is_empty() && own.len() < size => Some(sheets::whole(conn, id, &own, size).await?),
+                Some(own) if !own.is_empty() && own.len() < size => Some(sheets::whole(conn, &own, size).await?),
                 raw => letters::whole(conn, id, raw, queued.size).await?,
             };
             Ok(Some((queued, raw)))

@@ -1,6 +1,10 @@
 //! What the letters of a sending have in common is kept once, on a sheet; of each letter only the rest. Ten thousand copies of one text were half of all that
 //! Postgres had to do for a topic.
-use std::{borrow::Cow, collections::HashSet};
+use std::{
+    borrow::Cow,
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, Utc};
@@ -17,55 +21,42 @@ const AHEAD: usize = 16;
 /// Letters as they are kept.
 pub(super) struct Kept<'a> {
     /// The sheet they are on, if it is worth one.
-    sheet: Option<(Uuid, Vec<u8>)>,
-    /// What stands in each row: the letter, or what it has of its own.
+    sheet: Option<(Uuid, &'a [u8])>,
+    /// What stands in each row: the letter, or the sheet's id and what the letter has of its own. That is shorter than the letter, which says that it is not all.
     pub rows: Vec<Cow<'a, [u8]>>,
-    /// Which of them are on the sheet.
-    on_it: Vec<bool>,
 }
 
 impl<'a> Kept<'a> {
     /// Each by itself.
     pub fn whole(letters: Vec<&'a [u8]>) -> Self {
-        Self { sheet: None, on_it: vec![false; letters.len()], rows: letters.into_iter().map(Cow::Borrowed).collect() }
+        Self { sheet: None, rows: letters.into_iter().map(Cow::Borrowed).collect() }
     }
 
-    /// Those that are alike on a sheet. The lines that the first two share stand on it, so nothing that one of them has of its own.
+    /// Those that are like the first on a sheet with it.
     pub fn alike(letters: Vec<&'a [u8]>) -> Self {
-        let [first, second, ..] = letters[..] else { return Self::whole(letters) };
-        if letters.len() < MANY {
-            return Self::whole(letters);
-        }
-        let shared: HashSet<_> = lines(second).collect();
-        let sheet: Vec<_> = lines(first).filter(|line| shared.contains(line)).collect();
-        let rows: Vec<_> = letters
-            .into_iter()
-            .map(|letter| {
-                let own = own(&sheet, letter);
-                // A row that is shorter than its letter says that the rest is elsewhere; and it should be worth the trouble.
-                if own.len() * 2 < letter.len() { Cow::Owned(own) } else { Cow::Borrowed(letter) }
-            })
-            .collect();
-        Self { sheet: Some((Uuid::now_v7(), sheet.concat())), on_it: rows.iter().map(|row| matches!(row, Cow::Owned(_))).collect(), rows }
-    }
-
-    /// The sheet of each.
-    pub fn sheets(&self) -> Vec<Option<Uuid>> {
-        self.on_it.iter().map(|&on_it| self.sheet.as_ref().filter(|_| on_it).map(|(id, _)| *id)).collect()
+        let Some(first) = letters.first().copied().filter(|first| letters.len() >= MANY && !first.is_empty()) else { return Self::whole(letters) };
+        let (id, lines) = (Uuid::now_v7(), lines(first).collect::<Vec<_>>());
+        let rows = letters.into_iter().map(|letter| {
+            let own = own(id, &lines, letter);
+            // It should be worth the trouble.
+            if own.len() * 2 < letter.len() { Cow::Owned(own) } else { Cow::Borrowed(letter) }
+        });
+        Self { rows: rows.collect(), sheet: Some((id, first)) }
     }
 
     /// Keeps the sheet, if any of these letters is on it: in the transaction that queues them.
     pub async fn keep(&self, conn: &mut Connection, letters: impl Iterator<Item = Uuid>, now: DateTime<Utc>) -> Result<()> {
-        let letters: Vec<_> = letters.zip(&self.on_it).filter(|(_, on_it)| **on_it).map(|(id, _)| id).collect();
-        let Some((id, raw)) = self.sheet.as_ref().filter(|_| !letters.is_empty()) else { return Ok(()) };
-        sqlx::query!("insert into sheet (id, raw, letters, created_at) values ($1, $2, $3, $4)", *id, raw, &letters, now).execute(conn).await?;
+        let letters: Vec<_> = letters.zip(&self.rows).filter(|(_, row)| matches!(row, Cow::Owned(_))).map(|(id, _)| id).collect();
+        let Some((id, raw)) = self.sheet.filter(|_| !letters.is_empty()) else { return Ok(()) };
+        sqlx::query!("insert into sheet (id, raw, letters, created_at) values ($1, $2, $3, $4)", id, raw, &letters, now).execute(conn).await?;
         Ok(())
     }
 }
 
 /// What a letter has of its own, between what it has from the sheet: each time how many octets of its own, those, and from where on the sheet how many follow.
-fn own(sheet: &[&[u8]], letter: &[u8]) -> Vec<u8> {
+fn own(id: Uuid, sheet: &[&[u8]], letter: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(1024);
+    out.extend_from_slice(id.as_bytes());
     // The next line of the sheet, and where it begins; the octets of its own, and those from the sheet, that are not written yet.
     let (mut line, mut place) = (0, 0);
     let (mut mine, mut theirs) = (0..0, 0..0);
@@ -122,12 +113,31 @@ fn together(sheet: &[u8], mut own: &[u8], size: usize) -> Option<Vec<u8>> {
     (letter.len() == size).then_some(letter)
 }
 
-/// A letter that is on a sheet, from what it has of its own.
-pub(super) async fn whole(conn: &mut Connection, id: Uuid, own: &[u8], size: usize) -> Result<Vec<u8>> {
-    let sheet =
-        sqlx::query_scalar!("select s.raw from sheet s where s.id = (select o.sheet_id from outbox o where o.id = $1)", id).fetch_optional(conn).await?;
-    let sheet = sheet.with_context(|| format!("the sheet of the letter {id} is missing"))?;
-    together(&sheet, own, size).with_context(|| format!("the letter {id} and its sheet don't belong together"))
+/// A letter that is on a sheet, from what its row holds.
+pub(super) async fn whole(conn: &mut Connection, row: &[u8], size: usize) -> Result<Vec<u8>> {
+    let (id, own) = row.split_at_checked(16).context("a letter is shorter than it should be")?;
+    let id = Uuid::from_slice(id)?;
+    let sheet = match recent(id) {
+        Some(sheet) => sheet,
+        None => {
+            let raw = sqlx::query_scalar!("select raw from sheet where id = $1", id).fetch_optional(conn).await?;
+            let sheet: Arc<[u8]> = raw.with_context(|| format!("the sheet {id} of a letter is missing"))?.into();
+            let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+            last.truncate(FEW - 1);
+            last.push_front((id, sheet.clone()));
+            sheet
+        }
+    };
+    together(&sheet, own, size).with_context(|| format!("a letter and its sheet {id} don't belong together"))
+}
+
+/// The sheets that were read last: the letters of one leave after each other.
+static LAST: Mutex<VecDeque<(Uuid, Arc<[u8]>)>> = Mutex::new(VecDeque::new());
+/// How many those are.
+const FEW: usize = 8;
+
+fn recent(id: Uuid) -> Option<Arc<[u8]>> {
+    LAST.lock().unwrap_or_else(PoisonError::into_inner).iter().find(|(other, _)| *other == id).map(|(_, sheet)| sheet.clone())
 }
 
 /// Forgets the sheets of before `before` whose letters' words are all forgotten; gives how many.
@@ -138,6 +148,7 @@ pub async fn forget(conn: &mut Connection, before: DateTime<Utc>) -> Result<u64>
     )
     .execute(conn)
     .await?;
+    LAST.lock().unwrap_or_else(PoisonError::into_inner).clear();
     Ok(forgotten.rows_affected())
 }
 
@@ -150,6 +161,15 @@ mod tests {
         format!("Date: today\r\nTo: {name}\r\nReply-To: reply-{name}\r\nSubject: A topic\r\nX: {name}\r\n\r\nDear {name},\r\n\r\n{body}\r\nleave: {name}")
     }
 
+    fn back(kept: &Kept<'_>, row: &[u8], size: usize) -> Vec<u8> {
+        let (id, sheet) = kept.sheet.expect("many letters");
+        if row.len() == size {
+            row.to_vec()
+        } else {
+            together(sheet, row.strip_prefix(id.as_bytes().as_slice()).expect("names it"), size).expect("belongs to it")
+        }
+    }
+
     #[test]
     fn letters_that_are_alike_come_back_octet_for_octet() {
         let names =
@@ -157,28 +177,25 @@ mod tests {
         let mut letters: Vec<_> = names.iter().map(|name| letter(name, "words")).collect();
         letters.extend([letter("eve", "others"), String::new(), "short".into(), letters[0].repeat(2), letters[0][..300].to_owned()]);
         let kept = Kept::alike(letters.iter().map(String::as_bytes).collect());
-        let (id, sheet) = kept.sheet.as_ref().expect("many letters");
-        assert!(!String::from_utf8_lossy(sheet).contains("ana") && sheet.len() > 500);
-        for ((letter, row), on) in letters.iter().zip(&kept.rows).zip(kept.sheets()) {
-            let back = if on == Some(*id) { together(sheet, row, letter.len()).expect("belongs to it") } else { row.to_vec() };
-            assert_eq!(String::from_utf8_lossy(&back), *letter);
+        for (letter, row) in letters.iter().zip(&kept.rows) {
+            assert_eq!(String::from_utf8_lossy(&back(&kept, row, letter.len())), *letter);
         }
-        assert!(kept.on_it[..names.len()].iter().all(|&on_it| on_it), "{:?}", kept.on_it);
-        assert!(!kept.on_it[names.len()], "another text is not on it");
-        assert!(kept.rows[1].len() < 250, "{}", kept.rows[1].len());
+        let lengths: Vec<_> = kept.rows.iter().map(|row| row.len()).collect();
+        assert!(lengths[..names.len()].iter().all(|&length| length < 400), "{lengths:?}");
+        assert_eq!(lengths[names.len()], letters[names.len()].len(), "another text is not on it");
     }
 
     #[test]
     fn a_few_letters_are_kept_whole() {
         let letter = letter("ana", "words");
         let kept = Kept::alike(vec![letter.as_bytes(); MANY - 1]);
-        assert!(kept.sheets().iter().all(Option::is_none) && kept.rows.iter().all(|row| **row == *letter.as_bytes()));
+        assert!(kept.sheet.is_none() && kept.rows.iter().all(|row| **row == *letter.as_bytes()));
     }
 
     #[test]
     fn what_does_not_belong_together_is_no_letter() {
         let (ana, ben) = (letter("ana", "words"), letter("ben", "words"));
-        let own = own(&lines(ana.as_bytes()).collect::<Vec<_>>(), ben.as_bytes());
+        let own = own(Uuid::nil(), &lines(ana.as_bytes()).collect::<Vec<_>>(), ben.as_bytes()).split_off(16);
         assert_eq!(together(ana.as_bytes(), &own, ben.len()).as_deref(), Some(ben.as_bytes()));
         for (sheet, own, size) in [("", &own[..], ben.len()), (&ana, &own[..own.len() - 1], ben.len()), (&ana, &own[1..], ben.len()), (&ana, &own[..], 7)] {
             assert_eq!(together(sheet.as_bytes(), own, size), None);

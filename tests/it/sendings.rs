@@ -1,14 +1,15 @@
 //! A letter to many goes on where it stopped, and reaches everybody once.
 use std::process::Command;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use pairpost::{
     app,
     domain::topic::NewTopic,
     handlers::{Context, Site, topics as sending},
     schedule,
-    store::{Store, seeds, topics},
+    store::{Store, record, seeds, topics},
 };
+use uuid::Uuid;
 
 use crate::{database::TestDatabase, next_hop::NextHop, program::Program};
 
@@ -57,6 +58,37 @@ async fn a_sending_that_was_cut_off_goes_on_where_it_stopped_and_reaches_everybo
     assert_eq!(one(&store, "select count(*) from outbox").await, i64::from(SUBSCRIBERS));
     assert_eq!(one(&store, "select count(distinct address_id) from outbox where kind = 'topic'").await, i64::from(SUBSCRIBERS));
     assert_eq!(one(&store, "select enqueued::bigint from sending where finished_at is not null").await, i64::from(SUBSCRIBERS));
+}
+
+#[tokio::test]
+async fn what_the_letters_of_a_sending_have_in_common_is_kept_once_and_forgotten_with_the_last_of_them() {
+    let (database, data) = (TestDatabase::new(), tempfile::tempdir().unwrap());
+    let (store, site) = (database.store().await, site(data.path()));
+    started(&store).await;
+    while schedule::send_on(&store, &site, now()).await.unwrap().is_some() {}
+    assert_eq!(one(&store, "select count(*) from sheet").await, 3, "one for each batch");
+    assert_eq!(one(&store, "select count(*) from outbox where length(raw) * 2 < size").await, i64::from(SUBSCRIBERS));
+
+    let mut conn = store.connection().await.unwrap();
+    let rows: Vec<(Uuid, i32, String)> =
+        sqlx::query_as("select o.id, o.size, a.email from outbox o join address a on a.id = o.address_id").fetch_all(&mut *conn).await.unwrap();
+    for (id, size, email) in rows {
+        let raw = record::queued(&mut conn, id).await.unwrap().and_then(|(_, raw)| raw).expect("kept");
+        let letter = String::from_utf8(raw).expect("ASCII");
+        assert_eq!(letter.len(), usize::try_from(size).unwrap());
+        assert!(letter.contains(&format!("\r\nTo: <{email}>\r\n")) && letter.matches("Which question do you hear most?").count() == 2, "{letter}");
+    }
+
+    sqlx::raw_sql("update outbox set state = 'sent', sent_at = to_timestamp(1800000000) where id <> (select max(id::text)::uuid from outbox)")
+        .execute(&mut *conn)
+        .await
+        .unwrap();
+    let later = now() + TimeDelta::days(15);
+    schedule::step(&store, &site, later).await.unwrap();
+    assert_eq!(one(&store, "select count(*) from sheet").await, 1, "one letter is still to be sent");
+    sqlx::raw_sql("update outbox set state = 'sent', sent_at = to_timestamp(1800000000)").execute(&mut *conn).await.unwrap();
+    schedule::step(&store, &site, later).await.unwrap();
+    assert_eq!(one(&store, "select (select count(*) from sheet) + (select count(*) from outbox where raw is not null)").await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]
