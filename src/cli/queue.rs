@@ -11,7 +11,7 @@ use crate::{
     store::{
         Connection, Store,
         breaker::{self, Breaker, Decision},
-        outbox::{self, Order},
+        orders::{self, Order},
         record::{self, Queued},
     },
 };
@@ -137,7 +137,7 @@ async fn list(store: &Store, state: Option<State>, limit: i64, now: DateTime<Utc
     if as_json {
         return print::json(&rows);
     }
-    if outbox::is_all_held(&mut conn).await? {
+    if orders::is_all_held(&mut conn).await? {
         print::line(format_args!("everything is held; let it go with: pairpost queue release --all"));
     }
     for breaker in tripped(&mut conn, now).await? {
@@ -191,7 +191,7 @@ async fn show(store: &Store, id: Uuid, as_json: bool) -> Result<()> {
 
 async fn order(store: &Store, id: Uuid, order: Order, says: &str, now: DateTime<Utc>, as_json: bool) -> Result<()> {
     let mut conn = store.connection().await?;
-    ensure!(outbox::order(&mut conn, id, order, now).await?, "{id} is not in a state for that, or just on its way; see: pairpost queue show {id}");
+    ensure!(orders::order(&mut conn, id, order, now).await?, "{id} is not in a state for that, or just on its way; see: pairpost queue show {id}");
     if as_json {
         return print::json(&record::queued(&mut conn, id).await?.map(|(row, _)| row));
     }
@@ -200,7 +200,7 @@ async fn order(store: &Store, id: Uuid, order: Order, says: &str, now: DateTime<
 }
 
 async fn hold_all(store: &Store, as_json: bool) -> Result<()> {
-    outbox::hold_all(&mut *store.connection().await?, true).await?;
+    orders::hold_all(&mut *store.connection().await?, true).await?;
     if as_json {
         return print::json(&json!({"all_held": true}));
     }
@@ -211,15 +211,15 @@ async fn hold_all(store: &Store, as_json: bool) -> Result<()> {
 /// Lifts the stop; what was held letter by letter stays held. Where nothing is stopped, every held letter goes, as after a review.
 async fn release_all(store: &Store, now: DateTime<Utc>, as_json: bool) -> Result<()> {
     let mut tx = store.begin().await?;
-    let released = if outbox::is_all_held(&mut tx).await? {
-        outbox::hold_all(&mut tx, false).await?;
+    let released = if orders::is_all_held(&mut tx).await? {
+        orders::hold_all(&mut tx, false).await?;
         0
     } else {
         let mut released = 0;
         for breaker in tripped(&mut tx, now).await? {
             released += breaker::decide(&mut tx, breaker.stream, Decision::Release, now).await?.unwrap_or(0);
         }
-        released + outbox::release_held(&mut tx, now).await?
+        released + orders::release_held(&mut tx, now).await?
     };
     tx.commit().await?;
     if as_json {

@@ -6,7 +6,7 @@ use crate::{
     domain::{breaker::Stream, command::Command},
     store::{
         breaker::{self, Decision},
-        outbox, people,
+        orders, people,
         tokens::Purpose,
     },
     templates::{
@@ -36,17 +36,17 @@ pub async fn answered(ctx: &mut Context<'_>, incoming: &Incoming<'_>, hold: bool
 }
 
 async fn pulled(ctx: &mut Context<'_>, incoming: &Incoming<'_>, hold: bool) -> Result<Outcome> {
-    let before = outbox::is_all_held(ctx.conn).await?;
+    let before = orders::is_all_held(ctx.conn).await?;
     if hold {
-        outbox::hold_all(ctx.conn, true).await?;
-        let waiting = outbox::count_waiting(ctx.conn).await?;
+        orders::hold_all(ctx.conn, true).await?;
+        let waiting = orders::count_waiting(ctx.conn).await?;
         write(ctx, incoming, &Held { before, waiting }, Purpose::Release).await?;
         return Ok("everything is held".into());
     }
     // One step at a time, as at a shell: first the stop is lifted, then what the breakers hold goes.
     let mut released = 0;
     if before {
-        outbox::hold_all(ctx.conn, false).await?;
+        orders::hold_all(ctx.conn, false).await?;
     } else {
         for held in breaker::list(ctx.conn, ctx.now).await?.iter().filter(|breaker| breaker.tripped_at.is_some()) {
             released += breaker::decide(ctx.conn, held.stream, Decision::Release, ctx.now).await?.unwrap_or(0);

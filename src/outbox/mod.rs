@@ -15,7 +15,7 @@ use crate::{
     store::{
         Connection, Store, Tx, breaker,
         health::in_time,
-        keys,
+        keys, orders,
         outbox::{self, Allowance, Claimed, Mine},
         ownership::{Owner, Term},
         room,
@@ -123,7 +123,7 @@ impl Exit {
         while !stop.is_cancelled() {
             let now = Utc::now();
             let term = self.owner.term();
-            let is_ours = term.is_some();
+            let kept = term.clone();
             for (term, letters) in self.store.room().fetch() {
                 take_in_hand(&mut flight, &term, letters);
             }
@@ -157,7 +157,9 @@ impl Exit {
                 () = flight.land(), if flight.flying() > 0 => is_due |= !flight.has_all(),
                 () = wake.notified() => is_due = true,
                 () = self.store.room().came() => {}
-                _ = self.owner.held(), if !is_ours => is_due = true,
+                _ = self.owner.held(), if kept.is_none() => is_due = true,
+                // What is left of it is given back only when nobody keeps it in mind.
+                () = lost(kept.as_deref()) => {}
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {
                     is_due = true;
@@ -320,7 +322,7 @@ impl Exit {
     async fn mark_and_claim_in(&self, mut tx: Tx, landed: &[Landed], owner: i64, allowance: Allowance, now: DateTime<Utc>) -> Result<(Vec<Claimed>, bool)> {
         self.mark_landed(&mut tx, landed, now).await?;
         if self.review {
-            outbox::hold_unreviewed(&mut tx, now).await?;
+            orders::hold_unreviewed(&mut tx, now).await?;
         }
         let (claimed, left) = outbox::claim(&mut tx, owner, allowance, now).await?;
         let claimed = breaker::pass(&mut tx, claimed, now).await?;
@@ -387,6 +389,14 @@ impl Exit {
             true => bounces::given_up(&mut Context::new(conn, now, &self.site), letter.id, reply, refused).await,
             false => Ok(()),
         }
+    }
+}
+
+/// Waits for the end of a term.
+async fn lost(term: Option<&Term>) {
+    match term {
+        Some(term) => term.lost().await,
+        None => std::future::pending().await,
     }
 }
 

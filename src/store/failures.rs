@@ -44,7 +44,7 @@ pub async fn count(conn: &mut Connection) -> Result<i64> {
     Ok(sqlx::query_scalar!("select count(*) as \"n!\" from inbox where state = 'failed'").fetch_one(conn).await?)
 }
 
-/// Letters out over which the process ended too often, and that wait for a person; [`super::outbox::order`] begins one anew.
+/// Letters out over which the process ended too often, and that wait for a person; [`super::orders::order`] begins one anew.
 pub async fn count_set_aside(conn: &mut Connection) -> Result<i64> {
     // The index knows of deaths at all; one that was refused after a death is not set aside.
     let query = sqlx::query_scalar!("select count(*) as \"n!\" from outbox where state = 'failed' and deaths > 0 and deaths >= $1::integer", DEATHS);

@@ -20,6 +20,7 @@ pub mod idle;
 pub mod inbox;
 pub mod keys;
 pub mod letters;
+pub mod orders;
 pub mod outbox;
 pub mod ownership;
 pub mod partnerships;

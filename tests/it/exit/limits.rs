@@ -4,7 +4,8 @@ use std::time::Duration;
 use pairpost::{
     domain::breaker::Stream,
     store::{
-        outbox::{self, Allowance, Mine, Order},
+        orders::{self, Order},
+        outbox::{self, Allowance, Mine},
         ownership::{Owner, Term},
     },
 };
@@ -23,9 +24,9 @@ async fn nothing_leaves_while_everything_is_held() {
     let hop = NextHop::start().await;
     let post = Post::to(&hop).await;
     post.write("ana@example.org", "one").await;
-    outbox::hold_all(&mut *post.conn().await, true).await.unwrap();
+    orders::hold_all(&mut *post.conn().await, true).await.unwrap();
     assert_eq!((post.step().await, hop.connections()), (0, 0));
-    outbox::hold_all(&mut *post.conn().await, false).await.unwrap();
+    orders::hold_all(&mut *post.conn().await, false).await.unwrap();
     post.work().await;
     assert_eq!(hop.taken().len(), 1);
 }
@@ -38,9 +39,9 @@ async fn in_review_a_letter_waits_until_somebody_lets_it_go_and_then_leaves() {
     post.work().await;
     assert_eq!((hop.taken().len(), post.record().await.as_str()), (0, "held / held / | held / held /"));
     let mut conn = post.conn().await;
-    assert!(outbox::order(&mut conn, one, Order::Release, post.now).await.unwrap());
-    assert!(outbox::order(&mut conn, two, Order::Drop, post.now).await.unwrap());
-    assert!(!outbox::order(&mut conn, two, Order::Release, post.now).await.unwrap());
+    assert!(orders::order(&mut conn, one, Order::Release, post.now).await.unwrap());
+    assert!(orders::order(&mut conn, two, Order::Drop, post.now).await.unwrap());
+    assert!(!orders::order(&mut conn, two, Order::Release, post.now).await.unwrap());
     post.work().await;
     assert_eq!(hop.taken().len(), 1);
     assert_eq!(post.record().await, "sent / sent / 250 2.0.0 queued as 77 | dropped / dropped /");

@@ -5,7 +5,7 @@ use chrono::Utc;
 use pairpost::{
     handlers::{Context, Sending},
     store::{
-        Tx, outbox, people,
+        Tx, orders, people,
         room::{Leaving, Places},
     },
     templates::letters::Subscribed,
@@ -177,5 +177,5 @@ async fn nobody_overtakes_letters_that_wait_nor_takes_anothers_places() {
     post.has_room().await;
     stop.cancel();
     running.await.unwrap();
-    assert_eq!(outbox::count_waiting(&mut *post.conn().await).await.unwrap(), 0);
+    assert_eq!(orders::count_waiting(&mut *post.conn().await).await.unwrap(), 0);
 }
