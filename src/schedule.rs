@@ -268,7 +268,7 @@ async fn start_topics(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<
 /// Queues the next letters of a topic that is going out, for the exit of this process where that has room, or else for whichever is woken first: they leave
 /// while the next are queued. `None` when none is going out.
 pub async fn send_on(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<Option<usize>> {
-    let places = store.room().ask_for_many(topics::BATCH / 4, topics::BATCH, MOMENT).await;
+    let places = store.room().ask_for_many(topics::BATCH / 2, topics::BATCH, MOMENT).await;
     let mut tx = store.begin().await?;
     let mut ctx = Context { places, ..context(&mut tx, site, now) };
     let queued = topics::send_on(&mut ctx).await?;

@@ -18,7 +18,6 @@ use crate::{
         keys, orders,
         outbox::{self, Allowance, Claimed, Mine},
         ownership::{Owner, Term},
-        room,
     },
 };
 
@@ -260,8 +259,7 @@ impl Exit {
         let Some(term) = term.filter(|term| term.others() == 0 && flight.has_all() && !self.review && !self.is_hop_away()) else { return room.shut() };
         let able = flight.able(self.limits);
         let places = self.limits.reserve(self.free(flight, able, now)).0 + flight.room_ahead(self.limits, able);
-        let places = places.min(OCTETS.saturating_sub(flight.octets()) / room::LARGEST);
-        room.open(term, if is_due { places / 2 } else { places });
+        room.open(term, if is_due { places / 2 } else { places }, OCTETS.saturating_sub(flight.octets()));
     }
 
     /// How many could take off, beside those in hand that are able to.

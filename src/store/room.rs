@@ -19,9 +19,6 @@ use super::{
     recent,
 };
 
-/// A larger letter waits in the database until there is need of it.
-pub const LARGEST: usize = recent::LARGEST;
-
 /// The exit tells how much there is, whoever queues letters asks for some of it.
 #[derive(Debug, Clone, Default)]
 pub struct Room(Arc<Hall>);
@@ -35,17 +32,27 @@ struct Hall {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Letters may be claimed under this term, so many. None: all are to be queued.
-    open: Option<(Arc<Term>, usize)>,
+    /// Letters may be claimed under this term, so many, of so many octets in all. None: all are to be queued.
+    open: Option<(Arc<Term>, usize, usize)>,
     /// Of those, asked for and not yet fetched by the exit.
     promised: usize,
+    octets: usize,
     /// To be fetched.
     letters: Vec<(Arc<Term>, Vec<Claimed>)>,
 }
 
 impl State {
     fn free(&self) -> Option<usize> {
-        self.open.as_ref().map(|(_, places)| places.saturating_sub(self.promised))
+        self.open.as_ref().map(|(_, places, _)| places.saturating_sub(self.promised))
+    }
+
+    /// Takes so many octets of the room, if there are as many.
+    fn draw(&mut self, octets: usize) -> bool {
+        let fits = self.open.as_ref().is_some_and(|(_, _, most)| self.octets + octets <= *most);
+        if fits {
+            self.octets += octets;
+        }
+        fits
     }
 }
 
@@ -55,15 +62,16 @@ pub struct Places {
     room: Room,
     term: Arc<Term>,
     places: usize,
+    octets: usize,
     letters: Vec<Claimed>,
     /// Others were queued, without a place.
     others: bool,
 }
 
 impl Room {
-    /// The exit has room for so many letters, those included that were promised and not fetched.
-    pub fn open(&self, term: &Arc<Term>, places: usize) {
-        self.state().open = Some((term.clone(), places));
+    /// The exit has room for so many letters, of so many octets in all, those included that were promised and not fetched.
+    pub fn open(&self, term: &Arc<Term>, places: usize, octets: usize) {
+        self.state().open = Some((term.clone(), places, octets));
         self.0.changed.notify_waiters();
     }
 
@@ -83,7 +91,10 @@ impl Room {
     pub fn fetch(&self) -> Vec<(Arc<Term>, Vec<Claimed>)> {
         let mut state = self.state();
         let letters = mem::take(&mut state.letters);
-        state.promised -= letters.iter().map(|(_, letters)| letters.len()).sum::<usize>();
+        for letter in letters.iter().flat_map(|(_, letters)| letters) {
+            state.promised -= 1;
+            state.octets -= octets(letter);
+        }
         letters
     }
 
@@ -91,9 +102,9 @@ impl Room {
     pub fn ask(&self, most: usize) -> Option<Places> {
         let mut state = self.state();
         let places = state.free()?.min(most);
-        let term = state.open.as_ref().map(|(term, _)| term.clone()).filter(|term| places > 0 && term.is_held())?;
+        let term = state.open.as_ref().map(|(term, ..)| term.clone()).filter(|term| places > 0 && term.is_held())?;
         state.promised += places;
-        Some(Places { room: self.clone(), term, places, letters: Vec::new(), others: false })
+        Some(Places { room: self.clone(), term, places, octets: 0, letters: Vec::new(), others: false })
     }
 
     /// The same for a crowd: where the exit only has too much in hand for `enough` of them, waits a moment until it has not.
@@ -126,8 +137,13 @@ impl Places {
     /// Queues letters as [`outbox::enqueue_all`] does, as claimed as long as there are places. What a breaker stops is not; and large ones that would have to be
     /// read back wait in the database.
     pub async fn enqueue(&mut self, conn: &mut Connection, letters: &[NewLetter<'_>], now: DateTime<Utc>) -> Result<HashSet<Uuid>> {
-        let fits = |letter: &&NewLetter<'_>| letter.not_before <= now && letter.raw.len() <= LARGEST;
-        let ours = letters.iter().filter(fits).take(self.left()).map(|letter| letter.id).collect();
+        let left = self.left();
+        let mut fits = |letter: &&NewLetter<'_>| {
+            let fits = letter.not_before <= now && letter.raw.len() <= recent::LARGEST && self.room.state().draw(letter.raw.len());
+            self.octets += if fits { letter.raw.len() } else { 0 };
+            fits
+        };
+        let ours = letters.iter().filter(&mut fits).take(left).map(|letter| letter.id).collect();
         let queued = outbox::enqueue_for(conn, letters, Some(self.term.id()), &ours, now).await?;
         self.others |= queued.claimed.len() < queued.all.len();
         let claimed = letters.iter().filter_map(|letter| Some(Claimed::new(letter, *queued.claimed.get(&letter.id)?))).collect::<Result<_>>()?;
@@ -141,6 +157,10 @@ impl Places {
     }
 }
 
+fn octets(letter: &Claimed) -> usize {
+    letter.size.unsigned_abs() as usize
+}
+
 /// Letters that are being committed.
 #[derive(Debug)]
 pub struct Leaving(Option<Places>);
@@ -151,6 +171,7 @@ impl Leaving {
         let Some(mut places) = self.0.take() else { return true };
         let letters = mem::take(&mut places.letters);
         places.places -= letters.len();
+        places.octets -= letters.iter().map(octets).sum::<usize>();
         if !letters.is_empty() {
             places.room.state().letters.push((places.term.clone(), letters));
             places.room.0.came.notify_one();
@@ -170,6 +191,8 @@ impl Drop for Leaving {
 
 impl Drop for Places {
     fn drop(&mut self) {
-        self.room.state().promised -= self.places;
+        let mut state = self.room.state();
+        state.promised -= self.places;
+        state.octets -= self.octets;
     }
 }
