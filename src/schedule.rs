@@ -21,8 +21,8 @@ use crate::{
 
 /// Matches that are tried in a row when people come and go meanwhile.
 const TRIES: usize = 5;
-/// How long a sending waits for the exit to take what it has in hand.
-const MOMENT: Duration = Duration::from_millis(50);
+/// How long a batch of a sending waits for the exit to take what it has in hand, or what waits in the database. Behind a slow one the sending goes on at this pace.
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// The parts of the calendar. Each may be worked twice, and by several processes at once, and does nothing the second time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -256,7 +256,10 @@ impl Exit {
     /// those that are queued and wait to be claimed.
     fn make_room(&self, flight: &Flight, term: Option<&Arc<Term>>, is_due: bool, now: DateTime<Utc>) {
         let room = self.store.room();
-        let Some(term) = term.filter(|term| term.others() == 0 && flight.has_all() && !self.review && !self.is_hop_away()) else { return room.shut() };
+        let Some(term) = term.filter(|term| term.others() == 0 && !self.review && !self.is_hop_away()) else { return room.shut() };
+        if !flight.has_all() {
+            return room.open(term, 0, 0);
+        }
         let able = flight.able(self.limits);
         let places = self.limits.reserve(self.free(flight, able, now)).0 + flight.room_ahead(self.limits, able);
         room.open(term, if is_due { places / 2 } else { places }, OCTETS.saturating_sub(flight.octets()));

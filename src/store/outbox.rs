@@ -251,6 +251,12 @@ pub async fn begin_claim(store: &Store) -> Result<Tx> {
     Ok(tx)
 }
 
+/// Waits for whoever is just claiming; who claims next waits for this transaction.
+pub(super) async fn wait_for_claims(conn: &mut Connection) -> Result<()> {
+    sqlx::query!("select pg_advisory_xact_lock_shared(7725, -1)").execute(conn).await?;
+    Ok(())
+}
+
 /// Claims due letters for `owner`, the most urgent first; none but alarms while everything is held. Inside [`begin_claim`], committed at once. Letters that
 /// are doubtful are on their way one at a time, so that the next death is that one's doing, and none of those beside it. Whoever has all of a domain's places
 /// would take each again as it falls free, and the others would never have one: so every other process finds a place, and up to its share as many again as it

@@ -75,7 +75,7 @@ impl Room {
         self.0.changed.notify_waiters();
     }
 
-    /// It has none, and is not about to: letters wait in the database.
+    /// It has none, and won't have any soon: letters wait in the database.
     pub fn shut(&self) {
         if self.state().open.take().is_some() {
             self.0.changed.notify_waiters();
@@ -143,7 +143,11 @@ impl Places {
             self.octets += if fits { letter.raw.len() } else { 0 };
             fits
         };
-        let ours = letters.iter().filter(&mut fits).take(left).map(|letter| letter.id).collect();
+        let ours: HashSet<_> = letters.iter().filter(&mut fits).take(left).map(|letter| letter.id).collect();
+        if ours.len() > 1 {
+            // Queued unclaimed, a crowd would wait in the database, and all that come behind it.
+            outbox::wait_for_claims(conn).await?;
+        }
         let queued = outbox::enqueue_for(conn, letters, Some(self.term.id()), &ours, now).await?;
         self.others |= queued.claimed.len() < queued.all.len();
         let claimed = letters.iter().filter_map(|letter| Some(Claimed::new(letter, *queued.claimed.get(&letter.id)?))).collect::<Result<_>>()?;
