@@ -63,8 +63,9 @@ pub(super) struct Queued {
     pub claimed: HashMap<Uuid, DateTime<Utc>>,
 }
 
-/// The same, with `ours` of them claimed for `owner`; unless everything is held, another process has letters on their way, or somebody is just claiming: the
-/// limit per domain holds over all of them.
+/// The same, with `ours` of them claimed for `owner`, unless everything is held, or another process has letters on their way: the limit per domain holds over
+/// all. No lock is taken for it, since a claim that waits for one lets all others wait: what is being committed here at the moment in which a process that has
+/// just come claims its first is not counted there.
 pub(super) async fn enqueue_for(
     conn: &mut Connection,
     letters: &[NewLetter<'_>],
@@ -87,10 +88,9 @@ pub(super) async fn enqueue_for(
                      $18::boolean[])
                  as n (id, exchange_id, address_id, domain, mailbox, kind, priority, occasion, reverse_path, message_id, raw, size, cause_id, sending_id, not_before,
                      stream, ours)),
-         -- Whoever claims is waited for by nobody, and sees what is claimed here.
          free as materialized (
              select case when $19::bigint is null then false
-                 else not hold_all and pg_try_advisory_xact_lock_shared(7725, -1)
+                 else not hold_all
                      and not exists (select 1 from outbox o where o.owner < $19) and not exists (select 1 from outbox o where o.owner > $19) end as free
              from installation),
          fresh as (
@@ -249,12 +249,6 @@ pub async fn begin_claim(store: &Store) -> Result<Tx> {
     let mut tx = store.begin().await?;
     sqlx::query!("select pg_advisory_xact_lock(7725, -1)").execute(&mut *tx).await.context("cannot claim letters beside another process")?;
     Ok(tx)
-}
-
-/// Waits for whoever is just claiming; who claims next waits for this transaction.
-pub(super) async fn wait_for_claims(conn: &mut Connection) -> Result<()> {
-    sqlx::query!("select pg_advisory_xact_lock_shared(7725, -1)").execute(conn).await?;
-    Ok(())
 }
 
 /// Claims due letters for `owner`, the most urgent first; none but alarms while everything is held. Inside [`begin_claim`], committed at once. Letters that

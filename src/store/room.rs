@@ -143,11 +143,7 @@ impl Places {
             self.octets += if fits { letter.raw.len() } else { 0 };
             fits
         };
-        let ours: HashSet<_> = letters.iter().filter(&mut fits).take(left).map(|letter| letter.id).collect();
-        if ours.len() > 1 {
-            // Queued unclaimed, a crowd would wait in the database, and all that come behind it.
-            outbox::wait_for_claims(conn).await?;
-        }
+        let ours = letters.iter().filter(&mut fits).take(left).map(|letter| letter.id).collect();
         let queued = outbox::enqueue_for(conn, letters, Some(self.term.id()), &ours, now).await?;
         self.others |= queued.claimed.len() < queued.all.len();
         let claimed = letters.iter().filter_map(|letter| Some(Claimed::new(letter, *queued.claimed.get(&letter.id)?))).collect::<Result<_>>()?;
