@@ -12,7 +12,7 @@ use crate::{
     },
     handlers::{Context, Sending, Site, alarms, introductions, rounds, topics},
     store::{
-        Connection, Store, breaker, greylist, held, letters, people, proposals,
+        Store, breaker, greylist, held, letters, people, proposals,
         room::{Leaving, Places},
         rounds as round_rows, sheets, wakes,
     },
@@ -115,10 +115,6 @@ impl Done {
     }
 }
 
-fn context<'a>(conn: &'a mut Connection, site: &'a Site, now: DateTime<Utc>) -> Context<'a> {
-    Context::new(conn, now, site)
-}
-
 async fn round_list(store: &Store) -> Result<Vec<Round>> {
     round_rows::list(&mut *store.connection().await?).await
 }
@@ -132,7 +128,7 @@ async fn advance(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>) -> Re
         let round = round_rows::lock(&mut tx, id).await?;
         let Some(action) = round::due(&round, now.date_naive()) else {
             if round.state == State::Open {
-                done += rounds::take_in(&mut context(&mut tx, site, now), &round).await?;
+                done += rounds::take_in(&mut Context::new(&mut tx, now, site), &round).await?;
                 tx.commit().await?;
             } else if round.late_match_due(now.date_naive(), &site.programme.calendar) {
                 tx.rollback().await?;
@@ -142,10 +138,10 @@ async fn advance(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>) -> Re
         };
         done += 1;
         match action {
-            Action::Open => done += rounds::open(&mut context(&mut tx, site, now), id).await?,
-            Action::Close => rounds::close(&mut context(&mut tx, site, now), id).await?,
-            Action::End => done += rounds::end(&mut context(&mut tx, site, now), id).await?,
-            Action::Approve if !proposals::is_stale(&mut tx, &round).await? => rounds::approve(&mut context(&mut tx, site, now), id).await?,
+            Action::Open => done += rounds::open(&mut Context::new(&mut tx, now, site), id).await?,
+            Action::Close => rounds::close(&mut Context::new(&mut tx, now, site), id).await?,
+            Action::End => done += rounds::end(&mut Context::new(&mut tx, now, site), id).await?,
+            Action::Approve if !proposals::is_stale(&mut tx, &round).await? => rounds::approve(&mut Context::new(&mut tx, now, site), id).await?,
             // A proposal of yesterday's people is made anew before it is approved.
             Action::Propose | Action::Approve => {
                 tx.rollback().await?;
@@ -168,7 +164,7 @@ async fn advance(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>) -> Re
 pub async fn propose(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>, anew: bool) -> Result<Matching> {
     for _ in 0..TRIES {
         let mut tx = store.begin().await?;
-        let snapshot = rounds::snapshot(&mut context(&mut tx, site, now), id).await?;
+        let snapshot = rounds::snapshot(&mut Context::new(&mut tx, now, site), id).await?;
         tx.commit().await?;
         let programme = site.programme.clone();
         let (snapshot, matched) = tokio::task::spawn_blocking(move || {
@@ -179,7 +175,7 @@ pub async fn propose(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>, a
         .context("the matcher died")?;
         let matched = matched?;
         let mut tx = store.begin().await?;
-        if rounds::record(&mut context(&mut tx, site, now), &snapshot, &matched).await? {
+        if rounds::record(&mut Context::new(&mut tx, now, site), &snapshot, &matched).await? {
             tx.commit().await.context("cannot commit a proposal")?;
             return Ok(matched.matching);
         }
@@ -208,7 +204,7 @@ pub async fn introduce(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>)
     let mut letters = 0;
     loop {
         let mut tx = store.begin().await?;
-        let written = introductions::step(&mut context(&mut tx, site, now), id).await?;
+        let written = introductions::step(&mut Context::new(&mut tx, now, site), id).await?;
         tx.commit().await.context("cannot commit introductions")?;
         match written {
             Some(more) => letters += more,
@@ -221,7 +217,7 @@ pub async fn introduce(store: &Store, site: &Site, id: Uuid, now: DateTime<Utc>)
 async fn end_pauses(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
     let mut tx = store.begin().await?;
     let resumed = people::resume_due(&mut tx, now.date_naive()).await?;
-    let mut ctx = context(&mut tx, site, now);
+    let mut ctx = Context::new(&mut tx, now, site);
     for id in &resumed {
         let Some(person) = people::find(ctx.conn, *id).await?.filter(|person| person.left_at.is_none()) else { continue };
         let letter = Resumed { was_paused: true, round: rounds::sentence_for(&mut ctx, *id).await? };
@@ -253,14 +249,14 @@ async fn forget_words(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<
 /// What failed, and what is held because there was too much of it.
 async fn tell_operator(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
     let mut tx = store.begin().await?;
-    let told = alarms::tell(&mut context(&mut tx, site, now)).await?;
+    let told = alarms::tell(&mut Context::new(&mut tx, now, site)).await?;
     tx.commit().await.context("cannot commit letters to the operator")?;
     Ok(told)
 }
 
 async fn start_topics(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
     let mut tx = store.begin().await?;
-    let started = topics::start_due(&mut context(&mut tx, site, now)).await?;
+    let started = topics::start_due(&mut Context::new(&mut tx, now, site)).await?;
     tx.commit().await.context("cannot commit the start of a topic")?;
     Ok(started)
 }
@@ -270,7 +266,7 @@ async fn start_topics(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<
 pub async fn send_on(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<Option<usize>> {
     let places = store.room().ask_for_many(topics::BATCH / 2, topics::BATCH, MOMENT).await;
     let mut tx = store.begin().await?;
-    let mut ctx = Context { places, ..context(&mut tx, site, now) };
+    let mut ctx = Context { places, ..Context::new(&mut tx, now, site) };
     let queued = topics::send_on(&mut ctx).await?;
     let leaving = ctx.places.map(Places::leave);
     tx.commit().await.context("cannot commit letters of a topic")?;

@@ -122,7 +122,6 @@ impl Exit {
         while !stop.is_cancelled() {
             let now = Utc::now();
             let term = self.owner.term();
-            let kept = term.clone();
             for (term, letters) in self.store.room().fetch() {
                 take_in_hand(&mut flight, &term, letters);
             }
@@ -132,7 +131,7 @@ impl Exit {
             self.make_room(&flight, term.as_ref(), is_due, now);
             if claiming.is_none() && is_due && flight.may_claim() {
                 is_due = false;
-                claiming = term.and_then(|term| self.begin_claim(&mut flight, term, now));
+                claiming = term.clone().and_then(|term| self.begin_claim(&mut flight, term, now));
             }
             if marking.is_none() && flight.should_mark() {
                 marking = self.begin_mark(&mut flight, now);
@@ -156,9 +155,9 @@ impl Exit {
                 () = flight.land(), if flight.flying() > 0 => is_due |= !flight.has_all(),
                 () = wake.notified() => is_due = true,
                 () = self.store.room().came() => {}
-                _ = self.owner.held(), if kept.is_none() => is_due = true,
+                _ = self.owner.held(), if term.is_none() => is_due = true,
                 // What is left of it is given back only when nobody keeps it in mind.
-                () = lost(kept.as_deref()) => {}
+                () = lost(term.as_deref()) => {}
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {
                     is_due = true;

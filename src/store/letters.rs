@@ -79,7 +79,7 @@ pub(super) fn write<'a>(conn: &'a mut Connection, letters: &'a [(Uuid, Bytes<'a>
     Box::pin(async move {
         if !whole.is_empty() {
             let mut copy = Copying::begin(&mut *conn).await?;
-            for (id, raw) in whole {
+            for &(id, raw) in &whole {
                 for (place, piece) in (0..).zip(raw.chunks(PIECE)) {
                     copy.add(id, place, piece);
                     copy.send(BLOCK).await?;
@@ -87,14 +87,9 @@ pub(super) fn write<'a>(conn: &'a mut Connection, letters: &'a [(Uuid, Bytes<'a>
             }
             copy.finish().await?;
         }
+        // Who made one that borrows has no more use for it, and gives it to `remember` without a copy.
         borrowing.write(conn).await?;
-        for (id, bytes) in letters {
-            match bytes {
-                Bytes::Here(raw) if (LARGE..=recent::LARGEST).contains(&raw.len()) => recent::keep(*id, raw.to_vec()),
-                // Who made them has no more use for them, and gives them to `remember` without a copy.
-                Bytes::Here(_) | Bytes::Lent { .. } | Bytes::Kept(_) => {}
-            }
-        }
+        whole.iter().filter(|(_, raw)| raw.len() <= recent::LARGEST).for_each(|(id, raw)| recent::keep(*id, raw.to_vec()));
         Ok(())
     })
 }

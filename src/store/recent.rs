@@ -6,8 +6,6 @@ use std::{
 
 use uuid::Uuid;
 
-use super::letters::LARGE;
-
 /// So many octets of them at most; the oldest give way.
 const OCTETS: usize = 6 << 20;
 /// Larger ones are read back: memory is dearer than time there.
@@ -23,7 +21,7 @@ fn recent() -> MutexGuard<'static, VecDeque<(Uuid, Vec<u8>)>> {
 
 /// Remembers a large letter for a moment.
 pub(super) fn keep(id: Uuid, raw: Vec<u8>) {
-    if !(LARGE..=LARGEST).contains(&raw.len()) {
+    if raw.len() > LARGEST {
         return;
     }
     let mut recent = recent();

@@ -3,6 +3,7 @@
 use std::{
     borrow::Cow,
     collections::{HashSet, VecDeque},
+    ops::Range,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -66,35 +67,30 @@ fn own(id: Uuid, sheet: &[&[u8]], letter: &[u8]) -> Vec<u8> {
     let (mut mine, mut theirs) = (0..0, 0..0);
     for one in lines(letter) {
         let ahead = sheet[line..].iter().take(AHEAD).position(|other| *other == one);
+        if let Some(skipped) = ahead {
+            place += sheet[line..line + skipped].iter().map(|line| line.len()).sum::<usize>();
+            line += skipped + 1;
+        }
+        let goes_on = ahead.is_some() && theirs.end == place;
+        if !theirs.is_empty() && !goes_on {
+            put(&mut out, &letter[mine.clone()], &theirs);
+            mine = mine.end + theirs.len()..mine.end + theirs.len();
+            theirs = 0..0;
+        }
         match ahead {
-            Some(skipped) => {
-                place += sheet[line..line + skipped].iter().map(|line| line.len()).sum::<usize>();
-                line += skipped + 1;
-                if theirs.end != place || theirs.is_empty() {
-                    if !theirs.is_empty() {
-                        put(&mut out, &letter[mine.clone()], &theirs);
-                        mine = mine.end + theirs.len()..mine.end + theirs.len();
-                    }
-                    theirs = place..place;
-                }
+            Some(_) => {
+                theirs.start = if theirs.is_empty() { place } else { theirs.start };
                 place += one.len();
                 theirs.end = place;
             }
-            None => {
-                if !theirs.is_empty() {
-                    put(&mut out, &letter[mine.clone()], &theirs);
-                    mine = mine.end + theirs.len()..mine.end + theirs.len();
-                    theirs = 0..0;
-                }
-                mine.end += one.len();
-            }
+            None => mine.end += one.len(),
         }
     }
     put(&mut out, &letter[mine], &theirs);
     out
 }
 
-fn put(out: &mut Vec<u8>, mine: &[u8], theirs: &std::ops::Range<usize>) {
+fn put(out: &mut Vec<u8>, mine: &[u8], theirs: &Range<usize>) {
     for number in [mine.len(), theirs.start, theirs.len()] {
         // All are parts of letters that are small.
         out.extend_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes());

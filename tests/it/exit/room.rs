@@ -44,6 +44,18 @@ impl Post {
         let places = ctx.places;
         (tx, places)
     }
+
+    /// The same, and committed; the exit is not told yet.
+    async fn commit(&self, letters: &[String], places: Places, sending: impl Fn() -> Sending<'static>) -> Leaving {
+        let (tx, places) = self.queue(letters, Some(places), sending).await;
+        let leaving = places.expect("those that were given").leave();
+        tx.commit().await.expect("committed");
+        leaving
+    }
+
+    fn places(&self, most: usize) -> Places {
+        self.store.room().ask(most).expect("room")
+    }
 }
 
 fn anas(count: usize) -> Vec<String> {
@@ -62,9 +74,7 @@ async fn what_is_queued_while_there_is_room_is_claimed_with_it_and_leaves_when_i
     // The hop keeps them, so that their rows can be looked at; nobody wakes the exit.
     hop.mood(Step::Dot, Mood::Wait);
     let (post, _wake, stop, running) = Post::with_room(&hop).await;
-    let (tx, places) = post.queue(&anas(3), post.store.room().ask(2), about_one).await;
-    let leaving = places.map(Places::leave).expect("two places");
-    tx.commit().await.unwrap();
+    let leaving = post.commit(&anas(3), post.places(2), about_one).await;
     assert!(leaving.committed(), "the third waits to be claimed");
     until("two are on their way", async || hop.commands().iter().filter(|command| *command == ".").count() == 2).await;
     assert_eq!(post.ask(ROWS).await, "queued 1 claimed | queued 1 claimed | queued 0");
@@ -84,10 +94,10 @@ async fn what_is_queued_while_there_is_room_is_claimed_with_it_and_leaves_when_i
 async fn places_that_nobody_used_are_free_again() {
     let hop = NextHop::start().await;
     let (post, _wake, stop, running) = Post::with_room(&hop).await;
-    let all = || post.store.room().ask(usize::MAX).expect("room").left();
+    let all = || post.places(usize::MAX).left();
     let places = all();
     for gives_up in [true, false] {
-        let (tx, asked) = post.queue(&anas(1), post.store.room().ask(5), about_one).await;
+        let (tx, asked) = post.queue(&anas(1), Some(post.places(5)), about_one).await;
         assert_eq!((asked.as_ref().map(Places::left), all()), (Some(4), places - 5));
         match gives_up {
             true => tx.rollback().await.unwrap(),
@@ -110,10 +120,7 @@ async fn when_nobody_knows_what_was_committed_the_term_ends_and_the_letter_leave
     let hop = NextHop::start().await;
     let (post, _wake, stop, running) = Post::with_room(&hop).await;
     let term = post.owner.held().await;
-    let (tx, places) = post.queue(&anas(1), post.store.room().ask(1), about_one).await;
-    let leaving = places.map(Places::leave);
-    tx.commit().await.unwrap();
-    drop(leaving);
+    drop(post.commit(&anas(1), post.places(1), about_one).await);
     assert!(term.is_over());
     drop(term);
     hop.wait_for(1).await;
@@ -127,7 +134,6 @@ async fn when_nobody_knows_what_was_committed_the_term_ends_and_the_letter_leave
 async fn what_is_held_or_due_later_is_not_claimed() {
     let hop = NextHop::start().await;
     let (post, _wake, stop, running) = Post::with_room(&hop).await;
-    let places = || post.store.room().ask(5).expect("room");
     let later = || Sending { not_before: Some(Utc::now() + chrono::TimeDelta::hours(1)), ..about_one() };
     // Everything is held while these are being queued, or their stream is, or it is not yet time.
     let stopped = "insert into breaker (stream, tripped_at) values ('notices', now()) on conflict (stream) do update set tripped_at = now()";
@@ -136,12 +142,9 @@ async fn what_is_held_or_due_later_is_not_claimed() {
         ("update installation set hold_all = false", &later, "queued 0"),
         (stopped, &about_one, "held 0"),
     ] {
-        let places = places();
+        let places = post.places(5);
         sqlx::query(hold).execute(&mut *post.conn().await).await.unwrap();
-        let (tx, places) = post.queue(&anas(1), Some(places), sending).await;
-        let leaving = places.expect("places").leave();
-        tx.commit().await.unwrap();
-        drop(leaving);
+        drop(post.commit(&anas(1), places, sending).await);
         assert_eq!(post.ask(ROWS).await, row, "{hold}");
         sqlx::query("delete from outbox").execute(&mut *post.conn().await).await.unwrap();
         post.has_room().await;
