@@ -129,14 +129,15 @@ impl Exit {
             // Letters that become due, or that another process left, wake nobody.
             is_due |= flight.is_under_way() && flight.until_far().is_zero();
             self.make_room(&flight, term.as_ref(), is_due, now);
-            if claiming.is_none() && is_due && flight.may_claim() {
+            let is_known = term.as_ref().is_none_or(|term| term.is_known());
+            if claiming.is_none() && is_due && is_known && flight.may_claim() {
                 is_due = false;
                 claiming = term.clone().and_then(|term| self.begin_claim(&mut flight, term, now));
             }
             if marking.is_none() && flight.should_mark() {
                 marking = self.begin_mark(&mut flight, now);
             }
-            let waits = (is_due && claiming.is_none()) || (flight.is_to_be_marked() && marking.is_none());
+            let waits = (is_due && is_known && claiming.is_none()) || (flight.is_to_be_marked() && marking.is_none());
             let pause = match flight.is_under_way() {
                 _ if waits => TURN_EVERY,
                 true => flight.until_far().max(TURN_EVERY),
@@ -158,6 +159,7 @@ impl Exit {
                 _ = self.owner.held(), if term.is_none() => is_due = true,
                 // What is left of it is given back only when nobody keeps it in mind.
                 () = lost(term.as_deref()) => {}
+                () = known(term.as_deref()), if !is_known => is_due = true,
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {
                     is_due = true;
@@ -255,7 +257,7 @@ impl Exit {
     /// those that are queued and wait to be claimed.
     fn make_room(&self, flight: &Flight, term: Option<&Arc<Term>>, is_due: bool, now: DateTime<Utc>) {
         let room = self.store.room();
-        let Some(term) = term.filter(|term| term.others() == 0 && !self.review && !self.is_hop_away()) else { return room.shut() };
+        let Some(term) = term.filter(|term| term.is_alone() && !self.review && !self.is_hop_away()) else { return room.shut() };
         if !flight.has_all() {
             return room.open(term, 0, 0);
         }
@@ -396,6 +398,14 @@ impl Exit {
 async fn lost(term: Option<&Term>) {
     match term {
         Some(term) => term.lost().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits until letters may be claimed under a term.
+async fn known(term: Option<&Term>) {
+    match term {
+        Some(term) => term.known().await,
         None => std::future::pending().await,
     }
 }

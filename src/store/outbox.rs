@@ -64,8 +64,7 @@ pub(super) struct Queued {
 }
 
 /// The same, with `ours` of them claimed for `owner`, unless everything is held, or another process has letters on their way: the limit per domain holds over
-/// all. No lock is taken for it, since a claim that waits for one lets all others wait: what is being committed here at the moment in which a process that has
-/// just come claims its first is not counted there.
+/// all. No lock is taken for it, since a claim that waits for one lets all others wait: a process that comes claims nothing until this one knows of it.
 pub(super) async fn enqueue_for(
     conn: &mut Connection,
     letters: &[NewLetter<'_>],

@@ -30,6 +30,10 @@ pub const TRUST: Duration = Duration::from_secs(15);
 const PATIENCE: Duration = Duration::from_secs(14);
 /// Once in so many signs of life (one a second) we look for rows of processes that are gone.
 const LOOK_EVERY: u32 = 3;
+/// Who saw no other process this long ago, or longer, may not be alone any more.
+const SIGHT: Duration = Duration::from_secs(3);
+/// After so long all others know of a process that came, and have committed what they began while they did not.
+const KNOWN: Duration = Duration::from_secs(5);
 
 /// This process as an owner of rows, through all its terms.
 #[derive(Debug, Clone)]
@@ -45,6 +49,8 @@ pub struct Term {
     /// Milliseconds after `began` at which the session was last known to be well.
     confirmed: AtomicU64,
     others: AtomicUsize,
+    /// Others were there first.
+    late: bool,
     over: CancellationToken,
 }
 
@@ -86,7 +92,8 @@ impl Owner {
 impl Term {
     /// A hold of the lock of this number since `began`, beside so many other processes.
     pub(crate) fn new(id: i32, began: Instant, others: usize) -> Self {
-        Self { id: i64::from(id), began, confirmed: AtomicU64::new(0), others: AtomicUsize::new(others), over: CancellationToken::new() }
+        let (confirmed, late) = (AtomicU64::new(0), others > 0);
+        Self { id: i64::from(id), began, confirmed, others: AtomicUsize::new(others), late, over: CancellationToken::new() }
     }
 
     /// What stands in the `owner` column of the rows claimed under it.
@@ -96,8 +103,12 @@ impl Term {
 
     /// The lock was held [`TRUST`] ago or later: what is ours is not anybody else's. To be asked before each step that cannot be taken back.
     pub fn is_held(&self) -> bool {
+        self.was_well_within(TRUST)
+    }
+
+    fn was_well_within(&self, time: Duration) -> bool {
         let confirmed = self.began + Duration::from_millis(self.confirmed.load(Ordering::SeqCst));
-        !self.over.is_cancelled() && confirmed.elapsed() < TRUST
+        !self.over.is_cancelled() && confirmed.elapsed() < time
     }
 
     /// It has ended, and what is left of it is given back.
@@ -107,7 +118,24 @@ impl Term {
 
     /// How many other processes were there a moment ago.
     pub fn others(&self) -> usize {
-        self.others.load(Ordering::Relaxed)
+        self.others.load(Ordering::SeqCst)
+    }
+
+    /// No other process works on the same rows, nor will for two seconds: one that comes waits until it [is known](Self::is_known).
+    pub fn is_alone(&self) -> bool {
+        self.others() == 0 && self.was_well_within(SIGHT)
+    }
+
+    /// No other process believes any more that it is alone: what it claims in that belief, and has not committed yet, nobody else can see.
+    pub fn is_known(&self) -> bool {
+        !self.late || self.others() == 0 || self.began.elapsed() >= KNOWN
+    }
+
+    /// Waits for that.
+    pub async fn known(&self) {
+        while !self.is_known() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Ends when the term does.
@@ -197,8 +225,9 @@ impl Keeper {
         while !term.over.is_cancelled() {
             let began = Instant::now();
             let others = tokio::time::timeout(PATIENCE, self.beat(beats)).await.context("it did not answer in time")??;
+            // In this order: what was seen is never taken for newer than it is.
+            term.others.store(others, Ordering::SeqCst);
             term.confirm(began);
-            term.others.store(others, Ordering::Relaxed);
             beats += 1;
         }
         Ok(())
@@ -340,5 +369,20 @@ mod tests {
         term.confirm(Instant::now());
         term.end();
         assert!(!term.is_held());
+    }
+
+    #[test]
+    fn who_comes_beside_others_claims_nothing_until_none_of_them_can_believe_that_it_is_alone() {
+        let Some(earlier) = Instant::now().checked_sub(SIGHT) else { return };
+        let first = Term::new(7, Instant::now(), 0);
+        assert!(first.is_alone() && first.is_known());
+        assert!(!Term::new(7, earlier, 0).is_alone(), "nothing was heard for three seconds");
+        let second = Term::new(8, earlier, 1);
+        assert!(!second.is_alone() && !second.is_known(), "three seconds is how long it may be overlooked");
+        first.others.store(1, Ordering::SeqCst);
+        assert!(!first.is_alone() && first.is_known(), "whoever was there first goes on");
+        second.others.store(0, Ordering::SeqCst);
+        assert!(second.is_known(), "the other has gone");
+        assert!(Instant::now().checked_sub(KNOWN).is_none_or(|long_ago| Term::new(8, long_ago, 1).is_known()));
     }
 }

@@ -102,7 +102,7 @@ impl Room {
     pub fn ask(&self, most: usize) -> Option<Places> {
         let mut state = self.state();
         let places = state.free()?.min(most);
-        let term = state.open.as_ref().map(|(term, ..)| term.clone()).filter(|term| places > 0 && term.is_held())?;
+        let term = state.open.as_ref().map(|(term, ..)| term.clone()).filter(|term| places > 0 && term.is_alone())?;
         state.promised += places;
         Some(Places { room: self.clone(), term, places, octets: 0, letters: Vec::new(), others: false })
     }

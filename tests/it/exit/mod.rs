@@ -168,8 +168,13 @@ impl Post {
     /// Lets a second exit run by itself, as it does when the program serves; letters are written at the time of day from here on.
     async fn run(&mut self, hop: &NextHop) -> (Arc<Notify>, CancellationToken, JoinHandle<()>) {
         self.now = Utc::now();
+        self.run_exit(hop, &self.store, &self.owner).await
+    }
+
+    /// Lets the exit of another process run.
+    async fn run_exit(&self, hop: &NextHop, store: &Store, owner: &Owner) -> (Arc<Notify>, CancellationToken, JoinHandle<()>) {
         let config = config(self.dir.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]);
-        let exit = Exit::new(self.store.clone(), self.owner.clone(), self.site.clone(), &config).await.expect("an exit");
+        let exit = Exit::new(store.clone(), owner.clone(), self.site.clone(), &config).await.expect("an exit");
         let (wake, stop) = (Arc::new(Notify::new()), CancellationToken::new());
         let running = tokio::spawn(exit.run(wake.clone(), stop.clone()));
         (wake, stop, running)

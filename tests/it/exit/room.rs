@@ -1,11 +1,14 @@
 //! Letters that are queued while the exit has room are claimed as they are queued: which are, which are not, and what becomes of them.
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
 use pairpost::{
+    domain::breaker::Stream,
     handlers::{Context, Sending},
     store::{
-        Tx, orders, people,
+        Tx, orders,
+        ownership::Owner,
+        people,
         room::{Leaving, Places},
     },
     templates::letters::Subscribed,
@@ -161,7 +164,7 @@ async fn nobody_overtakes_letters_that_wait_nor_takes_anothers_places() {
     let (mut post, wake, stop, running) = Post::with_room(&hop).await;
     post.now = Utc::now();
     // More than one domain may have at once.
-    post.crowd("slow.example", 30, pairpost::domain::breaker::Stream::Notices).await;
+    post.crowd("slow.example", 30, Stream::Notices).await;
     wake.notify_one();
     until("some wait", async || post.store.room().ask(1).is_none() && post.ask("select count(*) from outbox where owner is not null").await == "20").await;
     hop.calm();
@@ -171,7 +174,7 @@ async fn nobody_overtakes_letters_that_wait_nor_takes_anothers_places() {
     })
     .await;
     post.has_room().await;
-    let (other, watch) = pairpost::store::ownership::Owner::take(&post.store).await.unwrap();
+    let (other, watch) = Owner::take(&post.store).await.unwrap();
     let watch = tokio::spawn(watch);
     until("the other is seen", async || post.store.room().ask(1).is_none()).await;
     drop(other);
@@ -181,4 +184,39 @@ async fn nobody_overtakes_letters_that_wait_nor_takes_anothers_places() {
     stop.cancel();
     running.await.unwrap();
     assert_eq!(orders::count_waiting(&mut *post.conn().await).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_comes_takes_no_place_that_is_just_being_given_away_beside_it() {
+    const PER_DOMAIN: usize = 20;
+    let hop = NextHop::start().await;
+    hop.is_slow_about("slow.example", Duration::from_secs(200));
+    let (mut post, _wake, stop, running) = Post::with_room(&hop).await;
+    let at_slow: Vec<_> = (0..PER_DOMAIN).map(|n| format!("ana{n}@slow.example")).collect();
+    let (tx, places) = post.queue(&at_slow, Some(post.places(PER_DOMAIN)), about_one).await;
+    // Claimed, and nobody else can see it yet.
+    post.now = Utc::now();
+    post.crowd("slow.example", PER_DOMAIN, Stream::Notices).await;
+    let store = post.database.store().await;
+    let (other, watch) = Owner::take(&store).await.unwrap();
+    let watch = tokio::spawn(watch);
+    let (_wake, other_stop, other_running) = post.run_exit(&hop, &store, &other).await;
+    let term = post.owner.held().await;
+    until("the first knows of the other", async || term.others() == 1).await;
+    assert!(post.store.room().ask(1).is_none());
+    let leaving = places.expect("those that were given").leave();
+    tx.commit().await.unwrap();
+    assert!(!leaving.committed());
+    hop.is_crowded("slow.example", PER_DOMAIN).await;
+    // The first has stopped claiming: this is the other's.
+    stop.cancel();
+    other.held().await.known().await;
+    post.write("cy@example.org", "two").await;
+    hop.takes("cy@example.org").await;
+    assert_eq!(hop.crowd("slow.example"), PER_DOMAIN, "delivery.per_domain, over both");
+    other_stop.cancel();
+    hop.calm();
+    running.abort();
+    other_running.abort();
+    watch.abort();
 }
