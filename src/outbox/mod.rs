@@ -343,6 +343,13 @@ impl Exit {
     /// Marks these letters in one commit.
     async fn mark_all(&self, landed: &[Landed], now: DateTime<Utc>) -> Result<()> {
         let marking = async {
+            if landed.iter().all(|(_, fate)| matches!(fate, Fate::Sent(_))) {
+                // One statement is a commit of its own: the letters on their way wait for it.
+                let mut conn = self.store.connection().await?;
+                self.mark_landed(&mut conn, landed, now).await.context("cannot mark letters as sent")?;
+                conn.put_back();
+                return Ok(());
+            }
             let mut tx = self.store.begin().await?;
             self.mark_landed(&mut tx, landed, now).await?;
             tx.commit().await.context("cannot mark letters as sent")
