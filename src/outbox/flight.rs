@@ -316,6 +316,7 @@ mod tests {
             expires_at: DateTime::UNIX_EPOCH,
             stream,
             released: false,
+            signature: Default::default(),
         };
         (0..count).map(|n| Travelling { letter: Arc::new(letter(n)), term: term.clone() }).collect()
     }

@@ -118,6 +118,8 @@ impl Exit {
 
     /// Works until stopped, then lets what is on its way arrive. Letters fly and land while the database marks some and claims others.
     pub async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
+        let signer = self.signer.clone();
+        self.store.room().sign_with(Arc::new(move |raw| signer.sign(raw).ok().map(|signed| signed.signature)));
         let mut flight = Flight::default();
         let (mut claiming, mut marking): (Option<Turn<'_>>, Option<Turn<'_>>) = (None, None);
         // After a turn that failed: none begins before.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use super::{
     capture,
     hop::{Failure, NextHop, Parcel},
-    sign::Signer,
+    sign::{Signed, Signer, travelling},
 };
 use crate::{
     aside,
@@ -47,9 +47,12 @@ pub async fn deliver(store: &Store, way: &Way, signer: &Signer, letter: &Claimed
         Err(error) => return Fate::Later(format!("it could not be read: {error:#}")),
     };
     let raw = large.as_ref().unwrap_or(&letter.raw);
-    let signed = match aside::work(raw.len(), || signer.sign(raw)) {
-        Ok(signed) => signed,
-        Err(error) => return Fate::Later(format!("it could not be signed: {error:#}")),
+    let signed = match letter.signature.take().await {
+        Some(signature) => Signed { signature, letter: travelling(raw) },
+        None => match aside::work(raw.len(), || signer.sign(raw)) {
+            Ok(signed) => signed,
+            Err(error) => return Fate::Later(format!("it could not be signed: {error:#}")),
+        },
     };
     // A return path that is no address could carry a command: it does not leave.
     let from = match letter.reverse_path.as_str() {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::{
     Connection, Store, Tx, letters as bytes,
+    room::Early,
     sheets::{self, Kept},
 };
 use crate::domain::{address::EmailAddress, breaker::Stream};
@@ -201,6 +202,8 @@ pub struct Claimed {
     pub stream: Stream,
     /// A person looked at it and let it go.
     pub released: bool,
+    /// Its signature, where that was made early.
+    pub signature: Early,
 }
 
 impl Claimed {
@@ -216,6 +219,7 @@ impl Claimed {
             expires_at,
             stream: letter.stream,
             released: false,
+            signature: Early::default(),
         })
     }
 }
@@ -321,6 +325,7 @@ pub async fn claim(tx: &mut Connection, owner: i64, allowance: Allowance, now: D
                 // A stream of another version is watched by that version.
                 stream: Stream::read(&row.stream?).unwrap_or_default(),
                 released: row.released?,
+                signature: Early::default(),
             })
         })
         .collect::<Vec<_>>();

@@ -2,14 +2,14 @@
 //! committed: nobody looks for it in the database, or reads it from there.
 use std::{
     collections::HashSet,
-    mem,
+    fmt, mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use anyhow::Result;
 use chrono::{DateTime, Utc};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use uuid::Uuid;
 
 use super::{
@@ -18,6 +18,9 @@ use super::{
     ownership::Term,
     recent,
 };
+
+/// Signs a letter; none where that can't be done.
+pub type Sign = dyn Fn(&[u8]) -> Option<String> + Send + Sync;
 
 /// The exit tells how much there is, whoever queues letters asks for some of it.
 #[derive(Debug, Clone, Default)]
@@ -30,8 +33,10 @@ struct Hall {
     came: Notify,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct State {
+    /// How a letter is signed while it is being committed.
+    sign: Option<Arc<Sign>>,
     /// Letters may be claimed under this term, so many, of so many octets in all. None: all are to be queued.
     open: Option<(Arc<Term>, usize, usize)>,
     /// Of those, asked for and not yet fetched by the exit.
@@ -39,6 +44,12 @@ struct State {
     octets: usize,
     /// To be fetched.
     letters: Vec<(Arc<Term>, Vec<Claimed>)>,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("State").field("open", &self.open).field("promised", &self.promised).finish_non_exhaustive()
+    }
 }
 
 impl State {
@@ -73,6 +84,11 @@ impl Room {
     pub fn open(&self, term: &Arc<Term>, places: usize, octets: usize) {
         self.state().open = Some((term.clone(), places, octets));
         self.0.changed.notify_waiters();
+    }
+
+    /// A letter that is queued by itself is signed by this while it is being committed.
+    pub fn sign_with(&self, sign: Arc<Sign>) {
+        self.state().sign = Some(sign);
     }
 
     /// It has none, and won't have any soon: letters wait in the database.
@@ -147,13 +163,43 @@ impl Places {
         let queued = outbox::enqueue_for(conn, letters, Some(self.term.id()), &ours, now).await?;
         self.others |= queued.claimed.len() < queued.all.len();
         let claimed = letters.iter().filter_map(|letter| Some(Claimed::new(letter, *queued.claimed.get(&letter.id)?))).collect::<Result<_>>()?;
-        self.letters.extend(breaker::pass(conn, claimed, now).await?);
+        let mut passed = breaker::pass(conn, claimed, now).await?;
+        // The others of a crowd keep the processors busy meanwhile.
+        if let ([letter], 1) = (&mut passed[..], self.places) {
+            self.sign(letter);
+        }
+        self.letters.extend(passed);
         Ok(queued.all)
+    }
+
+    fn sign(&self, letter: &mut Claimed) {
+        let Some(sign) = self.room.state().sign.clone().filter(|_| letter.raw.len() == octets(letter)) else { return };
+        let (tell, signature) = oneshot::channel();
+        letter.signature = Early(Mutex::new(Some(signature)));
+        let raw = letter.raw.clone();
+        tokio::spawn(async move {
+            if let Some(signature) = sign(&raw) {
+                // Unheard where the letter was not committed.
+                let _ = tell.send(signature);
+            }
+        });
     }
 
     /// The transaction is about to be committed. When what becomes of that is not known, nor told to [`Leaving::committed`], the term ends.
     pub fn leave(self) -> Leaving {
         Leaving(Some(self))
+    }
+}
+
+/// A letter's signature, made while it was being committed, or just being made; once.
+#[derive(Debug, Default)]
+pub struct Early(Mutex<Option<oneshot::Receiver<String>>>);
+
+impl Early {
+    /// It, if it was made.
+    pub async fn take(&self) -> Option<String> {
+        let signature = self.0.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        signature.await.ok()
     }
 }
 

@@ -7,8 +7,12 @@ use pairpost::{
     config::Config,
     domain::{address::EmailAddress, breaker::Stream},
     handlers::{Context, Sending, Site},
-    mail::message::Message,
+    mail::{
+        envelope::{AuthResult, Envelope},
+        message::Message,
+    },
     outbox::Exit,
+    smtp::Verifier,
     store::{
         Store, exchanges,
         keys::{self, DkimKey},
@@ -24,7 +28,11 @@ use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::{database::TestDatabase, next_hop::NextHop};
+use crate::{
+    database::TestDatabase,
+    dns::{NameServer, zone},
+    next_hop::NextHop,
+};
 
 mod ahead;
 mod circuit;
@@ -189,6 +197,16 @@ impl Post {
     /// State, outcome and the next hop's words on each letter out, in order.
     async fn record(&self) -> String {
         self.ask("select concat_ws(' ', o.state, '/', coalesce(e.outcome, 'under way'), '/', e.reply) from outbox o join exchange e on e.id = o.exchange_id order by o.id").await
+    }
+
+    /// What a receiver makes of the signature of a letter from help@, by the record to publish.
+    async fn signature_of(&self, letter: &[u8]) -> Option<AuthResult> {
+        let key = keys::find(&mut *self.conn().await, &self.site.secret, "pairs.test").await.unwrap().expect("a key was made");
+        let name_server = NameServer::start(zone(&format!("{}._domainkey.pairs.test TXT v=DKIM1; k=rsa; p={}", key.selector, key.public_key))).await;
+        let from = EmailAddress::parse("help@pairs.test").unwrap();
+        let envelope = Envelope { peer: [127, 0, 0, 1].into(), helo: "x".into(), reverse_path: None };
+        let verifier = Verifier::new(Some(name_server.address)).unwrap();
+        verifier.verify(letter, &from, &envelope, "receiver.test").await.map(|verdict| verdict.dkim)
     }
 
     async fn conn(&self) -> pairpost::store::Held {

@@ -5,6 +5,7 @@ use chrono::Utc;
 use pairpost::{
     domain::breaker::Stream,
     handlers::{Context, Sending},
+    mail::envelope::AuthResult,
     store::{
         Tx, orders,
         ownership::Owner,
@@ -91,6 +92,18 @@ async fn what_is_queued_while_there_is_room_is_claimed_with_it_and_leaves_when_i
     stop.cancel();
     running.await.unwrap();
     assert!(post.store.room().ask(1).is_none(), "an exit that stopped has no room");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_is_signed_as_well_while_it_is_being_committed() {
+    let hop = NextHop::start().await;
+    let (post, _wake, stop, running) = Post::with_room(&hop).await;
+    let leaving = post.commit(&anas(1), post.places(1), about_one).await;
+    leaving.committed();
+    hop.wait_for(1).await;
+    assert_eq!(post.signature_of(&hop.taken()[0].bytes).await, Some(AuthResult::Pass));
+    stop.cancel();
+    running.await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
