@@ -248,23 +248,29 @@ impl Keeper {
         wait_and_see(session, 1.0).await
     }
 
-    /// Holds the locks of past terms that somebody still works under, and gives back the rows of the others.
+    /// Holds the locks of past terms, and gives back the rows of those that nobody works under any more. One is forgotten only after all that: whatever fails
+    /// here, or is given up midway, is done by the next call.
     async fn settle_past(&mut self) -> Result<()> {
         let session = self.session.as_mut().context("there is a session")?;
-        let (past, over): (Vec<_>, Vec<_>) = self.past.drain(..).partition(|past| past.term.strong_count() > 0);
-        self.past = past;
-        let mut freed = 0;
-        for over in over {
-            freed += give_back(session, over.id).await?;
-            if over.locked {
-                sqlx::query!("select pg_advisory_unlock($1, $2)", LOCK_CLASS, i32::try_from(over.id)?).fetch_all(&mut *session).await?;
-            }
-        }
-        for past in &mut self.past {
+        let mut at = 0;
+        while let Some(past) = self.past.get_mut(at) {
             past.locked = past.locked || try_lock(session, past.id).await?;
-        }
-        if freed > 0 {
-            wakes::tell(session, wakes::Work::Queues).await?;
+            if past.term.strong_count() > 0 {
+                at += 1;
+                continue;
+            }
+            let (freed, busy) = give_back(session, past.id).await?;
+            if freed > 0 {
+                wakes::tell(session, wakes::Work::Queues).await?;
+            }
+            if busy > 0 {
+                at += 1;
+                continue;
+            }
+            if past.locked {
+                sqlx::query!("select pg_advisory_unlock($1, $2)", LOCK_CLASS, i32::try_from(past.id)?).fetch_all(&mut *session).await?;
+            }
+            self.past.swap_remove(at);
         }
         Ok(())
     }
@@ -294,16 +300,24 @@ async fn wait_and_see(session: &mut Connection, seconds: f64) -> Result<usize> {
     Ok(usize::try_from(others)?)
 }
 
-/// Frees the rows of a term that nobody works under any more, and takes back the attempts: nothing was tried, or nobody can say so. Gives how many.
-async fn give_back(session: &mut Connection, id: i64) -> Result<i64> {
-    Ok(sqlx::query_scalar!(
-        "with letters as (update inbox set owner = null, attempts = greatest(attempts - 1, 0) where owner = $1 returning 1),
-         ours as (update outbox set owner = null, attempts = greatest(attempts - 1, 0) where owner = $1 returning 1)
-         select (select count(*) from letters) + (select count(*) from ours) as \"freed!\"",
+/// Frees the rows of a term that nobody works under any more, and takes back the attempts: nothing was tried, or nobody can say so. Gives how many, and how
+/// many are busy: a transaction that was given up and has not heard of it yet still has its hands on them, and nobody waits for that here.
+async fn give_back(session: &mut Connection, id: i64) -> Result<(i64, i64)> {
+    let rows = sqlx::query!(
+        "with in_letters as (select id from inbox where owner = $1 for update skip locked),
+         letters as (
+             update inbox set owner = null, attempts = greatest(attempts - 1, 0) where id = any(array(select id from in_letters)) returning 1),
+         in_ours as (select id from outbox where owner = $1 for update skip locked),
+         ours as (
+             update outbox set owner = null, attempts = greatest(attempts - 1, 0) where id = any(array(select id from in_ours)) returning 1),
+         freed as (select (select count(*) from letters) + (select count(*) from ours) as freed)
+         select freed as \"freed!\",
+             (select count(*) from inbox where owner = $1) + (select count(*) from outbox where owner = $1) - freed as \"busy!\" from freed",
         id
     )
     .fetch_one(session)
-    .await?)
+    .await?;
+    Ok((rows.freed, rows.busy))
 }
 
 /// Frees the rows of owners that are gone, and counts the death; a letter that saw [`DEATHS`] is `failed`, in the record as well, and never tried again by
