@@ -234,7 +234,7 @@ impl Inbox {
                 () = tokio::time::sleep(pause) => true,
             };
             self.work_off(&term, waiting.leave().await, Utc::now()).await;
-            // What is left of a term is given back only when nobody keeps it in mind.
+            // What its exit has left of a term is given back only when nobody keeps it in mind.
             drop(term);
             if looks {
                 pause = self.look(pause).await;

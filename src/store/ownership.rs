@@ -3,7 +3,8 @@
 //! A **term** is one uninterrupted hold of such a lock. Rows are claimed under the number of a term, and marked only while they still bear it. When the
 //! connection is lost, or can't be confirmed for [`TRUST`], the term is over and never comes back: the process takes another number. Letters that were on
 //! their way keep the old term in mind (`Arc<Term>`), and as long as one does, its lock is held again beside the new one, so that nobody frees a row whose
-//! letter is sent and not yet marked. What is left of a term that nobody works under any more is given back.
+//! letter is sent and not yet marked. Letters that came are given back at once, since what is done with one is committed only together with its row and only
+//! while that bears the term; what else is left of a term, when nobody works under it any more.
 use std::{
     sync::{
         Arc, Weak,
@@ -248,22 +249,21 @@ impl Keeper {
         wait_and_see(session, 1.0).await
     }
 
-    /// Holds the locks of past terms, and gives back the rows of those that nobody works under any more. One is forgotten only after all that: whatever fails
-    /// here, or is given up midway, is done by the next call.
+    /// Holds the locks of past terms and gives back what is left of them: letters that came at once, for nobody can finish one under a term that is over, and
+    /// letters of ours when none of them is on its way any more. A term is forgotten only after all that: whatever fails here, or is given up midway, is done
+    /// by the next call.
     async fn settle_past(&mut self) -> Result<()> {
         let session = self.session.as_mut().context("there is a session")?;
         let mut at = 0;
         while let Some(past) = self.past.get_mut(at) {
             past.locked = past.locked || try_lock(session, past.id).await?;
-            if past.term.strong_count() > 0 {
-                at += 1;
-                continue;
-            }
-            let (freed, busy) = give_back(session, past.id).await?;
+            // Asked before anything is given back: what somebody claims under it all the same is found by the next call.
+            let nobody_works = past.term.strong_count() == 0;
+            let (freed, busy) = give_back(session, past.id, nobody_works).await?;
             if freed > 0 {
                 wakes::tell(session, wakes::Work::Queues).await?;
             }
-            if busy > 0 {
+            if busy > 0 || !nobody_works {
                 at += 1;
                 continue;
             }
@@ -300,20 +300,22 @@ async fn wait_and_see(session: &mut Connection, seconds: f64) -> Result<usize> {
     Ok(usize::try_from(others)?)
 }
 
-/// Frees the rows of a term that nobody works under any more, and takes back the attempts: nothing was tried, or nobody can say so. Gives how many, and how
-/// many are busy: a transaction that was given up and has not heard of it yet still has its hands on them, and nobody waits for that here.
-async fn give_back(session: &mut Connection, id: i64) -> Result<(i64, i64)> {
+/// Frees the letters that came and are still a past term's, and on demand also ours, and takes back the attempts: nothing was tried, or nobody can say so.
+/// Gives how many, and how many are busy: a transaction that was given up and has not heard of it yet still has its hands on them, and nobody waits for that
+/// here.
+async fn give_back(session: &mut Connection, id: i64, also_ours: bool) -> Result<(i64, i64)> {
     let rows = sqlx::query!(
         "with in_letters as (select id from inbox where owner = $1 for update skip locked),
          letters as (
              update inbox set owner = null, attempts = greatest(attempts - 1, 0) where id = any(array(select id from in_letters)) returning 1),
-         in_ours as (select id from outbox where owner = $1 for update skip locked),
+         in_ours as (select id from outbox where owner = $1 and $2 for update skip locked),
          ours as (
              update outbox set owner = null, attempts = greatest(attempts - 1, 0) where id = any(array(select id from in_ours)) returning 1),
          freed as (select (select count(*) from letters) + (select count(*) from ours) as freed)
          select freed as \"freed!\",
-             (select count(*) from inbox where owner = $1) + (select count(*) from outbox where owner = $1) - freed as \"busy!\" from freed",
-        id
+             (select count(*) from inbox where owner = $1) + (select count(*) from outbox where owner = $1 and $2) - freed as \"busy!\" from freed",
+        id,
+        also_ours
     )
     .fetch_one(session)
     .await?;
