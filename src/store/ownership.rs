@@ -47,6 +47,8 @@ pub struct Owner {
 pub struct Term {
     id: i64,
     began: Instant,
+    /// When the lock was there: others could see it no sooner.
+    granted: Instant,
     /// Milliseconds after `began` at which the session was last known to be well.
     confirmed: AtomicU64,
     others: AtomicUsize,
@@ -91,10 +93,10 @@ impl Owner {
 }
 
 impl Term {
-    /// A hold of the lock of this number since `began`, beside so many other processes.
+    /// A hold of the lock of this number, which was asked for when it `began` and is there now, beside so many other processes.
     pub(crate) fn new(id: i32, began: Instant, others: usize) -> Self {
         let (confirmed, late) = (AtomicU64::new(0), others > 0);
-        Self { id: i64::from(id), began, confirmed, others: AtomicUsize::new(others), late, over: CancellationToken::new() }
+        Self { id: i64::from(id), began, granted: Instant::now(), confirmed, others: AtomicUsize::new(others), late, over: CancellationToken::new() }
     }
 
     /// What stands in the `owner` column of the rows claimed under it.
@@ -129,7 +131,7 @@ impl Term {
 
     /// No other process believes any more that it is alone: what it claims in that belief, and has not committed yet, nobody else can see.
     pub fn is_known(&self) -> bool {
-        !self.late || self.others() == 0 || self.began.elapsed() >= KNOWN
+        !self.late || self.others() == 0 || self.granted.elapsed() >= KNOWN
     }
 
     /// Waits for that.
@@ -399,6 +401,9 @@ mod tests {
         assert!(!first.is_alone() && first.is_known(), "whoever was there first goes on");
         second.others.store(0, Ordering::SeqCst);
         assert!(second.is_known(), "the other has gone");
-        assert!(Instant::now().checked_sub(KNOWN).is_none_or(|long_ago| Term::new(8, long_ago, 1).is_known()));
+        let Some(long_ago) = Instant::now().checked_sub(KNOWN) else { return };
+        let third = Term::new(9, long_ago, 1);
+        assert!(!third.is_known(), "it waited for its lock, and others know of it no longer than it has it");
+        assert!(Term { granted: long_ago, ..third }.is_known());
     }
 }
