@@ -177,17 +177,15 @@ impl Keeper {
     async fn run(mut self) {
         loop {
             let Some(term) = self.tell.borrow().clone() else { return };
-            let why = self.watch(&term).await;
-            term.end();
-            self.tell.send_replace(None);
-            self.past.push(Past { id: term.id, term: Arc::downgrade(&term), locked: self.session.is_some() });
-            drop(term);
-            if let Err(error) = why {
+            if let Err(error) = self.watch(&term).await {
+                // Before the term ends: whatever is cut by that is to find that its connection is not used again.
                 self.lose_session();
-                self.store.health.set_troubled(true);
-                self.store.warm.clear();
                 tracing::warn!(error = format!("{error:#}"), "the connection that marks our rows is lost; nothing is claimed or sent until it is back");
             }
+            self.past.push(Past { id: term.id, term: Arc::downgrade(&term), locked: self.session.is_some() });
+            term.end();
+            self.tell.send_replace(None);
+            drop(term);
             while let Err(error) = self.begin().await {
                 self.lose_session();
                 tracing::debug!(error = format!("{error:#}"), "the connection that marks our rows is not back yet");
@@ -201,6 +199,8 @@ impl Keeper {
     fn lose_session(&mut self) {
         self.session = None;
         self.past.iter_mut().for_each(|past| past.locked = false);
+        self.store.health.set_troubled(true);
+        self.store.warm.clear();
     }
 
     /// Begins a term, under a number that nobody has; first the rows of terms that some still work under are made safe again.
@@ -373,7 +373,16 @@ pub async fn release_orphans(conn: &mut Connection, now: DateTime<Utc>) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        pin::pin,
+        sync::atomic::AtomicBool,
+        task::{self, Wake},
+    };
+
+    use sqlx::PgPool;
+
     use super::*;
+    use crate::store::{health::Health, room::Room, warm::Warm};
 
     #[test]
     fn a_term_is_trusted_for_fifteen_seconds_and_never_again_once_it_is_over() {
@@ -405,5 +414,32 @@ mod tests {
         let third = Term::new(9, long_ago, 1);
         assert!(!third.is_known(), "it waited for its lock, and others know of it no longer than it has it");
         assert!(Term { granted: long_ago, ..third }.is_known());
+    }
+    /// Whoever hears of a term's end, and notes whether the trouble was known by then.
+    struct Hears {
+        store: Store,
+        knew: AtomicBool,
+    }
+
+    impl Wake for Hears {
+        fn wake(self: Arc<Self>) {
+            self.knew.store(self.store.health.is_troubled(), Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_hears_that_a_term_is_over_because_its_session_is_lost_knows_that_no_other_can_be_trusted() {
+        let (health, nowhere) = (Health::new(), PgPool::connect_lazy("postgres://127.0.0.1:1/").expect("an address"));
+        let store = Store { pool: nowhere, warm: Warm::new(1, health.clone()), health, room: Room::default() };
+        let term = Arc::new(Term::new(7, Instant::now(), 0));
+        let (tell, _terms) = watch::channel(Some(term.clone()));
+        let keeper = Keeper { store: store.clone(), session: None, past: Vec::new(), tell };
+        let hears = Arc::new(Hears { store, knew: AtomicBool::new(false) });
+        let mut lost = pin!(term.lost());
+        assert!(lost.as_mut().poll(&mut task::Context::from_waker(&hears.clone().into())).is_pending());
+        // The keeper has no session, and tries in vain to begin another.
+        let kept = tokio::time::timeout(Duration::from_millis(1), keeper.run()).await;
+        assert!(kept.is_err() && term.is_over());
+        assert!(hears.knew.load(Ordering::SeqCst));
     }
 }
