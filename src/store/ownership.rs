@@ -7,10 +7,10 @@
 //! while that bears the term; what else is left of a term, when nobody works under it any more.
 use std::{
     sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context, Result, bail};
@@ -46,11 +46,10 @@ pub struct Owner {
 #[derive(Debug)]
 pub struct Term {
     id: i64,
-    began: Instant,
     /// When the lock was there: others could see it no sooner.
     granted: Instant,
-    /// Milliseconds after `began` at which the session was last known to be well.
-    confirmed: AtomicU64,
+    /// When the session was last known to be well.
+    confirmed: Mutex<Moment>,
     others: AtomicUsize,
     /// Others were there first.
     late: bool,
@@ -95,8 +94,14 @@ impl Owner {
 impl Term {
     /// A hold of the lock of this number, which was asked for when it `began` and is there now, beside so many other processes.
     pub(crate) fn new(id: i32, began: Instant, others: usize) -> Self {
-        let (confirmed, late) = (AtomicU64::new(0), others > 0);
-        Self { id: i64::from(id), began, granted: Instant::now(), confirmed, others: AtomicUsize::new(others), late, over: CancellationToken::new() }
+        Self {
+            id: i64::from(id),
+            granted: Instant::now(),
+            confirmed: Mutex::new(Moment::at(began)),
+            others: AtomicUsize::new(others),
+            late: others > 0,
+            over: CancellationToken::new(),
+        }
     }
 
     /// What stands in the `owner` column of the rows claimed under it.
@@ -110,8 +115,7 @@ impl Term {
     }
 
     fn was_well_within(&self, time: Duration) -> bool {
-        let confirmed = self.began + Duration::from_millis(self.confirmed.load(Ordering::SeqCst));
-        !self.over.is_cancelled() && confirmed.elapsed() < time
+        !self.over.is_cancelled() && self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < time
     }
 
     /// It has ended, and what is left of it is given back.
@@ -152,9 +156,32 @@ impl Term {
     }
 
     /// The session was well at `moment`.
-    fn confirm(&self, moment: Instant) {
-        let milliseconds = moment.saturating_duration_since(self.began).as_millis();
-        self.confirmed.store(u64::try_from(milliseconds).unwrap_or(u64::MAX), Ordering::SeqCst);
+    fn confirm(&self, moment: Moment) {
+        *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner) = moment;
+    }
+}
+
+/// A moment by two clocks, one of which stands still while the machine sleeps, and the other may be set. The one that says that more time has passed since is
+/// believed: a clock set forward ends trust until the next sign of life, and one set back changes nothing.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    steady: Instant,
+    wall: SystemTime,
+}
+
+impl Moment {
+    fn now() -> Self {
+        Self { steady: Instant::now(), wall: SystemTime::now() }
+    }
+
+    /// A moment of a time during which the machine was awake.
+    fn at(steady: Instant) -> Self {
+        Self { steady, wall: SystemTime::now().checked_sub(steady.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH) }
+    }
+
+    fn elapsed(self) -> Duration {
+        // An error: by that clock it is yet to come.
+        self.steady.elapsed().max(self.wall.elapsed().unwrap_or_default())
     }
 }
 
@@ -210,12 +237,14 @@ impl Keeper {
         }
         in_time(self.settle_past()).await?;
         let session = self.session.as_mut().context("there is a session")?;
-        let began = Instant::now();
+        let began = Moment::now();
         for _ in 0..100 {
             let id = number();
             if in_time(try_lock(session, i64::from(id))).await? {
                 let others = in_time(wait_and_see(session, 0.0)).await?;
-                self.tell.send_replace(Some(Arc::new(Term::new(id, began, others))));
+                let term = Term::new(id, began.steady, others);
+                term.confirm(began);
+                self.tell.send_replace(Some(Arc::new(term)));
                 return Ok(());
             }
         }
@@ -226,7 +255,7 @@ impl Keeper {
     async fn watch(&mut self, term: &Term) -> Result<()> {
         let mut beats = 0;
         while !term.over.is_cancelled() {
-            let began = Instant::now();
+            let began = Moment::now();
             let others = tokio::time::timeout(PATIENCE, self.beat(beats)).await.context("it did not answer in time")??;
             // In this order: what was seen is never taken for newer than it is.
             term.others.store(others, Ordering::SeqCst);
@@ -389,13 +418,25 @@ mod tests {
         let Some(began) = Instant::now().checked_sub(Duration::from_secs(60)) else { return };
         let term = Term::new(7, began, 0);
         assert!(!term.is_held(), "a minute ago is too long");
-        term.confirm(Instant::now());
+        term.confirm(Moment::now());
         assert!(term.is_held());
-        term.confirm(Instant::now() - TRUST);
+        term.confirm(Moment::at(Instant::now() - TRUST));
         assert!(!term.is_held());
-        term.confirm(Instant::now());
+        term.confirm(Moment::now());
         term.end();
         assert!(!term.is_held());
+    }
+
+    #[test]
+    fn who_slept_trusts_no_lock_until_its_session_answers_and_whose_clock_is_set_back_trusts_it_no_longer() {
+        let (now, hour) = (Moment::now(), Duration::from_secs(3600));
+        let term = Term::new(7, now.steady, 0);
+        assert!(term.is_held() && term.is_alone());
+        term.confirm(Moment { wall: now.wall - hour, ..now });
+        assert!(!term.is_held() && !term.is_alone(), "the steady clock stood still for an hour");
+        let Some(earlier) = now.steady.checked_sub(TRUST) else { return };
+        term.confirm(Moment { steady: earlier, wall: now.wall + hour });
+        assert!(!term.is_held(), "the clock on the wall was an hour ahead");
     }
 
     #[test]
