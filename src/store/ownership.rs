@@ -84,11 +84,6 @@ impl Owner {
             }
         }
     }
-
-    /// The lock is held, as far as we know: rows may be claimed.
-    pub fn is_held(&self) -> bool {
-        self.term().is_some()
-    }
 }
 
 impl Term {

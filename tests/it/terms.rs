@@ -44,7 +44,7 @@ async fn a_letter_on_its_way_out_keeps_no_letter_that_came_from_being_given_back
     assert!(took < Duration::from_secs(10), "{took:?}");
     // Whoever still works on it ends nothing any more.
     let ends = [End { id, kind: "help", class: "personal", outcome: "done".into() }];
-    let ended = inbox::finish(&mut *house.store.connection().await.unwrap(), term.id(), &ends, house.now).await;
+    let ended = inbox::finish(&mut house.store.connection().await.unwrap(), term.id(), &ends, house.now).await;
     assert!(ended.is_err());
 
     let locked = format!("select count(*) from pg_locks where locktype = 'advisory' and objid = {}", term.id());
