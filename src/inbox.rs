@@ -28,7 +28,7 @@ use crate::{
         Store, exchanges,
         health::{Trouble, in_time},
         idle::Idle,
-        inbox::{self, Again, Claimed, End},
+        inbox::{self, Again, Claimed, Damaged, Due, End},
         ownership::{Owner, Term},
         people,
         recipients::Recipient,
@@ -78,10 +78,25 @@ impl Inbox {
             conn.put_back();
             claimed
         };
-        let _turn = turn.filter(|_| claimed.iter().any(|letter| letter.raw.len() > LARGE as usize));
         let count = claimed.len();
-        self.work_off(&term, claimed, now).await;
+        let letters = self.read_all(&term, claimed, now).await;
+        let _turn = turn.filter(|_| letters.iter().any(|letter| letter.raw.len() > LARGE as usize));
+        self.work_off(&term, letters, now).await;
         Ok(count)
+    }
+
+    /// Reads what was claimed. One that can't be read is noted as an attempt that failed, and in no other letter's way.
+    async fn read_all(&self, term: &Term, claimed: Vec<Due>, now: DateTime<Utc>) -> Vec<Claimed> {
+        let mut letters = Vec::with_capacity(claimed.len());
+        for mut due in claimed {
+            match due.read(&self.store).await {
+                Ok(()) => letters.push(due.letter),
+                // It is given back, with those behind it.
+                Err(_) if term.is_over() => break,
+                Err(failure) => self.note(term, &due.letter, &failure, now).await,
+            }
+        }
+        letters
     }
 
     async fn work_off(&self, term: &Arc<Term>, claimed: Vec<Claimed>, now: DateTime<Utc>) {
@@ -131,7 +146,7 @@ impl Inbox {
     /// Notes a failed attempt, and goes on trying to as long as the letter is ours.
     async fn note(&self, term: &Term, letter: &Claimed, failure: &anyhow::Error, now: DateTime<Utc>) {
         let (id, attempts, error) = (letter.id, letter.attempts, format!("{failure:#}"));
-        let last = attempts >= inbox::ATTEMPTS;
+        let last = attempts >= inbox::ATTEMPTS || failure.is::<Damaged>();
         let again = match self.store.diagnose(failure) {
             Some(Trouble::Full | Trouble::Away) => Again::Uncounted(now + SOON),
             Some(Trouble::Cut) if !last => Again::At(now + SOON),
@@ -234,7 +249,7 @@ impl Inbox {
                 () = tokio::time::sleep(pause) => true,
             };
             self.work_off(&term, waiting.leave().await, Utc::now()).await;
-            // What is left of a term is given back only when nobody keeps it in mind.
+            // What its exit has left of a term is given back only when nobody keeps it in mind.
             drop(term);
             if looks {
                 pause = self.look(pause).await;

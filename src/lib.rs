@@ -13,7 +13,9 @@
 //!
 //! What follows from it, and what every change keeps:
 //!
-//! 1. SQL stands only in [`store`]; its functions take a connection first and never commit. Only entrances, the exit and commands begin and commit.
+//! 1. SQL stands only in [`store`]; its functions take a connection first, and who calls them begins and commits: entrances, the exit and commands, never a
+//!    handler. Commits of their own are only [`store::arrivals::accept`], [`store::inbox::claim`], [`store::greylist::note`], [`store::keys::ensure`],
+//!    [`store::wakes`] and [`store::ownership`].
 //! 2. Nothing but [`outbox`] opens a connection to send.
 //! 3. [`domain`] and [`mail`] do no I/O and ask nobody for the time or for chance: `now` and seeds are arguments.
 //! 4. A letter that was answered 250 is a committed row. A letter of ours is a committed row before it is sent.

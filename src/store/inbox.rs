@@ -1,9 +1,10 @@
 //! Letters that were kept: claimed one writer's at a time and in order, finished with all that they caused.
 use anyhow::{Result, ensure};
 use chrono::{DateTime, Utc};
+use tokio::time::error::Elapsed;
 use uuid::Uuid;
 
-use super::{Connection, exchanges, letters, recipients::Recipient};
+use super::{Connection, Store, exchanges, health::in_time, letters, recipients::Recipient};
 use crate::{domain::address::EmailAddress, mail::envelope::Verdict};
 
 /// Letters claimed at once that are no partners': each has its transaction, and a partner's letter that comes meanwhile waits for all of them.
@@ -46,10 +47,50 @@ pub struct Claimed {
     pub received_at: DateTime<Utc>,
 }
 
+/// A row that was claimed; of a large letter the bytes are still to be read.
+#[derive(Debug)]
+pub struct Due {
+    /// The row.
+    pub letter: Claimed,
+    size: i32,
+}
+
+/// What is kept of a letter is not the letter, and never will be again.
+#[derive(Debug, thiserror::Error)]
+#[error("the letter can't be read any more")]
+pub struct Damaged;
+
+impl Due {
+    /// Reads the bytes, if they are kept in pieces, in a time of their own: so that a letter that is slow to read, or [`Damaged`], is in nobody's way.
+    pub async fn read(&mut self, store: &Store) -> Result<()> {
+        if !self.letter.raw.is_empty() || self.size == 0 {
+            return Ok(());
+        }
+        let reading = async {
+            let mut conn = store.connection().await?;
+            let raw = letters::read(&mut conn, self.letter.letter_id, self.size).await?;
+            conn.put_back();
+            Ok(raw)
+        };
+        self.letter.raw = in_time(reading).await.map_err(|error| if is_damage(&error) { error.context(Damaged) } else { error })?;
+        Ok(())
+    }
+}
+
+/// Whether the database gave what it has, and that is not the letter; or has noticed itself that it can't be read.
+fn is_damage(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| match cause.downcast_ref::<sqlx::Error>() {
+        Some(sqlx::Error::Database(said)) => Some(said.code().is_some_and(|code| code.starts_with("XX"))),
+        Some(_) => Some(false),
+        None => cause.is::<Elapsed>().then_some(false),
+    });
+    causes.next().unwrap_or(true)
+}
+
 /// Claims up to `limit` due letters for `owner`, partners' first, of each writer the oldest alone, none of more than `largest` octets, and no further one
 /// behind `octets` of them; committed by itself, with the attempt counted, so that a letter that kills its process is known. Of letters that a process died
 /// over one at a time is worked on: the next death is that one's doing, and none of those beside it.
-pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, largest: i32, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
+pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, largest: i32, now: DateTime<Utc>) -> Result<Vec<Due>> {
     let rows = sqlx::query!(
         "with due as (
              select i.id, i.letter_id, i.writer_id, i.priority, i.next_at, i.deaths from inbox i
@@ -85,7 +126,9 @@ pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, l
             fail(conn, row.id, owner, "its recipient or verdict was written by another version", Again::Never, now).await?;
             continue;
         };
-        claimed.push(Claimed {
+        // Empty without a size: its words are no longer kept.
+        let size = if row.raw.is_some() { row.size } else { 0 };
+        let letter = Claimed {
             id: row.id,
             owner,
             letter_id: row.letter_id,
@@ -98,9 +141,10 @@ pub async fn claim(conn: &mut Connection, owner: i64, limit: i64, octets: i64, l
             verdict,
             held: row.admission == "hold",
             attempts: row.attempts,
-            raw: letters::whole(conn, row.letter_id, row.raw, row.size).await?.unwrap_or_default(),
+            raw: row.raw.unwrap_or_default(),
             received_at: row.received_at,
-        });
+        };
+        claimed.push(Due { letter, size });
     }
     Ok(claimed)
 }

@@ -190,7 +190,7 @@ pub struct Claimed {
     pub to: Option<EmailAddress>,
     /// The envelope's sender.
     pub reverse_path: String,
-    /// The bytes, unsigned; of a large letter none, until they are read.
+    /// The bytes, unsigned; of a large letter none, and of one on a sheet only what it has of its own: [`bytes_of`] gives the whole.
     pub raw: Vec<u8>,
     /// How many octets that is.
     pub size: i32,

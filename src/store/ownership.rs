@@ -3,13 +3,14 @@
 //! A **term** is one uninterrupted hold of such a lock. Rows are claimed under the number of a term, and marked only while they still bear it. When the
 //! connection is lost, or can't be confirmed for [`TRUST`], the term is over and never comes back: the process takes another number. Letters that were on
 //! their way keep the old term in mind (`Arc<Term>`), and as long as one does, its lock is held again beside the new one, so that nobody frees a row whose
-//! letter is sent and not yet marked. What is left of a term that nobody works under any more is given back.
+//! letter is sent and not yet marked. Letters that came are given back at once, since what is done with one is committed only together with its row and only
+//! while that bears the term; what else is left of a term, when nobody works under it any more.
 use std::{
     sync::{
-        Arc, Weak,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
     },
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context, Result, bail};
@@ -45,9 +46,10 @@ pub struct Owner {
 #[derive(Debug)]
 pub struct Term {
     id: i64,
-    began: Instant,
-    /// Milliseconds after `began` at which the session was last known to be well.
-    confirmed: AtomicU64,
+    /// When the lock was there: others could see it no sooner.
+    granted: Instant,
+    /// When the session was last known to be well.
+    confirmed: Mutex<Moment>,
     others: AtomicUsize,
     /// Others were there first.
     late: bool,
@@ -82,18 +84,19 @@ impl Owner {
             }
         }
     }
-
-    /// The lock is held, as far as we know: rows may be claimed.
-    pub fn is_held(&self) -> bool {
-        self.term().is_some()
-    }
 }
 
 impl Term {
-    /// A hold of the lock of this number since `began`, beside so many other processes.
+    /// A hold of the lock of this number, which was asked for when it `began` and is there now, beside so many other processes.
     pub(crate) fn new(id: i32, began: Instant, others: usize) -> Self {
-        let (confirmed, late) = (AtomicU64::new(0), others > 0);
-        Self { id: i64::from(id), began, confirmed, others: AtomicUsize::new(others), late, over: CancellationToken::new() }
+        Self {
+            id: i64::from(id),
+            granted: Instant::now(),
+            confirmed: Mutex::new(Moment::at(began)),
+            others: AtomicUsize::new(others),
+            late: others > 0,
+            over: CancellationToken::new(),
+        }
     }
 
     /// What stands in the `owner` column of the rows claimed under it.
@@ -107,8 +110,7 @@ impl Term {
     }
 
     fn was_well_within(&self, time: Duration) -> bool {
-        let confirmed = self.began + Duration::from_millis(self.confirmed.load(Ordering::SeqCst));
-        !self.over.is_cancelled() && confirmed.elapsed() < time
+        !self.over.is_cancelled() && self.confirmed.lock().unwrap_or_else(PoisonError::into_inner).elapsed() < time
     }
 
     /// It has ended, and what is left of it is given back.
@@ -128,7 +130,7 @@ impl Term {
 
     /// No other process believes any more that it is alone: what it claims in that belief, and has not committed yet, nobody else can see.
     pub fn is_known(&self) -> bool {
-        !self.late || self.others() == 0 || self.began.elapsed() >= KNOWN
+        !self.late || self.others() == 0 || self.granted.elapsed() >= KNOWN
     }
 
     /// Waits for that.
@@ -149,9 +151,32 @@ impl Term {
     }
 
     /// The session was well at `moment`.
-    fn confirm(&self, moment: Instant) {
-        let milliseconds = moment.saturating_duration_since(self.began).as_millis();
-        self.confirmed.store(u64::try_from(milliseconds).unwrap_or(u64::MAX), Ordering::SeqCst);
+    fn confirm(&self, moment: Moment) {
+        *self.confirmed.lock().unwrap_or_else(PoisonError::into_inner) = moment;
+    }
+}
+
+/// A moment by two clocks, one of which stands still while the machine sleeps, and the other may be set. The one that says that more time has passed since is
+/// believed: a clock set forward ends trust until the next sign of life, and one set back changes nothing.
+#[derive(Debug, Clone, Copy)]
+struct Moment {
+    steady: Instant,
+    wall: SystemTime,
+}
+
+impl Moment {
+    fn now() -> Self {
+        Self { steady: Instant::now(), wall: SystemTime::now() }
+    }
+
+    /// A moment of a time during which the machine was awake.
+    fn at(steady: Instant) -> Self {
+        Self { steady, wall: SystemTime::now().checked_sub(steady.elapsed()).unwrap_or(SystemTime::UNIX_EPOCH) }
+    }
+
+    fn elapsed(self) -> Duration {
+        // An error: by that clock it is yet to come.
+        self.steady.elapsed().max(self.wall.elapsed().unwrap_or_default())
     }
 }
 
@@ -174,17 +199,15 @@ impl Keeper {
     async fn run(mut self) {
         loop {
             let Some(term) = self.tell.borrow().clone() else { return };
-            let why = self.watch(&term).await;
-            term.end();
-            self.tell.send_replace(None);
-            self.past.push(Past { id: term.id, term: Arc::downgrade(&term), locked: self.session.is_some() });
-            drop(term);
-            if let Err(error) = why {
+            if let Err(error) = self.watch(&term).await {
+                // Before the term ends: whatever is cut by that is to find that its connection is not used again.
                 self.lose_session();
-                self.store.health.set_troubled(true);
-                self.store.warm.clear();
                 tracing::warn!(error = format!("{error:#}"), "the connection that marks our rows is lost; nothing is claimed or sent until it is back");
             }
+            self.past.push(Past { id: term.id, term: Arc::downgrade(&term), locked: self.session.is_some() });
+            term.end();
+            self.tell.send_replace(None);
+            drop(term);
             while let Err(error) = self.begin().await {
                 self.lose_session();
                 tracing::debug!(error = format!("{error:#}"), "the connection that marks our rows is not back yet");
@@ -198,6 +221,8 @@ impl Keeper {
     fn lose_session(&mut self) {
         self.session = None;
         self.past.iter_mut().for_each(|past| past.locked = false);
+        self.store.health.set_troubled(true);
+        self.store.warm.clear();
     }
 
     /// Begins a term, under a number that nobody has; first the rows of terms that some still work under are made safe again.
@@ -207,12 +232,14 @@ impl Keeper {
         }
         in_time(self.settle_past()).await?;
         let session = self.session.as_mut().context("there is a session")?;
-        let began = Instant::now();
+        let began = Moment::now();
         for _ in 0..100 {
             let id = number();
             if in_time(try_lock(session, i64::from(id))).await? {
                 let others = in_time(wait_and_see(session, 0.0)).await?;
-                self.tell.send_replace(Some(Arc::new(Term::new(id, began, others))));
+                let term = Term::new(id, began.steady, others);
+                term.confirm(began);
+                self.tell.send_replace(Some(Arc::new(term)));
                 return Ok(());
             }
         }
@@ -223,7 +250,7 @@ impl Keeper {
     async fn watch(&mut self, term: &Term) -> Result<()> {
         let mut beats = 0;
         while !term.over.is_cancelled() {
-            let began = Instant::now();
+            let began = Moment::now();
             let others = tokio::time::timeout(PATIENCE, self.beat(beats)).await.context("it did not answer in time")??;
             // In this order: what was seen is never taken for newer than it is.
             term.others.store(others, Ordering::SeqCst);
@@ -248,23 +275,28 @@ impl Keeper {
         wait_and_see(session, 1.0).await
     }
 
-    /// Holds the locks of past terms that somebody still works under, and gives back the rows of the others.
+    /// Holds the locks of past terms and gives back what is left of them: letters that came at once, for nobody can finish one under a term that is over, and
+    /// letters of ours when none of them is on its way any more. A term is forgotten only after all that: whatever fails here, or is given up midway, is done
+    /// by the next call.
     async fn settle_past(&mut self) -> Result<()> {
         let session = self.session.as_mut().context("there is a session")?;
-        let (past, over): (Vec<_>, Vec<_>) = self.past.drain(..).partition(|past| past.term.strong_count() > 0);
-        self.past = past;
-        let mut freed = 0;
-        for over in over {
-            freed += give_back(session, over.id).await?;
-            if over.locked {
-                sqlx::query!("select pg_advisory_unlock($1, $2)", LOCK_CLASS, i32::try_from(over.id)?).fetch_all(&mut *session).await?;
-            }
-        }
-        for past in &mut self.past {
+        let mut at = 0;
+        while let Some(past) = self.past.get_mut(at) {
             past.locked = past.locked || try_lock(session, past.id).await?;
-        }
-        if freed > 0 {
-            wakes::tell(session, wakes::Work::Queues).await?;
+            // Asked before anything is given back: what somebody claims under it all the same is found by the next call.
+            let nobody_works = past.term.strong_count() == 0;
+            let (freed, busy) = give_back(session, past.id, nobody_works).await?;
+            if freed > 0 {
+                wakes::tell(session, wakes::Work::Queues).await?;
+            }
+            if busy > 0 || !nobody_works {
+                at += 1;
+                continue;
+            }
+            if past.locked {
+                sqlx::query!("select pg_advisory_unlock($1, $2)", LOCK_CLASS, i32::try_from(past.id)?).fetch_all(&mut *session).await?;
+            }
+            self.past.swap_remove(at);
         }
         Ok(())
     }
@@ -294,16 +326,26 @@ async fn wait_and_see(session: &mut Connection, seconds: f64) -> Result<usize> {
     Ok(usize::try_from(others)?)
 }
 
-/// Frees the rows of a term that nobody works under any more, and takes back the attempts: nothing was tried, or nobody can say so. Gives how many.
-async fn give_back(session: &mut Connection, id: i64) -> Result<i64> {
-    Ok(sqlx::query_scalar!(
-        "with letters as (update inbox set owner = null, attempts = greatest(attempts - 1, 0) where owner = $1 returning 1),
-         ours as (update outbox set owner = null, attempts = greatest(attempts - 1, 0) where owner = $1 returning 1)
-         select (select count(*) from letters) + (select count(*) from ours) as \"freed!\"",
-        id
+/// Frees the letters that came and are still a past term's, and on demand also ours, and takes back the attempts: nothing was tried, or nobody can say so.
+/// Gives how many, and how many are busy: a transaction that was given up and has not heard of it yet still has its hands on them, and nobody waits for that
+/// here.
+async fn give_back(session: &mut Connection, id: i64, also_ours: bool) -> Result<(i64, i64)> {
+    let rows = sqlx::query!(
+        "with in_letters as (select id from inbox where owner = $1 for update skip locked),
+         letters as (
+             update inbox set owner = null, attempts = greatest(attempts - 1, 0) where id = any(array(select id from in_letters)) returning 1),
+         in_ours as (select id from outbox where owner = $1 and $2 for update skip locked),
+         ours as (
+             update outbox set owner = null, attempts = greatest(attempts - 1, 0) where id = any(array(select id from in_ours)) returning 1),
+         freed as (select (select count(*) from letters) + (select count(*) from ours) as freed)
+         select freed as \"freed!\",
+             (select count(*) from inbox where owner = $1) + (select count(*) from outbox where owner = $1 and $2) - freed as \"busy!\" from freed",
+        id,
+        also_ours
     )
     .fetch_one(session)
-    .await?)
+    .await?;
+    Ok((rows.freed, rows.busy))
 }
 
 /// Frees the rows of owners that are gone, and counts the death; a letter that saw [`DEATHS`] is `failed`, in the record as well, and never tried again by
@@ -355,20 +397,41 @@ pub async fn release_orphans(conn: &mut Connection, now: DateTime<Utc>) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        pin::pin,
+        sync::atomic::AtomicBool,
+        task::{self, Wake},
+    };
+
+    use sqlx::PgPool;
+
     use super::*;
+    use crate::store::{health::Health, room::Room, warm::Warm};
 
     #[test]
     fn a_term_is_trusted_for_fifteen_seconds_and_never_again_once_it_is_over() {
         let Some(began) = Instant::now().checked_sub(Duration::from_secs(60)) else { return };
         let term = Term::new(7, began, 0);
         assert!(!term.is_held(), "a minute ago is too long");
-        term.confirm(Instant::now());
+        term.confirm(Moment::now());
         assert!(term.is_held());
-        term.confirm(Instant::now() - TRUST);
+        term.confirm(Moment::at(Instant::now() - TRUST));
         assert!(!term.is_held());
-        term.confirm(Instant::now());
+        term.confirm(Moment::now());
         term.end();
         assert!(!term.is_held());
+    }
+
+    #[test]
+    fn who_slept_trusts_no_lock_until_its_session_answers_and_whose_clock_is_set_back_trusts_it_no_longer() {
+        let (now, hour) = (Moment::now(), Duration::from_secs(3600));
+        let term = Term::new(7, now.steady, 0);
+        assert!(term.is_held() && term.is_alone());
+        term.confirm(Moment { wall: now.wall - hour, ..now });
+        assert!(!term.is_held() && !term.is_alone(), "the steady clock stood still for an hour");
+        let Some(earlier) = now.steady.checked_sub(TRUST) else { return };
+        term.confirm(Moment { steady: earlier, wall: now.wall + hour });
+        assert!(!term.is_held(), "the clock on the wall was an hour ahead");
     }
 
     #[test]
@@ -383,6 +446,36 @@ mod tests {
         assert!(!first.is_alone() && first.is_known(), "whoever was there first goes on");
         second.others.store(0, Ordering::SeqCst);
         assert!(second.is_known(), "the other has gone");
-        assert!(Instant::now().checked_sub(KNOWN).is_none_or(|long_ago| Term::new(8, long_ago, 1).is_known()));
+        let Some(long_ago) = Instant::now().checked_sub(KNOWN) else { return };
+        let third = Term::new(9, long_ago, 1);
+        assert!(!third.is_known(), "it waited for its lock, and others know of it no longer than it has it");
+        assert!(Term { granted: long_ago, ..third }.is_known());
+    }
+    /// Whoever hears of a term's end, and notes whether the trouble was known by then.
+    struct Hears {
+        store: Store,
+        knew: AtomicBool,
+    }
+
+    impl Wake for Hears {
+        fn wake(self: Arc<Self>) {
+            self.knew.store(self.store.health.is_troubled(), Ordering::SeqCst);
+        }
+    }
+
+    #[tokio::test]
+    async fn whoever_hears_that_a_term_is_over_because_its_session_is_lost_knows_that_no_other_can_be_trusted() {
+        let (health, nowhere) = (Health::new(), PgPool::connect_lazy("postgres://127.0.0.1:1/").expect("an address"));
+        let store = Store { pool: nowhere, warm: Warm::new(1, health.clone()), health, room: Room::default() };
+        let term = Arc::new(Term::new(7, Instant::now(), 0));
+        let (tell, _terms) = watch::channel(Some(term.clone()));
+        let keeper = Keeper { store: store.clone(), session: None, past: Vec::new(), tell };
+        let hears = Arc::new(Hears { store, knew: AtomicBool::new(false) });
+        let mut lost = pin!(term.lost());
+        assert!(lost.as_mut().poll(&mut task::Context::from_waker(&hears.clone().into())).is_pending());
+        // The keeper has no session, and tries in vain to begin another.
+        let kept = tokio::time::timeout(Duration::from_millis(1), keeper.run()).await;
+        assert!(kept.is_err() && term.is_over());
+        assert!(hears.knew.load(Ordering::SeqCst));
     }
 }

@@ -52,7 +52,11 @@ fn arrival<'a>(envelope: &'a Envelope, recipients: &'a [Recipient], words: &'a s
 
 /// What a process gets to work on: the words of each letter, and their rows.
 async fn claim(store: &Store, owner: i64, now: DateTime<Utc>) -> (Vec<String>, Vec<Uuid>) {
-    let mut claimed = inbox::claim(&mut store.connection().await.unwrap(), owner, 20, 64 << 20, i32::MAX, now).await.unwrap();
+    let mut claimed = Vec::new();
+    for mut due in inbox::claim(&mut store.connection().await.unwrap(), owner, 20, 64 << 20, i32::MAX, now).await.unwrap() {
+        due.read(store).await.unwrap();
+        claimed.push(due.letter);
+    }
     claimed.sort_by_key(|letter| letter.id);
     claimed.into_iter().map(|letter| (String::from_utf8(letter.raw).unwrap(), letter.id)).unzip()
 }

@@ -28,6 +28,7 @@ mod sessions;
 mod shell;
 mod stopwatch;
 mod templates;
+mod terms;
 mod tidy;
 mod twice;
 mod verification;

@@ -13,13 +13,15 @@ use pairpost::{
         record,
     },
 };
+use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
-use crate::house::House;
+use crate::{house::House, program::until};
 
 /// Claims as a process does.
 async fn claim(house: &House, owner: i64) -> Vec<Claimed> {
-    inbox::claim(&mut house.store.connection().await.unwrap(), owner, 20, 64 << 20, i32::MAX, house.now).await.unwrap()
+    let due = inbox::claim(&mut house.store.connection().await.unwrap(), owner, 20, 64 << 20, i32::MAX, house.now).await.unwrap();
+    due.into_iter().map(|due| due.letter).collect()
 }
 
 /// State, attempts and deaths of a row.
@@ -172,4 +174,46 @@ async fn a_letter_that_kills_its_process_is_set_aside_after_three_deaths_and_tak
 async fn done(house: &House, letter: &Claimed) {
     let end = inbox::End { id: letter.id, kind: "command", class: "personal", outcome: "done".into() };
     inbox::finish(&mut house.store.connection().await.unwrap(), letter.owner, &[end], house.now).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_letter_whose_bytes_are_lost_is_set_aside_and_no_term_ends_for_it() {
+    let mut house = House::new(&[]).await;
+    let lost = house.writes("ana@example.org", &OwnAddress::Help, &"Words.\r\n".repeat(20_000)).await;
+    house.change("update letter set size = size + 1").await;
+    let behind = house.writes("ana@example.org", &OwnAddress::Help, "help").await;
+    let beside = house.writes("ben@example.org", &OwnAddress::Help, "help").await;
+    let term = house.inbox.owner.held().await;
+    house.work().await;
+    assert!(!term.is_over(), "other letters go on under it");
+    assert_eq!(row(&house, lost).await, "failed 1 0 failed");
+    let error = house.ask("select last_error from inbox where state = 'failed'").await;
+    assert!(error.contains("pieces of the letter"), "{error}");
+    assert!(row(&house, beside).await.starts_with("done 1"));
+    house.now += TimeDelta::seconds(1);
+    house.work().await;
+    assert!(row(&house, behind).await.starts_with("done 1"), "her next is not kept back");
+}
+
+#[tokio::test]
+async fn a_large_letter_that_is_not_read_in_time_is_tried_again_and_no_term_ends_for_it() {
+    let mut house = House::new(&[]).await;
+    // Nobody has it at hand.
+    let large = house.writes("ana@example.org", &OwnAddress::Help, &"Words.\r\n".repeat(100_000)).await;
+    let term = house.inbox.owner.held().await;
+    let mut conn = PgConnection::connect_with(&house.database.options()).await.unwrap();
+    let mut other = PgConnection::connect_with(&house.database.options()).await.unwrap();
+    let mut tx = other.begin().await.unwrap();
+    sqlx::query("lock table piece in access exclusive mode").execute(&mut *tx).await.unwrap();
+    let cut = "select count(pg_cancel_backend(pid)) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    let cutting = async {
+        until("the reading is cut", async || sqlx::query_scalar::<_, i64>(cut).fetch_one(&mut conn).await.unwrap() > 0).await;
+        tx.rollback().await.unwrap();
+    };
+    tokio::join!(house.work(), cutting);
+    assert!(!term.is_over(), "other letters go on under it");
+    assert_eq!(row(&house, large).await, "pending 1 0");
+    house.now += TimeDelta::hours(1);
+    house.work().await;
+    assert!(row(&house, large).await.starts_with("done 2"), "{}", row(&house, large).await);
 }
