@@ -9,6 +9,7 @@ mod demo;
 mod dns;
 mod exit;
 mod faults;
+mod held;
 mod hostile;
 mod house;
 mod killed;
