@@ -125,10 +125,13 @@ impl Store {
         Ok(conn.close().await?)
     }
 
-    /// Closes every connection.
+    /// Closes every connection. Those that somebody still has, or that don't answer, are waited for no longer than a moment: the server notices that they are
+    /// gone.
     pub async fn close(&self) {
         self.warm.clear();
-        self.pool.close().await;
+        if tokio::time::timeout(2 * health::ANSWER, self.pool.close()).await.is_err() {
+            tracing::warn!("some connections to Postgres could not be closed in order");
+        }
     }
 }
 

@@ -11,7 +11,10 @@ use sqlx::{PgPool, Postgres, pool::PoolConnection, postgres::PgTransactionManage
 use sqlx_core::transaction::TransactionManager;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Connection, health::Health};
+use super::{
+    Connection,
+    health::{ANSWER, Health},
+};
 
 /// So long they stay out of the pool; then it looks after them.
 const MOMENT: Duration = Duration::from_millis(500);
@@ -183,9 +186,13 @@ impl DerefMut for Tx {
     }
 }
 
-/// Whether a connection that goes back to the pool can be used again. What was begun on it and not committed is undone; a session that began while the
-/// database was read-only is so to its end.
+/// Whether a connection that goes back to the pool can be used again, which it is to show soon: until then it keeps its place.
 pub(super) async fn is_well(conn: &mut Connection) -> sqlx::Result<bool> {
+    tokio::time::timeout(ANSWER, make_well(conn)).await.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+}
+
+/// What was begun on it and not committed is undone; a session that began while the database was read-only is so to its end.
+async fn make_well(conn: &mut Connection) -> sqlx::Result<bool> {
     while Manager::get_transaction_depth(conn) > 0 {
         Manager::rollback(conn).await?;
     }
