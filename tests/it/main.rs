@@ -27,6 +27,7 @@ mod seen;
 mod sendings;
 mod sessions;
 mod shell;
+mod stopping;
 mod stopwatch;
 mod templates;
 mod tidy;
