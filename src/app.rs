@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use chrono::{DateTime, Utc};
 use tokio::{
     sync::Notify,
@@ -150,7 +150,7 @@ fn write_first(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     }
 }
 
-/// Runs everything until `stop`; then finishes what is in hand. At each `reload` the certificate is read anew.
+/// Runs everything until `stop`, or until a part of it is gone, which is an error; then finishes what is in hand. At each `reload` the certificate is read anew.
 /// `ready` is called with the line that says where it listens.
 pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>, ready: impl FnOnce(&str) + Send) -> Result<()> {
     let opened = Opened::serve(&config).await?;
@@ -218,8 +218,19 @@ pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>,
     rooms.run("the server of pages", web::serve(pages, pages_of, config.http.clone(), rooms.stop.clone()));
     ready(&line);
     doors.run("the entrance of mail", smtp::serve(door, listeners, doors.stop.clone()));
-    stop.cancelled().await;
-    let mut ended = Ok(());
+    let early = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        gone = doors.gone() => Err(gone),
+        gone = rooms.gone() => Err(gone),
+        gone = exit.gone() => Err(gone),
+        gone = lock.gone() => Err(gone),
+    };
+    if let Err(error) = &early {
+        // Whoever watches over this process begins it anew, whole.
+        tracing::error!(error = format!("{error:#}"), "a part of the program is gone: stopping the others");
+        store.room().shut();
+    }
+    let mut ended = early;
     for parts in [&mut doors, &mut rooms, &mut exit, &mut lock] {
         ended = ended.and(parts.end().await);
     }
@@ -238,6 +249,16 @@ impl Parts {
     fn run(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
         let part = tokio::spawn(part);
         self.running.spawn(async move { (name, part.await) });
+    }
+
+    /// Waits for one that ends though nobody told it to; gives which.
+    async fn gone(&mut self) -> anyhow::Error {
+        match self.running.join_next().await {
+            Some(Ok((name, Err(died)))) => anyhow!("{name} died: {died}"),
+            Some(Ok((name, Ok(())))) => anyhow!("{name} ended by itself"),
+            Some(Err(died)) => died.into(),
+            None => std::future::pending().await,
+        }
     }
 
     /// Ends all; an error where one dies of it.

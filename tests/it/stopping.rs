@@ -1,10 +1,10 @@
-//! The program ends when it is told to, with everything that was accepted where the next one finds it.
+//! The program ends: told to, with everything that was accepted where the next one finds it; or because a part of it died, which nobody may overlook.
 use std::time::Duration;
 
 use chrono::Utc;
 use pairpost::{
     domain::topic::NewTopic,
-    store::{Store, seeds, topics},
+    store::{Store, seeds, topics, wakes},
 };
 use rustix::process::Signal;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
@@ -97,4 +97,21 @@ async fn a_sending_under_way_stops_with_the_program_and_goes_on_with_the_next() 
     assert_eq!((ask(&database, CLAIMED_OR_DIED).await, hop.count()), (0, SUBSCRIBERS as usize));
     println!("stopped after {queued} of {SUBSCRIBERS} letters; the others left with the next program");
     next.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_of_which_a_part_died_stops_in_order_and_says_so() {
+    let (database, data) = (TestDatabase::new(), tempfile::tempdir().expect("a folder"));
+    let mut program = Program::serve(Some(&database.url()), data.path(), &[]);
+    assert!(program.send(&Letter::joins("ana@example.org")).await.starts_with("250"));
+    until("it is handled", async || ask(&database, "select count(*) from inbox where state <> 'done'").await == 0).await;
+    let store = Store::connect(database.options(), 1).await.expect("a store");
+    // A date that is none of ours: whoever reads it panics.
+    let strange = "insert into round (id, name, opens_on, closes_on, match_on, introduce_on, ends_on, seed, created_at)
+        values (gen_random_uuid(), 'for ever', '2027-01-01', '2027-01-02', '2027-01-03', '2027-01-04', 'infinity', 1, now())";
+    sqlx::query(strange).execute(&mut *store.connection().await.unwrap()).await.unwrap();
+    wakes::tell_all(&store, wakes::Work::Calendar).await.unwrap();
+    assert_eq!(program.ended().await, Some(1));
+    assert!(program.said().contains("the calendar died"), "{}", program.said());
+    assert_eq!(ask(&database, CLAIMED_OR_DIED).await, 0);
 }
