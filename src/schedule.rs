@@ -250,7 +250,7 @@ async fn expire_held(store: &Store, now: DateTime<Utc>) -> Result<usize> {
 async fn forget_words(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
     let mut tx = store.begin().await?;
     let before = now - TimeDelta::days(site.keep_words_days.into());
-    let words = letters::drop_words(&mut tx, before).await? + sheets::forget(&mut tx, before).await?;
+    let words = letters::drop_words(&mut tx, before, now).await? + sheets::forget(&mut tx, before).await?;
     let forgotten = words + breaker::forget_passages(&mut tx, now).await?;
     let strangers = greylist::forget(&mut tx, now).await?;
     tx.commit().await.context("cannot commit the forgetting of words")?;

@@ -17,6 +17,8 @@ use crate::{
     mail::envelope::{Envelope, Verdict},
 };
 
+/// So long a letter that comes again is known.
+pub(super) const KNOWN_FOR: TimeDelta = TimeDelta::days(5);
 /// How often letters are looked at anew because another session wrote the same rows meanwhile.
 const RACES: usize = 5;
 
@@ -163,7 +165,7 @@ async fn look_up(conn: &mut Connection, came: &[Came<'_>], now: DateTime<Utc>) -
     )
     .fetch_all(conn)
     .await?;
-    let (mut known, days_ago) = (Known::default(), now - TimeDelta::days(5));
+    let (mut known, days_ago) = (Known::default(), now - KNOWN_FOR);
     for row in rows {
         if let Some((key, writer)) = row.key.zip(row.writer) {
             known.partners.entry(key.clone()).or_default().extend(row.partnership.zip(row.person));
