@@ -2,7 +2,7 @@
 use serde::Serialize;
 
 /// Why a letter of ours is written; what it waits for when there is more than can go at once, and which breaker watches over it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stream {
     /// A partner's letter, passed on.

@@ -28,7 +28,8 @@ impl Circuit {
             return most.saturating_sub(flying);
         }
         let pause = TimeDelta::seconds((5_i64 << state.probes.min(4)).min(60));
-        let waits = flying > 0 || state.probed_at.is_some_and(|at| now - at < pause);
+        // A clock that was set back keeps nothing back.
+        let waits = flying > 0 || state.probed_at.is_some_and(|at| at <= now && now - at < pause);
         usize::from(!waits)
     }
 
@@ -72,6 +73,15 @@ impl Circuit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_keeps_no_letter_from_asking() {
+        let circuit = Circuit::default();
+        let now = DateTime::from_timestamp(1_800_000_000, 0).expect("a moment");
+        (0..FAILURES).for_each(|_| circuit.note(false));
+        circuit.launched(now);
+        assert_eq!((circuit.room(20, 0, now), circuit.room(20, 0, now - TimeDelta::hours(1))), (0, 1));
+    }
 
     #[test]
     fn a_hop_that_can_not_be_reached_is_tried_by_one_letter_every_few_seconds() {

@@ -5,6 +5,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use futures_util::future::join_all;
 use mail_send::Error;
 use memchr::memmem;
 use smtp_proto::{EXT_8BIT_MIME, EXT_PIPELINING, EXT_SIZE, EXT_SMTP_UTF8, Response};
@@ -106,12 +107,10 @@ impl NextHop {
             *idle = young;
             old
         };
-        for (mut connection, _) in old {
-            // RFC 5321 4.1.1.10 wants the answer awaited; a second is enough for a connection that nobody needs.
-            let quit = connection.client.cmd("QUIT\r\n");
-            if tokio::time::timeout(Duration::from_secs(1), quit).await.is_err() {
-                tracing::debug!("the next hop did not answer QUIT");
-            }
+        // RFC 5321 4.1.1.10 wants the answer awaited; a second is enough for connections that nobody needs.
+        let quits = old.into_iter().map(|(mut connection, _)| async move { connection.client.cmd("QUIT\r\n").await });
+        if tokio::time::timeout(Duration::from_secs(1), join_all(quits)).await.is_err() {
+            tracing::debug!("the next hop did not answer QUIT");
         }
     }
 

@@ -1,22 +1,23 @@
 //! The exit: claims letters of ours, signs them, hands them to the next hop on kept connections, and marks each as its reply comes.
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context as _, Result};
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::{Config, DeliveryMode},
-    handlers::{
-        Context, Site,
-        bounces::{self, Refused},
-    },
+    handlers::Site,
     store::{
-        Connection, Store, Tx, breaker,
+        Store, Tx, breaker,
         health::in_time,
         keys, orders,
-        outbox::{self, Allowance, Claimed, Mine},
+        outbox::{self, Allowance, Claimed},
         ownership::{Owner, Term},
     },
 };
@@ -26,6 +27,7 @@ mod circuit;
 mod connection;
 mod flight;
 mod hop;
+mod marks;
 #[cfg(any(test, fuzzing))]
 pub mod properties;
 mod replies;
@@ -118,6 +120,8 @@ impl Exit {
     pub async fn run(self, wake: Arc<Notify>, stop: CancellationToken) {
         let mut flight = Flight::default();
         let (mut claiming, mut marking): (Option<Turn<'_>>, Option<Turn<'_>>) = (None, None);
+        // After a turn that failed: none begins before.
+        let mut not_before = Instant::now();
         let mut is_due = true;
         while !stop.is_cancelled() {
             let now = Utc::now();
@@ -129,17 +133,18 @@ impl Exit {
             // Letters that become due, or that another process left, wake nobody.
             is_due |= flight.is_under_way() && flight.until_far().is_zero();
             self.make_room(&flight, term.as_ref(), is_due, now);
+            let wait = not_before.saturating_duration_since(Instant::now());
             let is_known = term.as_ref().is_none_or(|term| term.is_known());
-            if claiming.is_none() && is_due && is_known && flight.may_claim() {
+            if claiming.is_none() && is_due && is_known && wait.is_zero() && flight.may_claim() {
                 is_due = false;
                 claiming = term.clone().and_then(|term| self.begin_claim(&mut flight, term, now));
             }
-            if marking.is_none() && flight.should_mark() {
+            if marking.is_none() && wait.is_zero() && flight.should_mark() {
                 marking = self.begin_mark(&mut flight, now);
             }
             let waits = (is_due && is_known && claiming.is_none()) || (flight.is_to_be_marked() && marking.is_none());
             let pause = match flight.is_under_way() {
-                _ if waits => TURN_EVERY,
+                _ if waits => TURN_EVERY.max(wait),
                 true => flight.until_far().max(TURN_EVERY),
                 false => POLL,
             };
@@ -149,8 +154,8 @@ impl Exit {
                     Ok(more) => is_due |= more,
                     Err(error) => {
                         is_due = true;
+                        not_before = Instant::now() + Duration::from_secs(1);
                         tracing::error!(error = format!("{error:#}"), "the outbox can't be worked off; trying again in a second");
-                        tokio::select! { () = stop.cancelled() => {}, () = tokio::time::sleep(Duration::from_secs(1)) => {} }
                     }
                 },
                 () = flight.land(), if flight.flying() > 0 => is_due |= !flight.has_all(),
@@ -163,10 +168,14 @@ impl Exit {
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {
                     is_due = true;
-                    match &*self.way {
-                        Way::Send(hop) => hop.close_idle(false).await,
-                        Way::Capture(_) => {}
-                    }
+                    // Aside: a hop that does not answer keeps no letter waiting.
+                    let way = self.way.clone();
+                    tokio::spawn(async move {
+                        match &*way {
+                            Way::Send(hop) => hop.close_idle(false).await,
+                            Way::Capture(_) => {}
+                        }
+                    });
                 }
             }
         }
@@ -304,8 +313,8 @@ impl Exit {
                         take_in_hand(flight, &term, letters);
                         Ok(some && left)
                     }
-                    // Their places are free.
-                    None => Ok(!flight.has_all()),
+                    // Their places are free; and who is told of a letter that was given up waits for that.
+                    None => Ok(!flight.has_all() || landed.iter().any(|(_, fate)| matches!(fate, Fate::Never(..) | Fate::Later(_)))),
                 }
             }
             Err(error) => {
@@ -316,7 +325,8 @@ impl Exit {
     }
 
     async fn mark_and_claim(&self, landed: &[Landed], term: &Term, allowance: Allowance, now: DateTime<Utc>) -> Result<(Vec<Claimed>, bool)> {
-        let tx = outbox::begin_claim(&self.store).await?;
+        // Nothing is claimed yet, nor is it when this takes too long.
+        let tx = in_time(outbox::begin_claim(&self.store)).await?;
         // What is claimed and not known here would wait for ever.
         in_time(self.mark_and_claim_in(tx, landed, term.id(), allowance, now)).await.inspect_err(|_| term.end())
     }
@@ -337,66 +347,6 @@ impl Exit {
         match self.begin_mark(flight, now) {
             Some(turn) => self.end_turn(flight, turn.await).map(drop),
             None => Ok(()),
-        }
-    }
-
-    /// Marks these letters in one commit.
-    async fn mark_all(&self, landed: &[Landed], now: DateTime<Utc>) -> Result<()> {
-        let marking = async {
-            if landed.iter().all(|(_, fate)| matches!(fate, Fate::Sent(_))) {
-                // One statement is a commit of its own: the letters on their way wait for it.
-                let mut conn = self.store.connection().await?;
-                self.mark_landed(&mut conn, landed, now).await.context("cannot mark letters as sent")?;
-                conn.put_back();
-                return Ok(());
-            }
-            let mut tx = self.store.begin().await?;
-            self.mark_landed(&mut tx, landed, now).await?;
-            tx.commit().await.context("cannot mark letters as sent")
-        };
-        in_time(marking).await
-    }
-
-    async fn mark_landed(&self, tx: &mut Connection, landed: &[Landed], now: DateTime<Utc>) -> Result<()> {
-        let mut back = Vec::new();
-        let (mut sent, mut replies) = (Vec::new(), Vec::new());
-        for (travelling, fate) in landed {
-            let (letter, mine) = (&travelling.letter, travelling.mine());
-            match fate {
-                Fate::Sent(reply) => {
-                    sent.push(mine);
-                    replies.push(reply.clone());
-                }
-                Fate::Later(reply) => {
-                    let next = now + back_off(letter.attempts);
-                    if next < letter.expires_at {
-                        outbox::reschedule(tx, mine, reply, next).await?;
-                    } else {
-                        self.give_up(tx, mine, &format!("{}: {reply}", bounces::EXPIRED), Refused::Mailbox, now).await?;
-                    }
-                }
-                Fate::Never(reply, refused) => self.give_up(tx, mine, reply, *refused, now).await?,
-                Fate::Nobody => outbox::drop_claimed(tx, mine, now).await?,
-                Fate::Back => back.push(travelling),
-            }
-        }
-        if !back.is_empty() {
-            outbox::give_back(tx, &back.iter().map(|travelling| travelling.mine()).collect::<Vec<_>>()).await?;
-            breaker::come_back(tx, &back.iter().map(|travelling| &*travelling.letter).collect::<Vec<_>>(), now).await?;
-        }
-        if !sent.is_empty() {
-            let marked = outbox::mark_sent(tx, &sent, &replies, now).await?;
-            if marked < sent.len() {
-                tracing::warn!(letters = sent.len() - marked, "sent, and not ours to mark any more: marked before, or sent by another process as well");
-            }
-        }
-        Ok(())
-    }
-
-    async fn give_up(&self, conn: &mut Connection, letter: Mine, reply: &str, refused: Refused, now: DateTime<Utc>) -> Result<()> {
-        match outbox::give_up(conn, letter, reply, now).await? {
-            true => bounces::given_up(&mut Context::new(conn, now, &self.site), letter.id, reply, refused).await,
-            false => Ok(()),
         }
     }
 }
@@ -431,15 +381,4 @@ async fn whole(turn: &mut Option<Turn<'_>>) -> Turned {
     let turned = under_way.await;
     *turn = None;
     turned
-}
-
-/// A minute, five, a quarter of an hour, an hour, then every four hours: RFC 5321 4.5.4.1 asks for patience of four to five days.
-fn back_off(attempts: i16) -> TimeDelta {
-    match attempts {
-        ..=1 => TimeDelta::minutes(1),
-        2 => TimeDelta::minutes(5),
-        3 => TimeDelta::minutes(15),
-        4 => TimeDelta::hours(1),
-        5.. => TimeDelta::hours(4),
-    }
 }

@@ -1,5 +1,5 @@
 //! The breakers: how many letters of each stream left within a day, how many may, and what is held because there were more.
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use chrono::{DateTime, TimeDelta, Utc};
@@ -14,12 +14,13 @@ const WINDOW: TimeDelta = TimeDelta::hours(24);
 /// How long a computed ceiling is believed: counting a hundred thousand subscribers for every claim would cost more than it tells.
 const BELIEVED: TimeDelta = TimeDelta::hours(1);
 
-/// Lets the letters of a claim pass, or holds those whose stream has brought too many; gives those that pass. Belongs into the transaction of the claim:
-/// no process can send a letter that was not counted. Claims go one after the other, so nothing here waits for anybody.
+/// Lets the letters of a claim pass, or holds those whose stream has brought too many; gives those that pass. Belongs into the transaction that claims them:
+/// no process can send a letter that was not counted. Whoever counts letters of a stream waits for who has just done so to commit, always in the order of the
+/// streams.
 ///
 /// Retries are not counted, they were when they were first tried; nor is what a person has looked at and let go.
 pub async fn pass(conn: &mut Connection, claimed: Vec<Claimed>, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
-    let mut watched: HashMap<Stream, (i32, Vec<Uuid>)> = HashMap::new();
+    let mut watched: BTreeMap<Stream, (i32, Vec<Uuid>)> = BTreeMap::new();
     for letter in claimed.iter().filter(|letter| letter.stream.is_watched() && !letter.released) {
         let (new, all) = watched.entry(letter.stream).or_default();
         *new += i32::from(letter.attempts <= 1);

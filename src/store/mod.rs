@@ -135,6 +135,31 @@ impl Store {
     }
 }
 
+/// A part of a transaction that can be undone by itself: it is unless committed.
+pub async fn part(conn: &mut Connection) -> Result<Part<'_>> {
+    Ok(Part(conn.begin().await.context("cannot begin a part of a transaction")?))
+}
+
+/// See [`part`].
+pub struct Part<'a>(sqlx::Transaction<'a, sqlx::Postgres>);
+
+impl Part<'_> {
+    /// Its connection.
+    pub fn conn(&mut self) -> &mut Connection {
+        &mut self.0
+    }
+
+    /// It belongs to the transaction.
+    pub async fn commit(self) -> Result<()> {
+        self.0.commit().await.context("cannot end a part of a transaction")
+    }
+
+    /// It never was.
+    pub async fn undo(self) -> Result<()> {
+        self.0.rollback().await.context("cannot undo a part of a transaction")
+    }
+}
+
 /// Brings a schema up to date: all migrations that it has not seen, each in a transaction.
 pub async fn migrate(pool: &PgPool) -> Result<()> {
     MIGRATIONS.run(pool).await.context(MIGRATION_FAILED)

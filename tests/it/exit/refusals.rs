@@ -5,7 +5,7 @@ use pairpost::{
     mail::message::Message,
 };
 
-use super::{Post, one_line};
+use super::{Post, SENT, one_line};
 use crate::next_hop::{Mood, NextHop, Step};
 
 #[tokio::test]
@@ -31,6 +31,26 @@ async fn a_mailbox_that_does_not_exist_is_given_up_and_the_others_get_their_lett
     }
     assert!(post.record().await.contains("failed / failed / given up after five days: 452 4.2.2 full"), "{}", post.record().await);
     assert_eq!(post.ask("select email from address where suppressed_at is not null").await, "no@example.org");
+}
+
+#[tokio::test]
+async fn a_writer_who_can_not_be_told_keeps_no_other_letter_from_being_marked() {
+    let hop = NextHop::start().await;
+    let post = Post::to(&hop).await;
+    // Whatever goes wrong over telling Ana that Ben's mailbox is gone.
+    let mut conn = post.conn().await;
+    for statement in [
+        "create function fail() returns trigger language plpgsql as $$ begin raise exception 'no words'; end $$",
+        "create trigger fail before insert on outbox for each row when (new.kind = 'undelivered') execute function fail()",
+    ] {
+        sqlx::query(statement).execute(&mut *conn).await.unwrap();
+    }
+    post.relay().await;
+    post.write("cy@example.org", "one").await;
+    hop.answers("ben@example.net", "550 5.1.1 no such user here");
+    post.work().await;
+    assert_eq!(post.record().await, format!("failed / failed / 550 5.1.1 no such user here | {SENT}"));
+    assert_eq!(post.ask("select count(*) from outbox where kind = 'undelivered'").await, "0");
 }
 
 #[tokio::test]

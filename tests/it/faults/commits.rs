@@ -14,7 +14,7 @@ use pairpost::{
 
 use crate::{
     database::TestDatabase,
-    next_hop::NextHop,
+    next_hop::{Mood, NextHop, Step},
     program::{Letter, Program, until},
     stopwatch::Stopwatch,
 };
@@ -96,6 +96,27 @@ async fn what_was_claimed_unheard_is_given_back_in_a_moment_also_where_nothing_e
     }
     println!("claimed unheard, and all quiet: answered after {waits:.1?}");
     assert!(waits.iter().all(|wait| wait.as_secs() < 5), "{waits:?}");
+    program.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_nobody_knows_whether_letters_were_given_back_the_term_ends_and_each_leaves_once() {
+    let (database, hop, data) = (TestDatabase::new(), NextHop::start().await, tempfile::tempdir().expect("a folder"));
+    let proxy = Proxy::before(&database).await;
+    let settings = [("PAIRPOST_DELIVERY__SMARTHOST", hop.url()), ("PAIRPOST_DELIVERY__PER_DOMAIN", "1".to_owned())];
+    let program = Program::serve(Some(&proxy.url()), data.path(), &settings.each_ref().map(|(key, value)| (*key, value.as_str())));
+    // One waits at the next hop; the next is claimed ahead, and given back because its turn does not come.
+    hop.mood_on(1, Step::Dot, Mood::Wait);
+    proxy.cut("attempts = greatest(attempts - 1, 0) from unnest", Moment::AfterCommit);
+    for number in 0..3 {
+        assert!(program.send(&Letter::joins(&format!("p{number}@example.org"))).await.starts_with("250"));
+    }
+    proxy.has_cut().await;
+    until("another term", async || program.said().contains("work goes on")).await;
+    hop.calm();
+    hop.go_on();
+    until("all are marked", async || ask(&database, "select count(*) from outbox where state = 'sent'").await == 3).await;
+    assert!(got(&hop).values().all(|letters| *letters == 1) && got(&hop).len() == 3, "{:?}", got(&hop));
     program.stop().await;
 }
 
