@@ -9,9 +9,12 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use chrono::{DateTime, Utc};
-use tokio::sync::Notify;
+use tokio::{
+    sync::Notify,
+    task::{JoinError, JoinSet},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -147,8 +150,8 @@ fn write_first(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     }
 }
 
-/// Runs everything until `stop`; then finishes what was accepted. At each `reload` the certificate is read anew. `ready` is called with the line that says
-/// where it listens.
+/// Runs everything until `stop`, or until a part of it is gone, which is an error; then finishes what is in hand. At each `reload` the certificate is read anew.
+/// `ready` is called with the line that says where it listens.
 pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>, ready: impl FnOnce(&str) + Send) -> Result<()> {
     let opened = Opened::serve(&config).await?;
     let (store, site) = (opened.store.clone(), opened.site.clone());
@@ -163,8 +166,12 @@ pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>,
     let line = format!("ready smtp={} http={} database={}", addresses.join(","), pages.local_addr()?, opened.database);
 
     let (others, looks) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let mut lock = Parts::default();
+    let until = lock.stop.clone();
+    lock.run("the keeper of this process's lock", async move {
+        tokio::select! { () = watch => {}, () = until.cancelled() => {} }
+    });
     let aside = [
-        tokio::spawn(watch),
         tokio::spawn({
             let door = door.clone();
             async move {
@@ -197,22 +204,73 @@ pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>,
             }
         }),
     ];
-    let mut rooms = tokio::task::JoinSet::new();
-    // Mail stops coming in first; what was accepted is then handled and sent on.
-    let (inner, outer) = (CancellationToken::new(), stop.clone());
+    // Mail stops coming in first. Then the workers finish what they have in hand (what else was accepted waits for the next start), and a sending stops between
+    // two batches. The exit ends when nobody queues letters any more: it lets those that are on their way arrive, and gives back the others. The lock, under
+    // which all of these are ours, is given up last.
+    let (mut doors, mut rooms, mut exit) = (Parts::default(), Parts::default(), Parts::default());
+    exit.run("the exit", Exit::new(store.clone(), owner.clone(), site.clone(), &config).await?.run(queued.clone(), exit.stop.clone()));
     let inbox = Inbox { store: store.clone(), owner: owner.clone(), site: site.clone(), outbox: queued.clone() };
     for _ in 0..WORKERS {
-        rooms.spawn(inbox.clone().run(idle.clone(), arrived.clone(), inner.clone()));
+        rooms.run("a worker", inbox.clone().run(idle.clone(), arrived.clone(), rooms.stop.clone()));
     }
-    rooms.spawn(Exit::new(store.clone(), owner.clone(), site.clone(), &config).await?.run(queued.clone(), inner.clone()));
-    rooms.spawn(calendar(store.clone(), owner, site.clone(), queued, looks, inner.clone()));
-    rooms.spawn(web::serve(pages, pages_of(&config, store, site, Arc::new(Utc::now)), config.http.clone(), inner.clone()));
+    rooms.run("the calendar", calendar(store.clone(), owner, site.clone(), queued, looks, rooms.stop.clone()));
+    let pages_of = pages_of(&config, store.clone(), site, Arc::new(Utc::now));
+    rooms.run("the server of pages", web::serve(pages, pages_of, config.http.clone(), rooms.stop.clone()));
     ready(&line);
-    smtp::serve(door, listeners, outer).await;
-    inner.cancel();
-    while rooms.join_next().await.is_some() {}
+    doors.run("the entrance of mail", smtp::serve(door, listeners, doors.stop.clone()));
+    let early = tokio::select! {
+        () = stop.cancelled() => Ok(()),
+        gone = doors.gone() => Err(gone),
+        gone = rooms.gone() => Err(gone),
+        gone = exit.gone() => Err(gone),
+        gone = lock.gone() => Err(gone),
+    };
+    if let Err(error) = &early {
+        // Whoever watches over this process begins it anew, whole.
+        tracing::error!(error = format!("{error:#}"), "a part of the program is gone: stopping the others");
+        store.room().shut();
+    }
+    let mut ended = early;
+    for parts in [&mut doors, &mut rooms, &mut exit, &mut lock] {
+        ended = ended.and(parts.end().await);
+    }
     aside.iter().for_each(tokio::task::JoinHandle::abort);
-    opened.close().await
+    ended.and(opened.close().await)
+}
+
+/// Parts of the program that end together, and none before it is told to.
+#[derive(Default)]
+struct Parts {
+    stop: CancellationToken,
+    running: JoinSet<(&'static str, Result<(), JoinError>)>,
+}
+
+impl Parts {
+    fn run(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
+        let part = tokio::spawn(part);
+        self.running.spawn(async move { (name, part.await) });
+    }
+
+    /// Waits for one that ends though nobody told it to; gives which.
+    async fn gone(&mut self) -> anyhow::Error {
+        match self.running.join_next().await {
+            Some(Ok((name, Err(died)))) => anyhow!("{name} died: {died}"),
+            Some(Ok((name, Ok(())))) => anyhow!("{name} ended by itself"),
+            Some(Err(died)) => died.into(),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Ends all; an error where one dies of it.
+    async fn end(&mut self) -> Result<()> {
+        self.stop.cancel();
+        let mut ended = Ok(());
+        while let Some(one) = self.running.join_next().await {
+            let (name, one) = one?;
+            ended = ended.and(one.with_context(|| format!("{name} died")));
+        }
+        ended
+    }
 }
 
 /// What the pages show, as the configuration says.
@@ -226,7 +284,7 @@ fn pages_of(config: &Config, store: Store, site: Arc<Site>, clock: Clock) -> web
 async fn calendar(store: Store, owner: Owner, site: Arc<Site>, queued: Arc<Notify>, wake: Arc<Notify>, stop: CancellationToken) {
     while !stop.is_cancelled() {
         let term = tokio::select! { term = owner.held() => term, () = stop.cancelled() => return };
-        let done = tokio::select! { done = schedule::step(&store, &site, Utc::now()) => done, () = term.lost() => continue };
+        let done = tokio::select! { done = schedule::step_until(&store, &site, Utc::now(), &stop) => done, () = term.lost() => continue };
         // What is left of a term is given back only when nobody keeps it in mind.
         drop(term);
         let pause = match done {

@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use chrono::{DateTime, TimeDelta, Utc};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
@@ -47,7 +48,7 @@ impl Part {
     /// All of them, in the order in which they are worked.
     pub const ALL: [Self; 7] = [Self::Pauses, Self::LettersOnHold, Self::Rounds, Self::TopicsDue, Self::TopicLetters, Self::Words, Self::Alarms];
 
-    async fn work(self, store: &Store, site: &Site, now: DateTime<Utc>, done: &mut Done) {
+    async fn work(self, store: &Store, site: &Site, now: DateTime<Utc>, stop: &CancellationToken, done: &mut Done) {
         match self {
             Self::Pauses => done.note("pauses", end_pauses(store, site, now).await),
             Self::LettersOnHold => done.note("letters on hold", expire_held(store, now).await),
@@ -60,16 +61,18 @@ impl Part {
                 Err(error) => done.note("rounds", Err(error)),
             },
             Self::TopicsDue => done.note("topics", start_topics(store, site, now).await),
-            Self::TopicLetters => loop {
-                match send_on(store, site, now).await {
-                    Ok(Some(letters)) => done.note("a topic", Ok(letters.max(1))),
-                    Ok(None) => break,
-                    Err(error) => {
-                        done.note("a topic", Err(error));
-                        break;
+            Self::TopicLetters => {
+                while !stop.is_cancelled() {
+                    match send_on(store, site, now).await {
+                        Ok(Some(letters)) => done.note("a topic", Ok(letters.max(1))),
+                        Ok(None) => break,
+                        Err(error) => {
+                            done.note("a topic", Err(error));
+                            break;
+                        }
                     }
                 }
-            },
+            }
             Self::Words => done.note("words past their days", forget_words(store, site, now).await),
             Self::Alarms => done.note("alarms", tell_operator(store, site, now).await),
         }
@@ -79,9 +82,17 @@ impl Part {
 /// Does whatever the calendar would do at `now`; gives how many things that were, 0 when nothing was due. One thing that fails stops no other: it is logged,
 /// and the first such error is given once all else is done.
 pub async fn step(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
+    step_until(store, site, now, &CancellationToken::new()).await
+}
+
+/// The same, but no further part is begun once it is to stop, and no further batch of a sending, which goes on where it stopped.
+pub async fn step_until(store: &Store, site: &Site, now: DateTime<Utc>, stop: &CancellationToken) -> Result<usize> {
     let mut done = Done::default();
     for part in Part::ALL {
-        part.work(store, site, now, &mut done).await;
+        if stop.is_cancelled() {
+            break;
+        }
+        part.work(store, site, now, stop, &mut done).await;
     }
     done.result()
 }
@@ -239,7 +250,7 @@ async fn expire_held(store: &Store, now: DateTime<Utc>) -> Result<usize> {
 async fn forget_words(store: &Store, site: &Site, now: DateTime<Utc>) -> Result<usize> {
     let mut tx = store.begin().await?;
     let before = now - TimeDelta::days(site.keep_words_days.into());
-    let words = letters::drop_words(&mut tx, before).await? + sheets::forget(&mut tx, before).await?;
+    let words = letters::drop_words(&mut tx, before, now).await? + sheets::forget(&mut tx, before).await?;
     let forgotten = words + breaker::forget_passages(&mut tx, now).await?;
     let strangers = greylist::forget(&mut tx, now).await?;
     tx.commit().await.context("cannot commit the forgetting of words")?;

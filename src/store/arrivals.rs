@@ -7,7 +7,7 @@ use ring::digest;
 use uuid::Uuid;
 
 use super::{
-    Connection, held,
+    Connection, Held, held,
     inbox::Claimed,
     letters::{self, Bytes},
     recipients::Recipient,
@@ -17,6 +17,8 @@ use crate::{
     mail::envelope::{Envelope, Verdict},
 };
 
+/// So long a letter that comes again is known.
+pub(super) const KNOWN_FOR: TimeDelta = TimeDelta::days(5);
 /// How often letters are looked at anew because another session wrote the same rows meanwhile.
 const RACES: usize = 5;
 
@@ -102,7 +104,7 @@ impl Known {
 ///
 /// With an `owner` what partners write is claimed for it as it is kept, of each writer one letter, and none while an earlier one waits or is worked on.
 pub async fn accept(
-    conn: &mut Connection,
+    conn: &mut Held,
     arrivals: &[Arrival<'_>],
     admit: impl Fn(&Arrival<'_>, &Recipient, &Known) -> Admission,
     owner: Option<i64>,
@@ -112,7 +114,7 @@ pub async fn accept(
     for _ in 0..RACES {
         let known = look_up(conn, &came, now).await?;
         if !known.old.is_empty() {
-            sqlx::query!("update inbox set fingerprint = null where fingerprint = any($1)", &known.old).execute(&mut *conn).await?;
+            sqlx::query!("update inbox set fingerprint = null where fingerprint = any($1)", &known.old).execute(&mut **conn).await?;
         }
         let mut rows = Rows::new(known);
         let accepted = came.iter().map(|came| rows.add(came, &admit)).collect::<Result<Vec<_>>>()?;
@@ -163,7 +165,7 @@ async fn look_up(conn: &mut Connection, came: &[Came<'_>], now: DateTime<Utc>) -
     )
     .fetch_all(conn)
     .await?;
-    let (mut known, days_ago) = (Known::default(), now - TimeDelta::days(5));
+    let (mut known, days_ago) = (Known::default(), now - KNOWN_FOR);
     for row in rows {
         if let Some((key, writer)) = row.key.zip(row.writer) {
             known.partners.entry(key.clone()).or_default().extend(row.partnership.zip(row.person));
@@ -312,17 +314,28 @@ impl<'a> Rows<'a> {
     }
 
     /// Writes everything in one statement, and the pieces of large letters behind it. Constraints decide races. Gives the inbox rows that are claimed.
-    async fn keep(&self, conn: &mut Connection, owner: Option<i64>, now: DateTime<Utc>) -> Result<HashSet<Uuid>, sqlx::Error> {
+    async fn keep(&self, conn: &mut Held, owner: Option<i64>, now: DateTime<Utc>) -> Result<HashSet<Uuid>, sqlx::Error> {
         if self.of.is_empty() {
             return Ok(HashSet::new());
         }
         if self.raw.iter().all(|raw| raw.len() < letters::LARGE) {
             return self.write(conn, owner, now).await;
         }
-        let mut tx = sqlx::Connection::begin(conn).await?;
-        let claimed = self.write(&mut tx, owner, now).await?;
-        letters::write(&mut tx, &self.letters.iter().copied().zip(self.raw.iter().copied().map(Bytes::Here)).collect::<Vec<_>>()).await?;
-        tx.commit().await.map(|()| claimed)
+        conn.begin().await?;
+        match self.write_large(conn, owner, now).await {
+            Ok(claimed) => conn.commit().await.map(|()| claimed),
+            Err(error) => {
+                // Where that fails as well, the connection goes to nobody as it is.
+                let _undone = conn.rollback().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn write_large(&self, conn: &mut Connection, owner: Option<i64>, now: DateTime<Utc>) -> Result<HashSet<Uuid>, sqlx::Error> {
+        let claimed = self.write(conn, owner, now).await?;
+        letters::write(conn, &self.letters.iter().copied().zip(self.raw.iter().copied().map(Bytes::Here)).collect::<Vec<_>>()).await?;
+        Ok(claimed)
     }
 
     async fn write(&self, conn: &mut Connection, owner: Option<i64>, now: DateTime<Utc>) -> Result<HashSet<Uuid>, sqlx::Error> {

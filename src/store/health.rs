@@ -13,7 +13,7 @@ use super::{Connection, Held, Store};
 /// How long one statement, a commit or a new connection may be waited for before the database counts as away.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// A sound connection answers within this time.
-const ANSWER: Duration = Duration::from_secs(2);
+pub(super) const ANSWER: Duration = Duration::from_secs(2);
 /// After a letter could not be kept for want of room, we are not ready for so long.
 const FULL_FOR: Duration = Duration::from_secs(30);
 

@@ -61,11 +61,7 @@ pub async fn vouch(conn: &mut Connection, id: Uuid, writer: Uuid, own: bool, now
         .await?;
         return Ok(rows.rows_affected() > 0);
     }
-    let held = sqlx::query_scalar!("select id from inbox where id = $1 and writer_id = $2 and state = 'held'", id, writer).fetch_optional(&mut *conn).await?;
-    if let Some(id) = held {
-        let_go(conn, id, "dropped: not theirs", now).await?;
-    }
-    Ok(held.is_some())
+    let_go(conn, id, Some(writer), "dropped: not theirs", now).await
 }
 
 /// The oldest letter that waits for a word of `writer`, and its bytes.
@@ -85,16 +81,25 @@ pub async fn next(conn: &mut Connection, writer: Uuid) -> Result<Option<(Uuid, V
 /// Ends the letters whose time on hold is over; gives how many.
 pub async fn expire(conn: &mut Connection, now: DateTime<Utc>) -> Result<usize> {
     let ids = sqlx::query_scalar!("select id from inbox where state = 'held' and next_at <= $1", now).fetch_all(&mut *conn).await?;
-    for id in &ids {
-        let_go(conn, *id, "dropped: nobody vouched for it", now).await?;
+    let mut expired = 0;
+    for id in ids {
+        expired += usize::from(let_go(conn, id, None, "dropped: nobody vouched for it", now).await?);
     }
-    Ok(ids.len())
+    Ok(expired)
 }
 
-/// A letter on hold is not handled any more.
-async fn let_go(conn: &mut Connection, id: Uuid, outcome: &str, now: DateTime<Utc>) -> Result<()> {
-    let exchange = sqlx::query_scalar!("update inbox set state = 'done', owner = null, last_error = null where id = $1 returning exchange_id", id)
-        .fetch_one(&mut *conn)
-        .await?;
-    exchanges::end(conn, exchange, outcome, None, now).await
+/// A letter on hold, of this writer or of anybody, is not handled any more. False when it is not on hold: somebody vouched for it a moment ago.
+async fn let_go(conn: &mut Connection, id: Uuid, writer: Option<Uuid>, outcome: &str, now: DateTime<Utc>) -> Result<bool> {
+    let exchange = sqlx::query_scalar!(
+        "update inbox set state = 'done', owner = null, last_error = null
+         where id = $1 and state = 'held' and ($2::uuid is null or writer_id = $2) returning exchange_id",
+        id,
+        writer
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    match exchange {
+        Some(exchange) => exchanges::end(conn, exchange, outcome, None, now).await.map(|()| true),
+        None => Ok(false),
+    }
 }

@@ -8,7 +8,7 @@ use sqlx::postgres::PgCopyIn;
 use tokio::runtime::Handle;
 use uuid::Uuid;
 
-use super::{Connection, health::PATIENCE, recent};
+use super::{Connection, arrivals, health::PATIENCE, recent};
 use crate::mail::anonymize::{Loan, made_of};
 
 type Step<'a, T> = Pin<Box<dyn Future<Output = sqlx::Result<T>> + Send + 'a>>;
@@ -321,8 +321,9 @@ fn gather<'a>(conn: &'a mut Connection, id: Uuid, places: Range<i32>, raw: &'a m
     })
 }
 
-/// Forgets the words of letters that were handled and delivered before `before`, and who brought them; the record stays. Gives how many.
-pub async fn drop_words(conn: &mut Connection, before: DateTime<Utc>) -> Result<u64> {
+/// Forgets the words of letters that were handled and delivered before `before`, and who brought them; the record stays, and for a while what makes their
+/// redelivery known, which is no more than a hash. Gives how many.
+pub async fn drop_words(conn: &mut Connection, before: DateTime<Utc>, now: DateTime<Utc>) -> Result<u64> {
     let out = sqlx::query_scalar!(
         "update outbox set raw = null where raw is not null and state in ('sent', 'failed', 'dropped') and created_at < $1
            and coalesce(sent_at, expires_at) < $1 returning id",
@@ -341,11 +342,15 @@ pub async fn drop_words(conn: &mut Connection, before: DateTime<Utc>) -> Result<
     .await?;
     drop_pieces(conn, &letters).await?;
     recent::forget();
+    let unknown = now - arrivals::KNOWN_FOR;
     sqlx::query!(
-        "update inbox set reverse_path = null, peer = '', helo = '', fingerprint = null where state = 'done' and received_at < $1 and peer <> ''",
-        before
+        "update inbox set reverse_path = null, peer = '', helo = '', fingerprint = case when received_at < $2 then null else fingerprint end
+         where state = 'done' and received_at < $1 and peer <> ''",
+        before,
+        unknown
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
+    sqlx::query!("update inbox set fingerprint = null where fingerprint is not null and peer = '' and received_at < $1", unknown).execute(conn).await?;
     Ok((out.len() + letters.len()) as u64)
 }

@@ -1,11 +1,7 @@
 //! The SQL, all of it: connections, the schema, and one file per family of tables.
-use std::{
-    pin::Pin,
-    task::{self, Poll},
-    time::Duration,
-};
+use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 use sqlx::{Connection as _, PgConnection, PgPool, migrate::Migrator, postgres::PgPoolOptions};
 
 pub mod applications;
@@ -91,9 +87,8 @@ impl Store {
 
     /// Begins a transaction.
     pub async fn begin(&self) -> Result<Tx> {
-        let conn = self.acquire().await?;
-        let beginning = Box::pin(async move { Ok(Tx::begin(conn).await?) });
-        Unbroken(Some(beginning)).await.context("cannot begin a transaction")
+        let begun = async { Ok::<_, anyhow::Error>(Tx::begin(self.acquire().await?).await?) };
+        begun.await.context("cannot begin a transaction")
     }
 
     /// A connection for reading, or for one statement that needs no transaction. Who asks often, and was answered, puts it back.
@@ -130,32 +125,12 @@ impl Store {
         Ok(conn.close().await?)
     }
 
-    /// Closes every connection.
+    /// Closes every connection. Those that somebody still has, or that don't answer, are waited for no longer than a moment: the server notices that they are
+    /// gone.
     pub async fn close(&self) {
         self.warm.clear();
-        self.pool.close().await;
-    }
-}
-
-/// A transaction's beginning, which goes on to its end also when nobody waits for it any more. sqlx 0.9.0 forgets a BEGIN that it was not let to hear the
-/// answer of (its issues 4385 and 4393), and the next one who gets the connection would write into a transaction that nobody commits.
-struct Unbroken(Option<Pin<Box<dyn Future<Output = Result<Tx>> + Send>>>);
-
-impl Future for Unbroken {
-    type Output = Result<Tx>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<Self::Output> {
-        let Some(beginning) = self.0.as_mut() else { return Poll::Ready(Err(anyhow!("it has begun already"))) };
-        let begun = task::ready!(beginning.as_mut().poll(cx));
-        self.0 = None;
-        Poll::Ready(begun)
-    }
-}
-
-impl Drop for Unbroken {
-    fn drop(&mut self) {
-        if let (Some(beginning), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current()) {
-            runtime.spawn(async move { drop(beginning.await) });
+        if tokio::time::timeout(2 * health::ANSWER, self.pool.close()).await.is_err() {
+            tracing::warn!("some connections to Postgres could not be closed in order");
         }
     }
 }

@@ -86,7 +86,11 @@ pub async fn hold_all(conn: &mut Connection, hold: bool) -> Result<()> {
 
 /// Letters that are ready to leave, or would be if nothing held them.
 pub async fn count_waiting(conn: &mut Connection) -> Result<i64> {
-    Ok(sqlx::query_scalar!("select count(*) as \"n!\" from outbox where state in ('queued', 'held')").fetch_one(conn).await?)
+    let waiting = sqlx::query_scalar!(
+        "select (select count(*) from outbox where state = 'queued' and owner is null)
+             + (select count(*) from outbox where state = 'queued' and owner is not null) + (select count(*) from outbox where state = 'held') as \"n!\""
+    );
+    Ok(waiting.fetch_one(conn).await?)
 }
 
 /// Whether everything is stopped.

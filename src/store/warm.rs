@@ -11,7 +11,10 @@ use sqlx::{PgPool, Postgres, pool::PoolConnection, postgres::PgTransactionManage
 use sqlx_core::transaction::TransactionManager;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{Connection, health::Health};
+use super::{
+    Connection,
+    health::{ANSWER, Health},
+};
 
 /// So long they stay out of the pool; then it looks after them.
 const MOMENT: Duration = Duration::from_millis(500);
@@ -32,6 +35,8 @@ pub(super) struct Warm {
 pub struct Held {
     conn: PoolConnection<Postgres>,
     turn: Turn,
+    /// A transaction was asked for, and nobody heard whether it began.
+    unheard: bool,
 }
 
 /// Lets the next one look for a connection. Where this one was not put back something may be wrong, with the others as well: the pool asks each.
@@ -77,7 +82,7 @@ impl Warm {
             Some((_, conn)) => conn,
             None => pool.acquire().await?,
         };
-        Ok(Held { conn, turn: Turn { warm: self.clone(), went_well: false, _next: turn } })
+        Ok(Held { conn, turn: Turn { warm: self.clone(), went_well: false, _next: turn }, unheard: false })
     }
 
     /// Gives all to the pool.
@@ -89,7 +94,7 @@ impl Warm {
 impl Held {
     /// Gives it to the next who needs one. Only when all that was asked was answered, without an error. In trouble the pool closes it, as it does every other.
     pub fn put_back(mut self) {
-        if self.turn.warm.health.is_troubled() {
+        if self.unheard || self.turn.warm.health.is_troubled() {
             return;
         }
         sqlx::Connection::shrink_buffers(&mut *self.conn);
@@ -97,6 +102,40 @@ impl Held {
         self.turn.warm.kept.lock().unwrap_or_else(PoisonError::into_inner).push((Instant::now(), self.conn));
         // Only now may the next one look for it.
         drop(self.turn);
+    }
+
+    /// Begins a transaction on it. sqlx 0.9.0 forgets a BEGIN that it was not let to hear the answer of (its issues 4385 and 4393), and the next one who got
+    /// the connection would write into a transaction that nobody commits: so nobody gets it.
+    pub(super) async fn begin(&mut self) -> sqlx::Result<()> {
+        let mut asking = Asking { held: self, is_answered: false };
+        Manager::begin(asking.held, None).await?;
+        asking.is_answered = true;
+        Ok(())
+    }
+
+    /// Commits what was begun on it.
+    pub(super) async fn commit(&mut self) -> sqlx::Result<()> {
+        Manager::commit(self).await
+    }
+
+    /// Undoes what was begun on it.
+    pub(super) async fn rollback(&mut self) -> sqlx::Result<()> {
+        Manager::rollback(self).await
+    }
+}
+
+/// A BEGIN that may have been sent.
+struct Asking<'a> {
+    held: &'a mut Held,
+    is_answered: bool,
+}
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.held.unheard = true;
+            self.held.conn.close_on_drop();
+        }
     }
 }
 
@@ -116,20 +155,20 @@ impl DerefMut for Held {
 
 impl Tx {
     pub(super) async fn begin(mut conn: Held) -> sqlx::Result<Self> {
-        Manager::begin(&mut conn, None).await?;
+        conn.begin().await?;
         Ok(Self(conn))
     }
 
     /// All of it, or an error; where the connection was lost meanwhile nobody knows which.
     pub async fn commit(mut self) -> sqlx::Result<()> {
-        Manager::commit(&mut self).await?;
+        self.0.commit().await?;
         self.0.put_back();
         Ok(())
     }
 
     /// Nothing of it.
     pub async fn rollback(mut self) -> sqlx::Result<()> {
-        Manager::rollback(&mut self).await
+        self.0.rollback().await
     }
 }
 
@@ -147,9 +186,13 @@ impl DerefMut for Tx {
     }
 }
 
-/// Whether a connection that goes back to the pool can be used again. What was begun on it and not committed is undone; a session that began while the
-/// database was read-only is so to its end.
+/// Whether a connection that goes back to the pool can be used again, which it is to show soon: until then it keeps its place.
 pub(super) async fn is_well(conn: &mut Connection) -> sqlx::Result<bool> {
+    tokio::time::timeout(ANSWER, make_well(conn)).await.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()))
+}
+
+/// What was begun on it and not committed is undone; a session that began while the database was read-only is so to its end.
+async fn make_well(conn: &mut Connection) -> sqlx::Result<bool> {
     while Manager::get_transaction_depth(conn) > 0 {
         Manager::rollback(conn).await?;
     }

@@ -27,9 +27,9 @@ pub async fn ready(State(pages): State<Pages>) -> Response {
     }
 }
 
-/// Letters by queue and state, the record's size, and what this process has counted.
+/// Letters that wait or failed, by queue and state, and what this process has counted.
 pub async fn metrics(State(pages): State<Pages>) -> Result<Response, Fault> {
-    let mut text = String::from("# HELP pairpost_letters Letters by queue and state.\n# TYPE pairpost_letters gauge\n");
+    let mut text = String::from("# HELP pairpost_letters Letters that wait or failed, by queue and state.\n# TYPE pairpost_letters gauge\n");
     for (queue, state, count) in counts(&pages).await? {
         writeln!(text, "pairpost_letters{{queue=\"{queue}\",state=\"{state}\"}} {count}").map_err(anyhow::Error::from)?;
     }

@@ -10,7 +10,7 @@ use pairpost::{
         Store,
         arrivals::{self, Arrival},
         inbox::{self, Again, End},
-        outbox,
+        letters, outbox,
         ownership::{self, DEATHS, Owner},
         recipients::Recipient,
     },
@@ -161,4 +161,29 @@ async fn who_waits_for_the_claims_of_another_in_vain_leaves_no_transaction_behin
     until("the wait is ended", async || sqlx::query_scalar::<_, i64>(end).fetch_one(&mut conn).await.unwrap() > 0).await;
     assert!(waits.await.unwrap().is_err());
     arrives(&store, "ana@example.org", "is kept on the only connection").await;
+}
+
+#[tokio::test]
+async fn a_letter_that_comes_again_within_five_days_is_known_also_when_its_words_are_forgotten_sooner() {
+    let database = TestDatabase::new();
+    let store = database.store().await;
+    let ana = EmailAddress::parse("ana@example.org").unwrap();
+    let envelope = Envelope { peer: [127, 0, 0, 1].into(), helo: "x".into(), reverse_path: Some(ana.clone()) };
+    let recipients = [Recipient::Service(OwnAddress::Help)];
+    let arrival = Arrival { from: Some(&ana), message_id: Some("one@example.org"), ..arrival(&envelope, &recipients, "words") };
+    let after = |days| now() + TimeDelta::days(days);
+    let known = "select count(*) from inbox where fingerprint is not null";
+    let mut conn = store.connection().await.unwrap();
+    for (day, kept, of_them_known) in [(0, 1, 1), (1, 1, 1), (4, 1, 1), (6, 1, 0), (6, 2, 1)] {
+        if day < 6 || kept > 1 {
+            arrivals::accept(&mut conn, &[arrival], |_, _, _| Admission::Take, None, after(day)).await.unwrap();
+        }
+        sqlx::query("update inbox set state = 'done'").execute(&mut *conn).await.unwrap();
+        // `keep_words_days` is 1.
+        letters::drop_words(&mut conn, after(day - 1), after(day)).await.unwrap();
+        assert_eq!(sqlx::query_scalar::<_, i64>("select count(*) from inbox").fetch_one(&mut *conn).await.unwrap(), kept, "day {day}");
+        assert_eq!(sqlx::query_scalar::<_, i64>(known).fetch_one(&mut *conn).await.unwrap(), of_them_known, "day {day}");
+        let words = "select count(*) from letter where raw is not null and received_at < $1";
+        assert_eq!(sqlx::query_scalar::<_, i64>(words).bind(after(day - 1)).fetch_one(&mut *conn).await.unwrap(), 0, "day {day}");
+    }
 }

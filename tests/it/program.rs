@@ -69,8 +69,13 @@ impl Program {
     /// SIGTERM, and it ends cleanly.
     pub async fn stop(mut self) {
         self.signal(Signal::TERM);
-        until("SIGTERM ends it", async || self.process.try_wait().expect("a child").is_some()).await;
-        assert!(self.process.wait().expect("it has ended").success(), "SIGTERM ends it cleanly");
+        assert_eq!(self.ended().await, Some(0), "SIGTERM ends it cleanly");
+    }
+
+    /// Waits until it has ended, and gives its exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
+        until("it has ended", async || self.process.try_wait().expect("a child").is_some()).await;
+        self.process.wait().expect("it has ended").code()
     }
 
     /// What it has said so far, on standard error.

@@ -265,7 +265,10 @@ async fn a_large_letter_is_kept_in_pieces_on_both_sides_comes_out_whole_and_is_f
         assert_eq!(shown.as_ref(), Some(raw));
     }
     sqlx::query("update outbox set state = 'sent', sent_at = $1, owner = null").bind(trio.now).execute(&mut *conn).await.expect("marked");
-    assert_eq!(letters::drop_words(&mut conn, trio.now + chrono::TimeDelta::days(14)).await.expect("forgotten"), 2 * sizes.len() as u64);
+    assert_eq!(
+        letters::drop_words(&mut conn, trio.now + chrono::TimeDelta::days(14), trio.now + chrono::TimeDelta::days(14)).await.expect("forgotten"),
+        2 * sizes.len() as u64
+    );
     let kept: (i64, i32) = sqlx::query_as(pieces).fetch_one(&mut *conn).await.expect("pieces");
     assert_eq!(kept, (0, 0));
 }
@@ -312,9 +315,9 @@ async fn a_picture_that_passes_is_kept_once_and_made_again_and_its_letter_is_for
         assert!(shown.is_some_and(|shown| shown == first), "another letter is shown");
     }
     let later = trio.now + chrono::TimeDelta::days(30);
-    assert_eq!(letters::drop_words(&mut conn, later).await.expect("nothing"), 0, "the letters that leave are not sent yet");
+    assert_eq!(letters::drop_words(&mut conn, later, later).await.expect("nothing"), 0, "the letters that leave are not sent yet");
     sqlx::query("update outbox set state = 'sent', sent_at = $1, owner = null").bind(trio.now).execute(&mut *conn).await.expect("marked");
-    assert_eq!(letters::drop_words(&mut conn, later).await.expect("forgotten"), 6);
+    assert_eq!(letters::drop_words(&mut conn, later, later).await.expect("forgotten"), 6);
     let kept: i64 = sqlx::query_scalar("select count(*) from piece").fetch_one(&mut *conn).await.expect("pieces");
     assert_eq!(kept, 0);
 }

@@ -1,9 +1,10 @@
 //! Seen from outside: what clients do stands in the figures, and whoever was refused is found by what the reply told them.
+use sqlx::{Connection as _, PgConnection};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 use crate::{
     database::TestDatabase,
-    program::{Program, until},
+    program::{Letter, Program, until},
     sessions::{Client, believing_in},
 };
 
@@ -176,5 +177,26 @@ async fn a_client_that_breaks_off_leaves_nothing_behind() {
     .await;
     let text = figures(&program).await;
     assert!(!text.contains("pairpost_letters{"), "{text}");
+    program.stop().await;
+}
+
+#[tokio::test]
+async fn letters_that_wait_or_failed_are_counted_and_those_of_all_years_are_not() {
+    let (database, data) = (TestDatabase::new(), tempfile::tempdir().expect("a folder"));
+    let program = Program::serve(Some(&database.url()), data.path(), &[]);
+    for who in ["ana@example.org", "bea@example.org", "cy@example.org"] {
+        assert!(program.send(&Letter::joins(who)).await.starts_with("250"));
+    }
+    let mut connection = PgConnection::connect_with(&database.options()).await.expect("the database is there");
+    let done = "select (select count(*) from inbox where state = 'done') + (select count(*) from outbox where state = 'sent')";
+    until("all is done", async || sqlx::query_scalar::<_, i64>(done).fetch_one(&mut connection).await.expect("a number") == 6).await;
+    assert!(!figures(&program).await.contains("pairpost_letters{"));
+    let stay = "update inbox set state = 'failed' where id = (select max(id::text)::uuid from inbox);
+        update outbox set state = 'held' where id = (select max(id::text)::uuid from outbox);
+        update outbox set state = 'failed' where id = (select min(id::text)::uuid from outbox)";
+    sqlx::raw_sql(stay).execute(&mut connection).await.expect("changed");
+    let text = figures(&program).await;
+    let counted: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("pairpost_letters{")).collect();
+    assert_eq!(counted, [r#"queue="inbox",state="failed"} 1"#, r#"queue="outbox",state="failed"} 1"#, r#"queue="outbox",state="held"} 1"#]);
     program.stop().await;
 }

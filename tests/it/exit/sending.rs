@@ -108,9 +108,9 @@ async fn an_erased_mailbox_gets_nothing_and_words_are_forgotten_in_time() {
     post.relay().await;
     post.work().await;
     assert_eq!(post.record().await, "dropped / dropped / the mailbox was erased | sent / sent / 250 2.0.0 queued as 77");
-    assert_eq!(letters::drop_words(&mut *post.conn().await, post.now).await.unwrap(), 0);
+    assert_eq!(letters::drop_words(&mut *post.conn().await, post.now, post.now).await.unwrap(), 0);
     post.now += TimeDelta::days(14);
-    assert_eq!(letters::drop_words(&mut *post.conn().await, post.now).await.unwrap(), 3);
+    assert_eq!(letters::drop_words(&mut *post.conn().await, post.now, post.now).await.unwrap(), 3);
     assert_eq!(post.ask("select count(*) from outbox where raw is not null union all select count(*) from letter where raw is not null").await, "0 | 0");
     assert_eq!(post.ask("select peer || helo from inbox").await, "");
 }

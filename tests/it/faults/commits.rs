@@ -1,7 +1,16 @@
 //! A connection that is lost during COMMIT: nobody knows whether it is done, and all the same it is done once.
 use std::{future::poll_fn, pin::pin, task::Poll};
 
-use pairpost::store::Store;
+use chrono::Utc;
+use pairpost::{
+    domain::{address::OwnAddress, admission::Admission},
+    mail::envelope::{Envelope, Verdict},
+    store::{
+        Store,
+        arrivals::{self, Arrival},
+        recipients::Recipient,
+    },
+};
 
 use crate::{
     database::TestDatabase,
@@ -111,25 +120,63 @@ async fn when_nobody_knows_whether_letters_were_given_back_the_term_ends_and_eac
     program.stop().await;
 }
 
+/// Gives a future up after so many looks at it; true where it had come to its end.
+async fn given_up_after(looks: i64, work: impl Future) -> bool {
+    let (mut work, mut looked) = (pin!(work), 0);
+    poll_fn(|cx| {
+        looked += 1;
+        match looked > looks {
+            true => Poll::Ready(false),
+            false => work.as_mut().poll(cx).map(|_| true),
+        }
+    })
+    .await
+}
+
+/// Somebody else writes, on the store's one connection: it is there.
+async fn others_work_is_kept(store: &Store, database: &TestDatabase, before: i64) {
+    let kept = "insert into greylist (triple, first_at, last_at) values ($1, now(), now())";
+    sqlx::query(kept).bind(before.to_string()).execute(&mut *store.connection().await.expect("a connection")).await.expect("kept");
+    assert_eq!(ask(database, "select count(*) from greylist").await, before + 1, "somebody else sees what was written after {before} looks");
+}
+
 /// sqlx would forget a transaction whose beginning is given up at the wrong moment, and what the next one writes on that connection would be lost.
 #[tokio::test]
 async fn a_transaction_given_up_while_it_begins_swallows_nobody_elses_work() {
     let database = TestDatabase::new();
     let store = Store::connect(database.options(), 1).await.expect("a store");
-    for polls in 0..10 {
-        {
-            // Given up after so many looks at it.
-            let mut beginning = pin!(store.begin());
-            let mut looks = 0;
-            poll_fn(|cx| {
-                looks += 1;
-                if looks > polls || beginning.as_mut().poll(cx).is_ready() { Poll::Ready(()) } else { Poll::Pending }
-            })
-            .await;
-        }
-        let kept = "insert into address (id, created_at) values (gen_random_uuid(), now())";
-        sqlx::query(kept).execute(&mut *store.connection().await.expect("a connection")).await.expect("kept");
-        assert_eq!(ask(&database, "select count(*) from address").await, polls + 1, "somebody else sees what was written after {polls} looks");
+    for looks in 0..10 {
+        given_up_after(looks, store.begin()).await;
+        others_work_is_kept(&store, &database, looks).await;
     }
     println!("10 beginnings given up: nothing is left open");
+}
+
+#[tokio::test]
+async fn a_large_letter_given_up_while_it_is_being_kept_swallows_nobody_elses_work() {
+    let database = TestDatabase::new();
+    let store = Store::connect(database.options(), 1).await.expect("a store");
+    let raw = "Many words. ".repeat(20_000);
+    let envelope = Envelope { peer: [127, 0, 0, 1].into(), helo: "x".into(), reverse_path: None };
+    let arrival = Arrival {
+        raw: raw.as_bytes(),
+        envelope: &envelope,
+        from: None,
+        message_id: None,
+        verdict: &Verdict::UNCHECKED,
+        recipients: &[Recipient::Service(OwnAddress::Help)],
+        domain: "pairs.test",
+        session: "abc",
+        tls: None,
+        records_refusals: true,
+    };
+    let (mut looks, mut kept) = (0, false);
+    while !kept {
+        let mut conn = store.connection().await.expect("a connection");
+        kept = given_up_after(looks, arrivals::accept(&mut conn, &[arrival], |_, _, _| Admission::Take, None, Utc::now())).await;
+        drop(conn);
+        others_work_is_kept(&store, &database, looks).await;
+        looks += 1;
+    }
+    println!("kept with the {looks}th look, and given up after each one before: nothing is left open");
 }

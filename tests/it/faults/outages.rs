@@ -1,12 +1,13 @@
 //! Postgres away in every way it can be: clients are told to come again, nothing is lost, and work goes on by itself soon after its return.
 use std::{path::Path, time::Duration};
 
+use pairpost::store::Store;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use crate::{
     database::TestDatabase,
     next_hop::NextHop,
-    program::{Letter, Program, until},
+    program::{Letter, PATIENCE, Program, until},
     stopwatch::Stopwatch,
 };
 
@@ -168,4 +169,36 @@ async fn a_private_server_that_died_is_started_again_and_work_goes_on() {
     assert!(got(&hop).values().all(|letters| *letters == 1), "{:?}", got(&hop));
     assert_eq!(program.said().matches("the private PostgreSQL died and is started again").count(), 2, "each said once");
     program.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_the_network_lost_keep_no_place_in_the_pool_nor_the_program_from_ending() {
+    const PLACES: usize = 3;
+    let database = TestDatabase::new();
+    let proxy = Proxy::before(&database).await;
+    let store = Store::connect(proxy.url().parse().expect("a URL"), PLACES as u32).await.expect("a store");
+    let all = async || {
+        let mut held = Vec::new();
+        for _ in 0..PLACES {
+            let mut conn = store.connection().await?;
+            sqlx::query("select 1").execute(&mut *conn).await?;
+            held.push(conn);
+        }
+        anyhow::Ok(held)
+    };
+    all().await.expect("all are sound").into_iter().for_each(pairpost::store::Held::put_back);
+    proxy.lose();
+    let mut conn = store.connection().await.expect("one that went well a moment ago");
+    let asked = sqlx::query("select 1").execute(&mut *conn);
+    assert!(tokio::time::timeout(Duration::from_millis(100), asked).await.is_err(), "nothing comes back");
+    // The others are suspect by now, and nobody else has noticed anything.
+    drop(conn);
+    let took = until("all places are free", async || all().await.is_ok()).await;
+    println!("{PLACES} connections lost: all places free after {took:.1?}");
+    let held = all().await.expect("all are sound");
+    proxy.lose();
+    let began = Stopwatch::start();
+    tokio::time::timeout(PATIENCE, store.close()).await.expect("it ends beside connections that never come back");
+    println!("closed after {:.1?}", began.elapsed());
+    drop(held);
 }

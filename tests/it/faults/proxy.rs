@@ -42,6 +42,8 @@ struct Shared {
     cut: Notify,
     /// Nothing passes, in neither direction, and nobody is told.
     hangs: watch::Sender<bool>,
+    /// Counts up when nothing passes any more on all connections that there are, though new ones are sound.
+    lost: watch::Sender<u32>,
     /// Counts up when all connections are closed at once.
     closed: watch::Sender<u32>,
     /// New connections get this error (SQLSTATE, words).
@@ -60,6 +62,7 @@ impl Proxy {
             armed: Mutex::default(),
             cut: Notify::new(),
             hangs: watch::Sender::new(false),
+            lost: watch::Sender::new(0),
             closed: watch::Sender::new(0),
             refusal: Mutex::default(),
         });
@@ -102,6 +105,11 @@ impl Proxy {
         self.shared.hangs.send_replace(hangs);
     }
 
+    /// Loses the connections that there are, and tells nobody, as a firewall that was restarted; new ones are sound.
+    pub fn lose(&self) {
+        self.shared.lost.send_modify(|count| *count += 1);
+    }
+
     /// New connections get this error, and the others are closed; or all is well again.
     pub fn refuse(&self, error: Option<(&'static str, &'static str)>) {
         *self.shared.refusal.lock().unwrap() = error;
@@ -122,8 +130,8 @@ impl Drop for Proxy {
 impl Shared {
     async fn connection(&self, mut client: TcpStream) -> Option<()> {
         client.set_nodelay(true).ok()?;
-        let mut closed = self.closed.subscribe();
-        self.flows().await;
+        let (mut closed, lost) = (self.closed.subscribe(), *self.lost.borrow());
+        self.flows(lost).await;
         // The first message has no letter before its length.
         let hello = message(&mut client, false).await?;
         let refusal = *self.refusal.lock().unwrap();
@@ -140,7 +148,7 @@ impl Shared {
             let mut session = Session::default();
             loop {
                 let message = message(&mut from_client, true).await?;
-                self.flows().await;
+                self.flows(lost).await;
                 match self.due(&mut session, &message) {
                     Some(Moment::BeforeCommit) => return None::<()>,
                     Some(Moment::AfterCommit) => cut_after.store(true, Ordering::SeqCst),
@@ -152,7 +160,7 @@ impl Shared {
         let down = async {
             loop {
                 let message = message(&mut from_server, true).await?;
-                self.flows().await;
+                self.flows(lost).await;
                 match (cut_after.load(Ordering::SeqCst), message[0]) {
                     (true, b'Z') => return None::<()>, // ready again: it is committed
                     (true, _) => {}
@@ -165,9 +173,13 @@ impl Shared {
         None
     }
 
-    async fn flows(&self) {
+    /// Waits while nothing passes on a connection that was made after so many losses.
+    async fn flows(&self, lost: u32) {
         let mut hangs = self.hangs.subscribe();
         let _always = hangs.wait_for(|hangs| !hangs).await.is_ok();
+        if *self.lost.borrow() > lost {
+            std::future::pending().await
+        }
     }
 
     /// Whether this message commits a transaction that is to be cut.

@@ -1,0 +1,117 @@
+//! The program ends: told to, with everything that was accepted where the next one finds it; or because a part of it died, which nobody may overlook.
+use std::time::Duration;
+
+use chrono::Utc;
+use pairpost::{
+    domain::topic::NewTopic,
+    store::{Store, seeds, topics, wakes},
+};
+use rustix::process::Signal;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tokio::net::TcpStream;
+
+use crate::{
+    database::TestDatabase,
+    next_hop::NextHop,
+    program::{Letter, Program, until},
+};
+
+/// More than two batches of a sending.
+const SUBSCRIBERS: u32 = 450;
+
+async fn ask(database: &TestDatabase, query: &'static str) -> i64 {
+    let mut connection = PgConnection::connect_with(&database.options()).await.expect("the database is there");
+    sqlx::query_scalar(query).fetch_one(&mut connection).await.expect("a good query")
+}
+
+/// Whoever changes such a row waits until this connection is dropped.
+async fn held_up(database: &TestDatabase, rows: &str) -> PgConnection {
+    let mut connection = PgConnection::connect_with(&database.options()).await.expect("the database is there");
+    let statements = format!(
+        "create function wait() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(1); return new; end $$;
+         create trigger wait before update on {rows} execute function wait();
+         select pg_advisory_lock(1)"
+    );
+    sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut connection).await.expect("good statements");
+    connection
+}
+
+async fn somebody_waits(database: &TestDatabase) {
+    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
+    until("somebody waits", async || ask(database, waiting).await == 1).await;
+}
+
+/// It was told to end, and does all that it would do before what it is amid is done.
+async fn is_stopping(program: &Program, hop: &NextHop) {
+    program.signal(Signal::TERM);
+    until("the pages are closed", async || TcpStream::connect(&program.http).await.is_err()).await;
+    let gone = tokio::time::timeout(Duration::from_secs(2), until("the exit is gone", async || hop.connections() > 0 && hop.has_left(1))).await;
+    println!("the exit is gone before the others: {}", gone.is_ok());
+}
+
+const CLAIMED_OR_DIED: &str =
+    "select (select count(*) from inbox where owner is not null or deaths > 0) + (select count(*) from outbox where owner is not null or deaths > 0)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_worker_is_amid_when_the_program_stops_leaves_or_is_given_back() {
+    let (database, hop, data) = (TestDatabase::new(), NextHop::start().await, tempfile::tempdir().expect("a folder"));
+    let mut program = Program::serve(Some(&database.url()), data.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]);
+    assert!(program.send(&Letter::joins("bea@example.org")).await.starts_with("250"));
+    // One has left: so the exit has room.
+    until("it is marked", async || ask(&database, "select count(*) from outbox where state = 'sent'").await == 1).await;
+    // Its answer is queued by then.
+    let lock = held_up(&database, "inbox for each row when (new.state = 'done')").await;
+    assert!(program.send(&Letter::joins("ana@example.org")).await.starts_with("250"));
+    somebody_waits(&database).await;
+    is_stopping(&program, &hop).await;
+    drop(lock);
+    assert_eq!(program.ended().await, Some(0));
+    assert_eq!(ask(&database, CLAIMED_OR_DIED).await, 0);
+    let next = Program::serve(Some(&database.url()), data.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]);
+    hop.takes("ana@example.org").await;
+    until("it is marked", async || ask(&database, "select count(*) from outbox where state <> 'sent'").await == 0).await;
+    assert_eq!((ask(&database, CLAIMED_OR_DIED).await, hop.count()), (0, 2));
+    next.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sending_under_way_stops_with_the_program_and_goes_on_with_the_next() {
+    let (database, hop, data) = (TestDatabase::new(), NextHop::start().await, tempfile::tempdir().expect("a folder"));
+    let store = Store::connect(database.options(), 1).await.expect("a store");
+    let mut tx = store.begin().await.unwrap();
+    seeds::list(&mut tx, SUBSCRIBERS, Utc::now()).await.unwrap();
+    let topic = topics::insert(&mut tx, &NewTopic::parse("Title: One\n\nwords").unwrap(), Utc::now()).await.unwrap().unwrap();
+    assert!(topics::start(&mut tx, topic, Utc::now()).await.unwrap());
+    tx.commit().await.unwrap();
+    let lock = held_up(&database, "sending for each row").await;
+    let mut program = Program::serve(Some(&database.url()), data.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]);
+    somebody_waits(&database).await;
+    is_stopping(&program, &hop).await;
+    drop(lock);
+    assert_eq!(program.ended().await, Some(0));
+    let queued = ask(&database, "select count(*) from outbox").await;
+    assert!(0 < queued && queued < i64::from(SUBSCRIBERS), "{queued} letters were queued before it ended");
+    assert_eq!(ask(&database, CLAIMED_OR_DIED).await, 0);
+    let next = Program::serve(Some(&database.url()), data.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]);
+    until("all are marked", async || ask(&database, "select count(*) from outbox where state = 'sent'").await == i64::from(SUBSCRIBERS)).await;
+    assert_eq!((ask(&database, CLAIMED_OR_DIED).await, hop.count()), (0, SUBSCRIBERS as usize));
+    println!("stopped after {queued} of {SUBSCRIBERS} letters; the others left with the next program");
+    next.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_of_which_a_part_died_stops_in_order_and_says_so() {
+    let (database, data) = (TestDatabase::new(), tempfile::tempdir().expect("a folder"));
+    let mut program = Program::serve(Some(&database.url()), data.path(), &[]);
+    assert!(program.send(&Letter::joins("ana@example.org")).await.starts_with("250"));
+    until("it is handled", async || ask(&database, "select count(*) from inbox where state <> 'done'").await == 0).await;
+    let store = Store::connect(database.options(), 1).await.expect("a store");
+    // A date that is none of ours: whoever reads it panics.
+    let strange = "insert into round (id, name, opens_on, closes_on, match_on, introduce_on, ends_on, seed, created_at)
+        values (gen_random_uuid(), 'for ever', '2027-01-01', '2027-01-02', '2027-01-03', '2027-01-04', 'infinity', 1, now())";
+    sqlx::query(strange).execute(&mut *store.connection().await.unwrap()).await.unwrap();
+    wakes::tell_all(&store, wakes::Work::Calendar).await.unwrap();
+    assert_eq!(program.ended().await, Some(1));
+    assert!(program.said().contains("the calendar died"), "{}", program.said());
+    assert_eq!(ask(&database, CLAIMED_OR_DIED).await, 0);
+}
