@@ -125,9 +125,14 @@ impl House {
 
     /// An exit of its own, as each process has one.
     pub async fn exit(&self, hop: &NextHop) -> Exit {
-        share_key(&self.store, &self.site).await;
         let (owner, watch) = Owner::take(&self.store).await.expect("a lock");
         tokio::spawn(watch);
+        self.exit_of(owner, hop).await
+    }
+
+    /// The exit of the process that has this lock.
+    pub async fn exit_of(&self, owner: Owner, hop: &NextHop) -> Exit {
+        share_key(&self.store, &self.site).await;
         let mut settings = self.settings.clone();
         settings.push(("PAIRPOST_DELIVERY__SMARTHOST".into(), hop.url()));
         Exit::new(self.store.clone(), owner, self.site.clone(), &config(self.dir.path(), &settings)).await.expect("an exit")

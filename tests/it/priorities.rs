@@ -51,7 +51,7 @@ impl Running {
         for _ in 0..app::WORKERS {
             rooms.spawn(house.inbox.clone().run(Idle::default(), arrived.clone(), stop.clone()));
         }
-        rooms.spawn(house.exit(hop).await.run(house.inbox.outbox.clone(), stop.clone()));
+        rooms.spawn(house.exit_of(house.inbox.owner.clone(), hop).await.run(house.inbox.outbox.clone(), stop.clone()));
         Self { arrived, stop, rooms }
     }
 
@@ -101,6 +101,9 @@ async fn a_sending_to_many_delays_no_partners_letter() {
     }
     assert!(hop.count() < letters as usize, "the sending was under way all the time");
     let rate = hop.count() as f64 / began.elapsed().as_secs_f64();
+    if let Some(queueing) = queueing {
+        queueing.abort();
+    }
     running.end().await;
     let (median, longest) = figures(waits);
     println!("partners' letters in a sending of {letters} ({rate:.0} letters/s): kept → taken by the next hop, median {median:.0?}, longest {longest:.0?}");

@@ -2,7 +2,7 @@
 use std::{sync::Arc, time::Duration};
 
 use chrono::Utc;
-use pairpost::{domain::breaker::Stream, outbox::Exit, store::ownership::Owner};
+use pairpost::{domain::breaker::Stream, store::ownership::Owner};
 use sqlx::{Connection as _, PgConnection};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -120,12 +120,14 @@ async fn while_nothing_can_be_marked_no_more_than_two_letters_leave_on_each_conn
 async fn a_process_that_comes_later_gets_its_places_of_a_domain_that_another_has_filled() {
     const LETTERS: usize = 1500;
     let (hop, post, _wake, stop, running) = Post::with_some_in_hand(LETTERS, Stream::Answers).await;
-    let (owner, watch) = Owner::take(&post.store).await.expect("a lock");
+    let store = post.database.store().await;
+    let (owner, watch) = Owner::take(&store).await.expect("a lock");
     tokio::spawn(watch);
-    let config = super::config(post.dir.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]);
-    let exit = Exit::new(post.store.clone(), owner, post.site.clone(), &config).await.expect("an exit");
-    let (wake, stop_too) = (Arc::new(Notify::new()), CancellationToken::new());
-    let other = tokio::spawn(exit.run(wake.clone(), stop_too.clone()));
+    let (wake, stop_too, other) = post.run_exit(&hop, &store, &owner).await;
+    // It claims when the first knows of it: until then no more leave than a few at a time.
+    hop.thinks_for(Duration::from_millis(100));
+    owner.held().await.known().await;
+    hop.thinks_for(THINKS);
     until("both send", async || {
         wake.notify_one();
         post.number("select count(distinct owner) from outbox where owner is not null").await == 2
