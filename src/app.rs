@@ -167,43 +167,38 @@ pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>,
 
     let (others, looks) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
     let mut lock = Parts::default();
-    let until = lock.stop.clone();
-    lock.run("the keeper of this process's lock", async move {
-        tokio::select! { () = watch => {}, () = until.cancelled() => {} }
+    lock.run_until_told("the keeper of this process's lock", watch);
+    lock.run_until_told("the reader of certificates", {
+        let door = door.clone();
+        async move {
+            loop {
+                reload.notified().await;
+                door.reload_certificate();
+            }
+        }
     });
-    let aside = [
-        tokio::spawn({
-            let door = door.clone();
-            async move {
-                loop {
-                    reload.notified().await;
-                    door.reload_certificate();
-                }
+    lock.run_until_told("the caller of other processes", wakes::tell_when(store.clone(), others.clone()));
+    lock.run_until_told("the listener to other processes", {
+        let (arrived, queued, looks) = (arrived.clone(), queued.clone(), looks.clone());
+        wakes::listen(store.clone(), move |work| match work {
+            Work::Queues => {
+                arrived.notify_one();
+                queued.notify_one();
             }
-        }),
-        tokio::spawn(wakes::tell_when(store.clone(), others.clone())),
-        tokio::spawn(wakes::listen(store.clone(), {
-            let (arrived, queued, looks) = (arrived.clone(), queued.clone(), looks.clone());
-            move |work| match work {
-                Work::Queues => {
-                    arrived.notify_one();
-                    queued.notify_one();
-                }
-                Work::Calendar => looks.notify_one(),
+            Work::Calendar => looks.notify_one(),
+        })
+    });
+    lock.run_until_told("the bell of the entrance", {
+        let arrived = arrived.clone();
+        async move {
+            loop {
+                came.notified().await;
+                // Ours first; another process only helps where there is more than we can do.
+                arrived.notify_one();
+                others.notify_one();
             }
-        })),
-        tokio::spawn({
-            let arrived = arrived.clone();
-            async move {
-                loop {
-                    came.notified().await;
-                    // Ours first; another process only helps where there is more than we can do.
-                    arrived.notify_one();
-                    others.notify_one();
-                }
-            }
-        }),
-    ];
+        }
+    });
     // Mail stops coming in first. Then the workers finish what they have in hand (what else was accepted waits for the next start), and a sending stops between
     // two batches. The exit ends when nobody queues letters any more: it lets those that are on their way arrive, and gives back the others. The lock, under
     // which all of these are ours, is given up last.
@@ -234,7 +229,6 @@ pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>,
     for parts in [&mut doors, &mut rooms, &mut exit, &mut lock] {
         ended = ended.and(parts.end().await);
     }
-    aside.iter().for_each(tokio::task::JoinHandle::abort);
     ended.and(opened.close().await)
 }
 
@@ -249,6 +243,14 @@ impl Parts {
     fn run(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
         let part = tokio::spawn(part);
         self.running.spawn(async move { (name, part.await) });
+    }
+
+    /// The same of one that never ends by itself.
+    fn run_until_told(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.run(name, async move {
+            tokio::select! { () = part => {}, () = stop.cancelled() => {} }
+        });
     }
 
     /// Waits for one that ends though nobody told it to; gives which.
@@ -387,4 +389,22 @@ impl Stepped {
 
 fn at(moment: &AtomicI64) -> DateTime<Utc> {
     DateTime::from_timestamp_micros(moment.load(Ordering::SeqCst)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_ends_untold_is_named_and_the_others_end_when_they_are_told() {
+        let mut parts = Parts::default();
+        let stop = parts.stop.clone();
+        parts.run("the one", async move { stop.cancelled().await });
+        parts.run_until_told("the other", async { panic!("of it") });
+        assert!(parts.gone().await.to_string().starts_with("the other died"));
+        assert!(parts.end().await.is_ok());
+        parts = Parts::default();
+        parts.run("the third", async {});
+        assert_eq!(parts.gone().await.to_string(), "the third ended by itself");
+    }
 }

@@ -260,6 +260,9 @@ impl Inbox {
     /// Looks for letters after a pause of so long; gives how long the next pause is to be.
     async fn look(&self, paused: Duration) -> Duration {
         let began = Instant::now();
+        if self.owner.term().is_none() {
+            return MOMENT;
+        }
         match self.step(Utc::now()).await {
             Ok(0) => (2 * paused).clamp(MOMENT, POLL),
             Ok(_) => GATHER.saturating_sub(began.elapsed()),

@@ -1,8 +1,9 @@
 //! The calendar: does what is due at a moment, each thing in a transaction of its own, once, however many processes look at it.
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -92,7 +93,10 @@ pub async fn step_until(store: &Store, site: &Site, now: DateTime<Utc>, stop: &C
         if stop.is_cancelled() {
             break;
         }
-        part.work(store, site, now, stop, &mut done).await;
+        // Rows that nobody foresaw stop neither the other parts nor the program.
+        if AssertUnwindSafe(part.work(store, site, now, stop, &mut done)).catch_unwind().await.is_err() {
+            done.note(&format!("{part:?}"), Err(anyhow!("it panicked")));
+        }
     }
     done.result()
 }

@@ -13,7 +13,7 @@ use crate::{
     },
     store::{
         self, Connection, breaker,
-        health::{in_time, is_refused},
+        health::{in_time, is_passing, is_refused},
         outbox::{self, Mine},
     },
 };
@@ -86,7 +86,7 @@ impl Exit {
         let mut ctx = Context::new(part.conn(), now, &self.site);
         match AssertUnwindSafe(bounces::given_up(&mut ctx, letter.id, reply, refused)).catch_unwind().await {
             Ok(Ok(())) => return part.commit().await,
-            Ok(Err(error)) if self.store.diagnose(&error).is_some() => return Err(error),
+            Ok(Err(error)) if is_passing(&error) => return Err(error),
             Ok(Err(error)) => tracing::error!(outbox = %letter.id, error = format!("{error:#}"), "a letter is given up, and its writer could not be told"),
             Err(_) => tracing::error!(outbox = %letter.id, "a letter is given up, and the program panicked over telling its writer"),
         }

@@ -15,8 +15,7 @@ const WINDOW: TimeDelta = TimeDelta::hours(24);
 const BELIEVED: TimeDelta = TimeDelta::hours(1);
 
 /// Lets the letters of a claim pass, or holds those whose stream has brought too many; gives those that pass. Belongs into the transaction that claims them:
-/// no process can send a letter that was not counted. Whoever counts letters of a stream waits for who has just done so to commit, always in the order of the
-/// streams.
+/// no process can send a letter that was not counted. Whoever counts letters of a stream waits for who has just done so to commit.
 ///
 /// Retries are not counted, they were when they were first tried; nor is what a person has looked at and let go.
 pub async fn pass(conn: &mut Connection, claimed: Vec<Claimed>, now: DateTime<Utc>) -> Result<Vec<Claimed>> {

@@ -53,8 +53,8 @@ pub async fn decide(conn: &mut Connection, id: Uuid, kind: &str, decision: &str)
     Ok(())
 }
 
-/// Letters that wait or failed, by queue (`inbox`, `outbox`) and state; none where there is none. Each state has an index that holds nothing else, so that the
-/// rows of all years are not counted at every look.
+/// Letters that wait or failed, by queue (`inbox`, `outbox`) and state; none where there is none. They are found by indexes of what waits or stays, so
+/// that the rows of all years are not counted at every look.
 pub async fn counts(conn: &mut Connection) -> Result<Vec<(String, String, i64)>> {
     let rows = sqlx::query!(
         "select queue as \"queue!\", state as \"state!\", n as \"n!\" from (

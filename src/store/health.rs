@@ -104,6 +104,16 @@ pub fn is_refused(error: &anyhow::Error) -> bool {
     refused && matches!(Trouble::of(error), None | Some(Trouble::Full))
 }
 
+/// Whether the same may go well in a moment: the database is in trouble, or somebody else was in the way (deadlocks, limits on waiting).
+pub fn is_passing(error: &anyhow::Error) -> bool {
+    let in_the_way = |code: &str| code.starts_with("40") || ["55P03", "57014"].contains(&code);
+    let said = error.chain().find_map(|cause| match cause.downcast_ref::<sqlx::Error>()? {
+        sqlx::Error::Database(said) => said.code(),
+        _ => None,
+    });
+    Trouble::of(error).is_some() || said.is_some_and(|code| in_the_way(&code))
+}
+
 impl Store {
     /// What an error says about the database; a full disk is remembered for [`Store::ready`].
     pub fn diagnose(&self, error: &anyhow::Error) -> Option<Trouble> {

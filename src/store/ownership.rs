@@ -77,9 +77,12 @@ impl Owner {
         loop {
             match self.term() {
                 Some(term) => return term,
+                // Also a term that is only not confirmed, as after a pause of this process, may soon be.
                 None => {
-                    // Also a term that is only not confirmed, as after a pause of this process, may soon be.
-                    let _changed_or_not = tokio::time::timeout(Duration::from_millis(100), changes.changed()).await;
+                    if let Ok(Err(_)) = tokio::time::timeout(Duration::from_millis(100), changes.changed()).await {
+                        // Nobody takes another.
+                        return std::future::pending().await;
+                    }
                 }
             }
         }
@@ -299,6 +302,15 @@ impl Keeper {
             self.past.swap_remove(at);
         }
         Ok(())
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        // Nobody confirms it any more.
+        if let Some(term) = &*self.tell.borrow() {
+            term.end();
+        }
     }
 }
 
