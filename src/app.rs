@@ -166,19 +166,14 @@ pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>,
     let line = format!("ready smtp={} http={} database={}", addresses.join(","), pages.local_addr()?, opened.database);
 
     let (others, looks) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
-    let mut lock = Parts::default();
-    lock.run_until_told("the keeper of this process's lock", watch);
-    lock.run_until_told("the reader of certificates", {
+    let mut last = Parts::default();
+    last.run_until_told("the keeper of this process's lock", watch);
+    last.run_until_told("the reader of certificates", {
         let door = door.clone();
-        async move {
-            loop {
-                reload.notified().await;
-                door.reload_certificate();
-            }
-        }
+        each_time(reload, move || door.reload_certificate())
     });
-    lock.run_until_told("the caller of other processes", wakes::tell_when(store.clone(), others.clone()));
-    lock.run_until_told("the listener to other processes", {
+    last.run_until_told("the caller of other processes", wakes::tell_when(store.clone(), others.clone()));
+    last.run_until_told("the listener to other processes", {
         let (arrived, queued, looks) = (arrived.clone(), queued.clone(), looks.clone());
         wakes::listen(store.clone(), move |work| match work {
             Work::Queues => {
@@ -188,16 +183,13 @@ pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>,
             Work::Calendar => looks.notify_one(),
         })
     });
-    lock.run_until_told("the bell of the entrance", {
+    last.run_until_told("the bell of the entrance", {
         let arrived = arrived.clone();
-        async move {
-            loop {
-                came.notified().await;
-                // Ours first; another process only helps where there is more than we can do.
-                arrived.notify_one();
-                others.notify_one();
-            }
-        }
+        each_time(came, move || {
+            // Ours first; another process only helps where there is more than we can do.
+            arrived.notify_one();
+            others.notify_one();
+        })
     });
     // Mail stops coming in first. Then the workers finish what they have in hand (what else was accepted waits for the next start), and a sending stops between
     // two batches. The exit ends when nobody queues letters any more: it lets those that are on their way arrive, and gives back the others. The lock, under
@@ -218,18 +210,26 @@ pub async fn serve(config: Config, stop: CancellationToken, reload: Arc<Notify>,
         gone = doors.gone() => Err(gone),
         gone = rooms.gone() => Err(gone),
         gone = exit.gone() => Err(gone),
-        gone = lock.gone() => Err(gone),
+        gone = last.gone() => Err(gone),
     };
     if let Err(error) = &early {
-        // Whoever watches over this process begins it anew, whole.
+        // Whoever watches over this process begins it anew, whole; what is queued from here on waits for that.
         tracing::error!(error = format!("{error:#}"), "a part of the program is gone: stopping the others");
         store.room().shut();
     }
     let mut ended = early;
-    for parts in [&mut doors, &mut rooms, &mut exit, &mut lock] {
+    for parts in [&mut doors, &mut rooms, &mut exit, &mut last] {
         ended = ended.and(parts.end().await);
     }
     ended.and(opened.close().await)
+}
+
+/// Acts whenever it is woken.
+async fn each_time(wake: Arc<Notify>, act: impl Fn()) {
+    loop {
+        wake.notified().await;
+        act();
+    }
 }
 
 /// Parts of the program that end together, and none before it is told to.

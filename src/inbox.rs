@@ -260,6 +260,7 @@ impl Inbox {
     /// Looks for letters after a pause of so long; gives how long the next pause is to be.
     async fn look(&self, paused: Duration) -> Duration {
         let began = Instant::now();
+        // A step would wait for one, and hear nothing of a stop meanwhile.
         if self.owner.term().is_none() {
             return MOMENT;
         }

@@ -1,5 +1,6 @@
 //! The next hop: which connections to it are kept, how a letter is handed over, and what the replies mean.
 use std::{
+    mem,
     sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -99,19 +100,18 @@ impl NextHop {
         self.dialer.open()
     }
 
-    /// Closes kept connections: those that are idle for long, or all.
-    pub async fn close_idle(&self, all: bool) {
-        let old = {
-            let mut idle = self.idle();
-            let (old, young): (Vec<_>, Vec<_>) = idle.drain(..).partition(|(_, since)| all || since.elapsed() >= IDLE);
-            *idle = young;
-            old
-        };
-        // RFC 5321 4.1.1.10 wants the answer awaited; a second is enough for connections that nobody needs.
-        let quits = old.into_iter().map(|(mut connection, _)| async move { connection.client.cmd("QUIT\r\n").await });
-        if tokio::time::timeout(Duration::from_secs(1), join_all(quits)).await.is_err() {
-            tracing::debug!("the next hop did not answer QUIT");
+    /// Closes kept connections that are idle for long, aside: a hop that does not answer keeps no letter waiting.
+    pub fn close_idle(&self) {
+        let old: Vec<_> = self.idle().extract_if(.., |(_, since)| since.elapsed() >= IDLE).collect();
+        if !old.is_empty() {
+            tokio::spawn(quit(old));
         }
+    }
+
+    /// Closes all that are kept.
+    pub async fn close(&self) {
+        let all = mem::take(&mut *self.idle());
+        quit(all).await;
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<(Connection, Instant)>> {
@@ -151,6 +151,14 @@ impl NextHop {
             self.idle().push((connection, Instant::now()));
         }
         Some(result)
+    }
+}
+
+/// Takes leave on each. RFC 5321 4.1.1.10 wants the answer awaited; a second is enough for connections that nobody needs.
+async fn quit(connections: Vec<(Connection, Instant)>) {
+    let quits = connections.into_iter().map(|(mut connection, _)| async move { connection.client.cmd("QUIT\r\n").await });
+    if tokio::time::timeout(Duration::from_secs(1), join_all(quits)).await.is_err() {
+        tracing::debug!("the next hop did not answer QUIT");
     }
 }
 

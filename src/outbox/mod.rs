@@ -7,6 +7,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 use chrono::{DateTime, Utc};
+use futures_util::future::OptionFuture;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -165,19 +166,15 @@ impl Exit {
                 () = self.store.room().came() => {}
                 _ = self.owner.held(), if term.is_none() => is_due = true,
                 // What is left of it is given back only when nobody keeps it in mind.
-                () = lost(term.as_deref()) => {}
-                () = known(term.as_deref()), if !is_known => is_due = true,
+                Some(()) = OptionFuture::from(term.as_deref().map(Term::lost)) => {}
+                Some(()) = OptionFuture::from(term.as_deref().map(Term::known)), if !is_known => is_due = true,
                 () = stop.cancelled() => {}
                 () = tokio::time::sleep(pause) => {
                     is_due = true;
-                    // Aside: a hop that does not answer keeps no letter waiting.
-                    let way = self.way.clone();
-                    tokio::spawn(async move {
-                        match &*way {
-                            Way::Send(hop) => hop.close_idle(false).await,
-                            Way::Capture(_) => {}
-                        }
-                    });
+                    match &*self.way {
+                        Way::Send(hop) => hop.close_idle(),
+                        Way::Capture(_) => {}
+                    }
                 }
             }
         }
@@ -209,7 +206,7 @@ impl Exit {
             }
         }
         if let Way::Send(hop) = &*self.way {
-            hop.close_idle(true).await;
+            hop.close().await;
         }
     }
 
@@ -350,22 +347,6 @@ impl Exit {
             Some(turn) => self.end_turn(flight, turn.await).map(drop),
             None => Ok(()),
         }
-    }
-}
-
-/// Waits for the end of a term.
-async fn lost(term: Option<&Term>) {
-    match term {
-        Some(term) => term.lost().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits until letters may be claimed under a term.
-async fn known(term: Option<&Term>) {
-    match term {
-        Some(term) => term.known().await,
-        None => std::future::pending().await,
     }
 }
 

@@ -19,6 +19,7 @@ const BELIEVED: TimeDelta = TimeDelta::hours(1);
 ///
 /// Retries are not counted, they were when they were first tried; nor is what a person has looked at and let go.
 pub async fn pass(conn: &mut Connection, claimed: Vec<Claimed>, now: DateTime<Utc>) -> Result<Vec<Claimed>> {
+    // In one order, so that two who count several streams do not wait for each other.
     let mut watched: BTreeMap<Stream, (i32, Vec<Uuid>)> = BTreeMap::new();
     for letter in claimed.iter().filter(|letter| letter.stream.is_watched() && !letter.released) {
         let (new, all) = watched.entry(letter.stream).or_default();

@@ -3,7 +3,7 @@ use anyhow::Result;
 use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
-use super::Connection;
+use super::{Connection, exchanges};
 
 /// Holds every due letter that nobody has let go yet (`delivery.mode = "review"`); gives how many.
 pub async fn hold_unreviewed(conn: &mut Connection, now: DateTime<Utc>) -> Result<u64> {
@@ -86,11 +86,9 @@ pub async fn hold_all(conn: &mut Connection, hold: bool) -> Result<()> {
 
 /// Letters that are ready to leave, or would be if nothing held them.
 pub async fn count_waiting(conn: &mut Connection) -> Result<i64> {
-    let waiting = sqlx::query_scalar!(
-        "select (select count(*) from outbox where state = 'queued' and owner is null)
-             + (select count(*) from outbox where state = 'queued' and owner is not null) + (select count(*) from outbox where state = 'held') as \"n!\""
-    );
-    Ok(waiting.fetch_one(conn).await?)
+    let counts = exchanges::counts(conn).await?;
+    let waits = |queue: &str, state: &str| queue == "outbox" && ["queued", "held"].contains(&state);
+    Ok(counts.iter().filter(|(queue, state, _)| waits(queue, state)).map(|(_, _, letters)| letters).sum())
 }
 
 /// Whether everything is stopped.

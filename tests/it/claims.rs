@@ -15,10 +15,9 @@ use pairpost::{
         recipients::Recipient,
     },
 };
-use sqlx::{Connection as _, PgConnection};
 use uuid::Uuid;
 
-use crate::{database::TestDatabase, program::until};
+use crate::database::TestDatabase;
 
 fn now() -> DateTime<Utc> {
     DateTime::from_timestamp(1_800_000_000, 0).unwrap()
@@ -155,10 +154,7 @@ async fn who_waits_for_the_claims_of_another_in_vain_leaves_no_transaction_behin
         let store = store.clone();
         async move { outbox::begin_claim(&store).await.map(drop) }
     });
-    // As the server does by itself after ten seconds.
-    let mut conn = PgConnection::connect_with(&database.options()).await.unwrap();
-    let end = "select count(pg_cancel_backend(pid)) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    until("the wait is ended", async || sqlx::query_scalar::<_, i64>(end).fetch_one(&mut conn).await.unwrap() > 0).await;
+    database.cut_a_wait().await;
     assert!(waits.await.unwrap().is_err());
     arrives(&store, "ana@example.org", "is kept on the only connection").await;
 }

@@ -8,8 +8,13 @@ use pairpost::store::private_postgres::PrivatePostgres;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{AssertSqlSafe, Connection, PgConnection};
 
+use crate::program::until;
+
 /// Never dropped, for want of a moment: the server and its folder go when the kernel closes what this process holds.
 static SERVER: OnceLock<PrivatePostgres> = OnceLock::new();
+
+/// Sessions that wait for a lock.
+const WAITING: &str = "from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
 
 /// The migrated database that the others are made from.
 const TEMPLATE: &str = "template_of_tests";
@@ -51,6 +56,38 @@ impl TestDatabase {
     /// A store on it.
     pub async fn store(&self) -> Store {
         Store::connect(self.options(), 5).await.expect("the test's database is there")
+    }
+
+    /// Asks it one thing.
+    pub async fn ask(&self, query: &str) -> i64 {
+        sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut self.connection().await).await.expect("a good query")
+    }
+
+    /// The same in words; several rows with a bar between them.
+    pub async fn rows(&self, query: &str) -> String {
+        let query = format!("select coalesce((select string_agg(answer::text, ' | ') from ({query}) as asked (answer)), 'nothing')");
+        sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut self.connection().await).await.expect("a good query")
+    }
+
+    /// Tells it something.
+    pub async fn tell(&self, statements: &str) {
+        sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut self.connection().await).await.expect("good statements");
+    }
+
+    /// A connection that belongs to no store.
+    pub async fn connection(&self) -> PgConnection {
+        PgConnection::connect_with(&self.options()).await.expect("the test's database is there")
+    }
+
+    /// How many sessions wait for a lock.
+    pub async fn waiting(&self) -> i64 {
+        self.ask(&format!("select count(*) {WAITING}")).await
+    }
+
+    /// Cuts the first wait for a lock, as the server does by itself after ten seconds.
+    pub async fn cut_a_wait(&self) {
+        let cut = format!("select count(pg_cancel_backend(pid)) {WAITING}");
+        until("a wait is cut", async || self.ask(&cut).await > 0).await;
     }
 
     /// No new connections to it, and the old ones cut, as when the server is restarted; or all well again.

@@ -36,8 +36,7 @@ async fn a_letter_that_is_just_being_vouched_for_is_not_dropped() {
             tx.commit().await.unwrap();
             dropped
         });
-        let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-        until("the other one waits for the letter", async || house.ask(waiting).await == "1").await;
+        until("the other one waits for the letter", async || house.database.waiting().await == 1).await;
         vouching.commit().await.unwrap();
         assert_eq!(dropping.await.unwrap(), 0, "calendar: {calendar}");
         assert_eq!(house.ask("select state || ' ' || admission from inbox where writer_id is not null").await, "pending take", "calendar: {calendar}");

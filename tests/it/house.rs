@@ -24,7 +24,6 @@ use pairpost::{
         recipients::{self, Recipient},
     },
 };
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
@@ -140,9 +139,7 @@ impl House {
 
     /// What the database says; several rows with a bar between them.
     pub async fn ask(&self, query: &str) -> String {
-        let mut connection = PgConnection::connect_with(&self.database.options()).await.expect("the database is there");
-        let query = format!("select coalesce((select string_agg(answer::text, ' | ') from ({query}) as asked (answer)), 'nothing')");
-        sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut connection).await.expect("a good query")
+        self.database.rows(query).await
     }
 
     /// Changes rows.

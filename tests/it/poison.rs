@@ -13,10 +13,10 @@ use pairpost::{
         record,
     },
 };
-use sqlx::{Connection as _, PgConnection};
+use sqlx::Connection as _;
 use uuid::Uuid;
 
-use crate::{house::House, program::until};
+use crate::house::House;
 
 /// Claims as a process does.
 async fn claim(house: &House, owner: i64) -> Vec<Claimed> {
@@ -201,13 +201,11 @@ async fn a_large_letter_that_is_not_read_in_time_is_tried_again_and_no_term_ends
     // Nobody has it at hand.
     let large = house.writes("ana@example.org", &OwnAddress::Help, &"Words.\r\n".repeat(100_000)).await;
     let term = house.inbox.owner.held().await;
-    let mut conn = PgConnection::connect_with(&house.database.options()).await.unwrap();
-    let mut other = PgConnection::connect_with(&house.database.options()).await.unwrap();
+    let mut other = house.database.connection().await;
     let mut tx = other.begin().await.unwrap();
     sqlx::query("lock table piece in access exclusive mode").execute(&mut *tx).await.unwrap();
-    let cut = "select count(pg_cancel_backend(pid)) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     let cutting = async {
-        until("the reading is cut", async || sqlx::query_scalar::<_, i64>(cut).fetch_one(&mut conn).await.unwrap() > 0).await;
+        house.database.cut_a_wait().await;
         tx.rollback().await.unwrap();
     };
     tokio::join!(house.work(), cutting);

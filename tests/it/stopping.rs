@@ -7,7 +7,7 @@ use pairpost::{
     store::{Store, seeds, topics, wakes},
 };
 use rustix::process::Signal;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection};
 use tokio::net::TcpStream;
 
 use crate::{
@@ -19,14 +19,9 @@ use crate::{
 /// More than two batches of a sending.
 const SUBSCRIBERS: u32 = 450;
 
-async fn ask(database: &TestDatabase, query: &'static str) -> i64 {
-    let mut connection = PgConnection::connect_with(&database.options()).await.expect("the database is there");
-    sqlx::query_scalar(query).fetch_one(&mut connection).await.expect("a good query")
-}
-
 /// Whoever changes such a row waits until this connection is dropped.
 async fn held_up(database: &TestDatabase, rows: &str) -> PgConnection {
-    let mut connection = PgConnection::connect_with(&database.options()).await.expect("the database is there");
+    let mut connection = database.connection().await;
     let statements = format!(
         "create function wait() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(1); return new; end $$;
          create trigger wait before update on {rows} execute function wait();
@@ -37,8 +32,7 @@ async fn held_up(database: &TestDatabase, rows: &str) -> PgConnection {
 }
 
 async fn somebody_waits(database: &TestDatabase) {
-    let waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    until("somebody waits", async || ask(database, waiting).await == 1).await;
+    until("somebody waits", async || database.waiting().await == 1).await;
 }
 
 /// It was told to end; an exit that did not wait for the others would have gone.
@@ -58,7 +52,7 @@ async fn what_a_worker_is_amid_when_the_program_stops_leaves_or_is_given_back() 
     let mut program = Program::serve(Some(&database.url()), data.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]);
     assert!(program.send(&Letter::joins("bea@example.org")).await.starts_with("250"));
     // One has left: so the exit has room.
-    until("it is marked", async || ask(&database, "select count(*) from outbox where state = 'sent'").await == 1).await;
+    until("it is marked", async || database.ask("select count(*) from outbox where state = 'sent'").await == 1).await;
     // Its answer is queued by then.
     let lock = held_up(&database, "inbox for each row when (new.state = 'done')").await;
     assert!(program.send(&Letter::joins("ana@example.org")).await.starts_with("250"));
@@ -66,11 +60,11 @@ async fn what_a_worker_is_amid_when_the_program_stops_leaves_or_is_given_back() 
     is_stopping(&program, &hop).await;
     drop(lock);
     assert_eq!(program.ended().await, Some(0));
-    assert_eq!(ask(&database, CLAIMED_OR_DIED).await, 0);
+    assert_eq!(database.ask(CLAIMED_OR_DIED).await, 0);
     let next = Program::serve(Some(&database.url()), data.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]);
     hop.takes("ana@example.org").await;
-    until("it is marked", async || ask(&database, "select count(*) from outbox where state <> 'sent'").await == 0).await;
-    assert_eq!((ask(&database, CLAIMED_OR_DIED).await, hop.count()), (0, 2));
+    until("it is marked", async || database.ask("select count(*) from outbox where state <> 'sent'").await == 0).await;
+    assert_eq!((database.ask(CLAIMED_OR_DIED).await, hop.count()), (0, 2));
     next.stop().await;
 }
 
@@ -89,12 +83,12 @@ async fn a_sending_under_way_stops_with_the_program_and_goes_on_with_the_next() 
     is_stopping(&program, &hop).await;
     drop(lock);
     assert_eq!(program.ended().await, Some(0));
-    let queued = ask(&database, "select count(*) from outbox").await;
+    let queued = database.ask("select count(*) from outbox").await;
     assert!(0 < queued && queued < i64::from(SUBSCRIBERS), "{queued} letters were queued before it ended");
-    assert_eq!(ask(&database, CLAIMED_OR_DIED).await, 0);
+    assert_eq!(database.ask(CLAIMED_OR_DIED).await, 0);
     let next = Program::serve(Some(&database.url()), data.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]);
-    until("all are marked", async || ask(&database, "select count(*) from outbox where state = 'sent'").await == i64::from(SUBSCRIBERS)).await;
-    assert_eq!((ask(&database, CLAIMED_OR_DIED).await, hop.count()), (0, SUBSCRIBERS as usize));
+    until("all are marked", async || database.ask("select count(*) from outbox where state = 'sent'").await == i64::from(SUBSCRIBERS)).await;
+    assert_eq!((database.ask(CLAIMED_OR_DIED).await, hop.count()), (0, SUBSCRIBERS as usize));
     println!("stopped after {queued} of {SUBSCRIBERS} letters; the others left with the next program");
     next.stop().await;
 }

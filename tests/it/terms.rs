@@ -8,7 +8,7 @@ use pairpost::{
         ownership::Term,
     },
 };
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _};
 use uuid::Uuid;
 
 use crate::{house::House, program::until};
@@ -58,14 +58,12 @@ async fn a_letter_on_its_way_out_keeps_no_letter_that_came_from_being_given_back
 #[tokio::test]
 async fn what_could_not_be_given_back_at_the_first_try_is_at_the_next_and_nobody_counts_a_death() {
     let (house, term, _) = claimed().await;
-    let mut conn = PgConnection::connect_with(&house.database.options()).await.unwrap();
-    let mut other = PgConnection::connect_with(&house.database.options()).await.unwrap();
+    let mut other = house.database.connection().await;
     let mut tx = other.begin().await.unwrap();
     sqlx::query("lock table inbox in access exclusive mode").execute(&mut *tx).await.unwrap();
     term.end();
     drop(term);
-    let cut = "select count(pg_cancel_backend(pid)) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
-    until("the giving back is cut", async || sqlx::query_scalar::<_, i64>(cut).fetch_one(&mut conn).await.unwrap() > 0).await;
+    house.database.cut_a_wait().await;
     tx.rollback().await.unwrap();
     is_given_back(&house).await;
     assert_eq!(house.ask("select concat_ws(' ', attempts, deaths) from inbox").await, "0 0");
@@ -74,7 +72,7 @@ async fn what_could_not_be_given_back_at_the_first_try_is_at_the_next_and_nobody
 #[tokio::test]
 async fn a_handler_that_has_not_come_to_its_end_keeps_the_next_term_from_nobody() {
     let (house, term, _) = claimed().await;
-    let mut handler = PgConnection::connect_with(&house.database.options()).await.unwrap();
+    let mut handler = house.database.connection().await;
     let mut tx = handler.begin().await.unwrap();
     sqlx::query("select 1 from inbox for update").execute(&mut *tx).await.unwrap();
     let before = term.id();

@@ -23,7 +23,6 @@ use pairpost::{
     },
     templates::letters::Subscribed,
 };
-use sqlx::{AssertSqlSafe, Connection, PgConnection};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -189,9 +188,7 @@ impl Post {
     }
 
     async fn ask(&self, query: &str) -> String {
-        let mut connection = PgConnection::connect_with(&self.database.options()).await.expect("the database is there");
-        let query = format!("select coalesce((select string_agg(answer::text, ' | ') from ({query}) as asked (answer)), 'nothing')");
-        sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut connection).await.expect("a good query")
+        self.database.rows(query).await
     }
 
     /// State, outcome and the next hop's words on each letter out, in order.

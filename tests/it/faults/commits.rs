@@ -20,7 +20,7 @@ use crate::{
 };
 
 use super::{
-    ask, got,
+    got,
     proxy::{Moment, Proxy},
 };
 
@@ -39,10 +39,10 @@ async fn a_connection_cut_at_any_commit_loses_and_doubles_nothing() {
         let reply = program.send(&Letter::joins(who)).await;
         assert!(reply.starts_with("451 4.3.0"), "{who}: {reply}");
         let rows = format!("select count(*) from inbox where reverse_path = '{who}'");
-        assert_eq!(ask(&database, &rows).await, kept, "{who}");
+        assert_eq!(database.ask(&rows).await, kept, "{who}");
         let reply = program.send(&Letter::joins(who)).await;
         assert!(reply.starts_with("250"), "{who}: {reply}");
-        assert_eq!(ask(&database, &rows).await, 1, "{who}");
+        assert_eq!(database.ask(&rows).await, 1, "{who}");
     }
 
     for words in COMMITS {
@@ -69,14 +69,14 @@ async fn a_connection_cut_at_any_commit_loses_and_doubles_nothing() {
         }
     }
     let took = until("all is done", async || {
-        ask(&database, "select (select count(*) from inbox where state <> 'done') + (select count(*) from outbox where state <> 'sent')").await == 0
+        database.ask("select (select count(*) from inbox where state <> 'done') + (select count(*) from outbox where state <> 'sent')").await == 0
     })
     .await;
     let got = got(&hop);
     println!("{} commits cut, {sent} letters: all answered once, the last {took:.1?} after the last cut", 2 + 2 * COMMITS.len());
     assert!(got.values().all(|letters| *letters == 1), "{got:?}");
     assert_eq!(got.len(), sent);
-    assert_eq!(ask(&database, "select count(*) from outbox").await, i64::try_from(sent).expect("few"));
+    assert_eq!(database.ask("select count(*) from outbox").await, i64::try_from(sent).expect("few"));
     assert!(took.as_secs() < 10, "{took:?}");
     program.stop().await;
 }
@@ -115,7 +115,7 @@ async fn when_nobody_knows_whether_letters_were_given_back_the_term_ends_and_eac
     until("another term", async || program.said().contains("work goes on")).await;
     hop.calm();
     hop.go_on();
-    until("all are marked", async || ask(&database, "select count(*) from outbox where state = 'sent'").await == 3).await;
+    until("all are marked", async || database.ask("select count(*) from outbox where state = 'sent'").await == 3).await;
     assert!(got(&hop).values().all(|letters| *letters == 1) && got(&hop).len() == 3, "{:?}", got(&hop));
     program.stop().await;
 }
@@ -137,7 +137,7 @@ async fn given_up_after(looks: i64, work: impl Future) -> bool {
 async fn others_work_is_kept(store: &Store, database: &TestDatabase, before: i64) {
     let kept = "insert into greylist (triple, first_at, last_at) values ($1, now(), now())";
     sqlx::query(kept).bind(before.to_string()).execute(&mut *store.connection().await.expect("a connection")).await.expect("kept");
-    assert_eq!(ask(database, "select count(*) from greylist").await, before + 1, "somebody else sees what was written after {before} looks");
+    assert_eq!(database.ask("select count(*) from greylist").await, before + 1, "somebody else sees what was written after {before} looks");
 }
 
 /// sqlx would forget a transaction whose beginning is given up at the wrong moment, and what the next one writes on that connection would be lost.

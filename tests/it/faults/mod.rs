@@ -8,21 +8,7 @@ mod several;
 
 use std::collections::BTreeMap;
 
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
-
-use crate::{database::TestDatabase, next_hop::NextHop};
-
-/// Asks the test's database one thing.
-async fn ask(database: &TestDatabase, query: &str) -> i64 {
-    let mut connection = PgConnection::connect_with(&database.options()).await.expect("the test's database is there");
-    sqlx::query_scalar(AssertSqlSafe(query)).fetch_one(&mut connection).await.expect("a good query")
-}
-
-/// Tells it something.
-async fn tell(database: &TestDatabase, statements: &str) {
-    let mut connection = PgConnection::connect_with(&database.options()).await.expect("the test's database is there");
-    sqlx::raw_sql(AssertSqlSafe(statements)).execute(&mut connection).await.expect("good statements");
-}
+use crate::next_hop::NextHop;
 
 /// Who got letters, and how many each.
 fn got(hop: &NextHop) -> BTreeMap<String, usize> {

@@ -11,7 +11,7 @@ use crate::{
     stopwatch::Stopwatch,
 };
 
-use super::{ask, got, proxy::Proxy, tell};
+use super::{got, proxy::Proxy};
 
 /// Work goes on within this time after the return of the database.
 pub const BOUND: Duration = Duration::from_secs(10);
@@ -60,7 +60,7 @@ impl Scene {
         let due = waiting.len() + 1;
         until("all are answered", async || got(&self.hop).len() >= due).await;
         let answered = began.elapsed();
-        until("all is marked", async || ask(&self.database, "select count(*) from outbox where state <> 'sent'").await == 0).await;
+        until("all is marked", async || self.database.ask("select count(*) from outbox where state <> 'sent'").await == 0).await;
         println!("{}: after the database's return a letter is taken in {taken:.1?} and answered in {answered:.1?}", self.name);
         let got = got(&self.hop);
         assert!(got.len() == due && got.values().all(|letters| *letters == 1), "{}: {got:?}", self.name);
@@ -109,12 +109,12 @@ async fn set_read_only(database: &TestDatabase, read_only: bool) {
 /// No room for new letters; and then none for letters of ours, which must not count against those that caused them.
 async fn full_disk() {
     let scene = Scene::new("full disk").await;
-    tell(&scene.database, &full("letter")).await;
+    scene.database.tell(&full("letter")).await;
     scene.refuses("452 4.3.1", "the database has no room left on its disk").await;
-    tell(&scene.database, &format!("drop function no_room cascade; {}", full("outbox"))).await;
+    scene.database.tell(&format!("drop function no_room cascade; {}", full("outbox"))).await;
     assert!(scene.program.send(&Letter::joins("waits@example.org")).await.starts_with("250"));
-    until("its handling fails", async || ask(&scene.database, "select count(*) from inbox where last_error like '%No space%'").await == 1).await;
-    tell(&scene.database, "drop function no_room cascade").await;
+    until("its handling fails", async || scene.database.ask("select count(*) from inbox where last_error like '%No space%'").await == 1).await;
+    scene.database.tell("drop function no_room cascade").await;
     scene.goes_on(&["waits@example.org"]).await;
 }
 

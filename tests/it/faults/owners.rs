@@ -10,7 +10,7 @@ use crate::{
     stopwatch::Stopwatch,
 };
 
-use super::{ask, got, proxy::Proxy, tell};
+use super::{got, proxy::Proxy};
 
 /// Ends the sessions that hold a process's lock, as a server does with a client that it lost sight of.
 const FREE_LOCKS: &str = "select pg_terminate_backend(pid) from pg_locks
@@ -41,16 +41,16 @@ async fn when_the_lock_is_lost_a_letter_is_ended_only_if_it_was_and_leaves_once(
     for (step, dialogues) in [(Step::Data, 2), (Step::Dot, 1)] {
         let database = TestDatabase::new();
         let (program, hop) = halted(&database.url(), data.path(), step).await;
-        tell(&database, FREE_LOCKS).await;
+        database.tell(FREE_LOCKS).await;
         let began = Stopwatch::start();
         is_said(&program, "is lost").await;
         let noticed = began.elapsed();
         is_said(&program, "work goes on").await;
         hop.go_on();
-        until("it is marked", async || ask(&database, "select count(*) from outbox where state = 'sent'").await == 1).await;
+        until("it is marked", async || database.ask("select count(*) from outbox where state = 'sent'").await == 1).await;
         println!("lock lost at {step:?}: noticed after {noticed:.1?}; {dialogues} dialogues, 1 letter; marked after {:.1?}", began.elapsed());
         assert_eq!((heard(&hop, "DATA"), heard(&hop, "."), hop.taken().len()), (dialogues, 1, 1));
-        assert_eq!(ask(&database, "select attempts::bigint from outbox").await, 1);
+        assert_eq!(database.ask("select attempts::bigint from outbox").await, 1);
         assert!(noticed < Duration::from_secs(2), "{noticed:?}");
         program.stop().await;
     }
@@ -88,7 +88,7 @@ async fn paused() {
     let (sleeper, hop) = halted(&database.url(), data.path(), Step::Data).await;
     sleeper.signal(Signal::STOP);
     let stopped = Instant::now();
-    tell(&database, FREE_LOCKS).await;
+    database.tell(FREE_LOCKS).await;
     let other = Program::serve(Some(&database.url()), data.path(), &[("PAIRPOST_DELIVERY__SMARTHOST", &hop.url())]);
     let began = Stopwatch::start();
     hop.wait_for(1).await;

@@ -17,7 +17,7 @@ use crate::{
     stopwatch::Stopwatch,
 };
 
-use super::{ask, got, tell};
+use super::got;
 
 const SUBSCRIBERS: u32 = 60;
 const WAITING: i64 = 8;
@@ -57,9 +57,8 @@ async fn calendar(database: &TestDatabase) {
     topics::insert(&mut tx, &topic, Utc::now()).await.expect("written").expect("new");
     tx.commit().await.expect("committed");
     let today = "(now() at time zone 'utc')::date";
-    tell(
-        database,
-        &format!(
+    database
+        .tell(&format!(
             "update topic set state = 'scheduled', send_on = {today};
              insert into round (id, name, opens_on, closes_on, match_on, introduce_on, ends_on, seed, created_at)
                  values (gen_random_uuid(), 'Spring', {today}, {today} + 9, {today} + 10, {today} + 20, {today} + 90, 1, now());
@@ -69,16 +68,15 @@ async fn calendar(database: &TestDatabase) {
                      select gen_random_uuid(), id, 'w' || n || '@waiting.example', 'w' || n || '@waiting.example', true, now(), now() from n)
              insert into application (id, person_id, answers, state, confirmed_at, created_at, updated_at)
                  select gen_random_uuid(), id, '{{}}', 'confirmed', now(), now(), now() from n"
-        ),
-    )
-    .await;
+        ))
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_programs_do_each_thing_once_and_both_work_and_one_stands_in_for_the_other() {
     let (database, hop, data) = (TestDatabase::new(), NextHop::start().await, tempfile::tempdir().expect("a folder"));
     calendar(&database).await;
-    tell(&database, WATCH).await;
+    database.tell(WATCH).await;
     let began = Stopwatch::start();
     let per_domain = PER_DOMAIN.to_string();
     let settings = [("PAIRPOST_DELIVERY__SMARTHOST", hop.url()), ("PAIRPOST_DELIVERY__PER_DOMAIN", per_domain)];
@@ -93,14 +91,14 @@ async fn two_programs_do_each_thing_once_and_both_work_and_one_stands_in_for_the
     tokio::join!(send(&one, 0), send(&other, 1));
     let all = SUBSCRIBERS as usize + usize::try_from(WAITING).expect("few") + LETTERS;
     until("everybody has a letter", async || got(&hop).len() >= all).await;
-    until("all is marked", async || ask(&database, "select count(*) from outbox where state <> 'sent'").await == 0).await;
+    until("all is marked", async || database.ask("select count(*) from outbox where state <> 'sent'").await == 0).await;
     let took = began.elapsed();
     assert_eq!(got(&hop).len(), all);
     // Who applied just before the round opened is told that too: a letter of another kind.
     let taken = hop.taken();
     let letters: BTreeSet<String> = taken.iter().map(|letter| format!("{} {}", letter.to, field(&letter.text(), "Subject"))).collect();
     assert_eq!(letters.len(), taken.len(), "nobody has the same letter twice");
-    assert_eq!(ask(&database, "select count(*) from (select address_id, kind from outbox group by 1, 2 having count(*) > 1) twice").await, 0);
+    assert_eq!(database.ask("select count(*) from (select address_id, kind from outbox group by 1, 2 having count(*) > 1) twice").await, 0);
     let claims = async |queue: &str| {
         let mut connection = sqlx::PgConnection::connect_with(&database.options()).await.expect("the test's database is there");
         let query = "select count(*) from claimed where queue = $1 group by owner order by 1";
@@ -111,17 +109,17 @@ async fn two_programs_do_each_thing_once_and_both_work_and_one_stands_in_for_the
     let most = domains.into_iter().map(|domain| hop.crowd(domain)).max().unwrap_or_default();
     let all = taken.len();
     println!("two programs: {all} letters, each once, in {took:.1?}; handled {letters:?}, sent {ours:?}; at most {most} at once to a domain");
-    assert_eq!(ask(&database, "select count(distinct owner) from claimed").await, 2, "both work");
+    assert_eq!(database.ask("select count(distinct owner) from claimed").await, 2, "both work");
     assert_eq!(letters.iter().sum::<i64>(), i64::try_from(LETTERS).expect("few"), "each letter is claimed once");
-    assert_eq!(ask(&database, "select count(*) from (select letter from claimed group by letter having count(*) > 1) twice").await, 0);
+    assert_eq!(database.ask("select count(*) from (select letter from claimed group by letter having count(*) > 1) twice").await, 0);
     assert!(most <= PER_DOMAIN, "{most}");
 
     // One dies with letters in its hands, before their last dot.
     hop.mood(Step::Data, Mood::Wait);
     other.signal(Signal::STOP); // so that it is this one's
     assert!(one.send(&Letter::joins("last@example.org")).await.starts_with("250"));
-    until("it is on its way", async || ask(&database, "select count(*) from outbox where owner is not null").await == 1).await;
-    let by_one = ask(&database, "select owner from outbox where owner is not null").await;
+    until("it is on its way", async || database.ask("select count(*) from outbox where owner is not null").await == 1).await;
+    let by_one = database.ask("select owner from outbox where owner is not null").await;
     hop.calm();
     one.kill();
     other.signal(Signal::CONT);
@@ -130,17 +128,15 @@ async fn two_programs_do_each_thing_once_and_both_work_and_one_stands_in_for_the
     let took = began.elapsed();
     println!("one was killed: the letter in its hands left {took:.1?} later, by the other");
     assert!(
-        ask(
-            &database,
-            &format!(
+        database
+            .ask(&format!(
                 "select count(*) from claimed where letter = (select id from outbox where owner is null order by created_at desc limit 1) and owner <> {by_one}"
-            )
-        )
-        .await
+            ))
+            .await
             == 1
     );
     assert!(took.as_secs() < 10, "{took:?}");
-    until("it is marked", async || ask(&database, "select count(*) from outbox where state <> 'sent'").await == 0).await;
+    until("it is marked", async || database.ask("select count(*) from outbox where state <> 'sent'").await == 0).await;
     assert_eq!(got(&hop)["last@example.org"], 1);
     other.stop().await;
 }
@@ -164,8 +160,8 @@ async fn a_cap_for_an_hour_holds_over_all_programs() {
         }
     };
     tokio::join!(send(&one, "ana"), send(&other, "ben"));
-    until("all are on hold", async || ask(&database, "select count(*) from inbox where state = 'held'").await == 12).await;
-    until("nothing waits", async || ask(&database, "select count(*) from outbox where state <> 'sent'").await == 0).await;
+    until("all are on hold", async || database.ask("select count(*) from inbox where state = 'held'").await == 12).await;
+    until("nothing waits", async || database.ask("select count(*) from outbox where state <> 'sent'").await == 0).await;
     println!("12 strangers at two programs, 4 may be asked: {} were", got(&hop).len());
     assert_eq!(got(&hop).len(), 4);
     one.stop().await;
