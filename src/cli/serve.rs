@@ -43,7 +43,7 @@ pub async fn run(config: Config) -> Result<()> {
     tokio::spawn(async move {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {}, () = gone => {} }
         asked.cancel();
-        print::note("stopping: finishing what was accepted");
+        print::note("stopping: finishing what is in hand");
     });
     app::serve(config, stop, reload, |line| print::note(line)).await
 }
